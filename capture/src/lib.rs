@@ -1,1 +1,18 @@
-//! capture
+//! From bytes to events: where packets come from, and what they say.
+//!
+//! A *source* ([`file`]) yields [`Frame`]s. The [`Decoder`] reads each frame, says what became of it
+//! ([`Fate`]) and hands a [`Sink`] one [`Packet`] per IP packet and one [`Message`] per application
+//! message (DNS, HTTP, TLS ClientHello) that the packet completed. Decoders are sans-IO: no clock, no
+//! socket, no file; time comes in with the frame.
+//!
+//! Promises: nothing panics on input, whatever the bytes; every frame has exactly one fate; every
+//! table is bounded and counts what happens at its bound.
+
+mod event;
+mod frame;
+
+pub use event::{
+    AddressPair, Body, DnsMessage, DnsQuestion, DnsTransport, Fragment, HttpRequest, HttpResponse, Ip, IpVersion, Link,
+    Message, Nanos, Packet, ResourceRecord, Service, Sink, Tcp, TlsClientHello, Tunnel,
+};
+pub use frame::{Fate, Frame, LinkType};

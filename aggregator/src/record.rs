@@ -1,0 +1,296 @@
+//! The rows of the lake, before they are columns. The meaning of every field is DATA-MODEL's.
+
+use capture::{Ip, IpVersion, ResourceRecord, Service, Tunnel};
+
+/// Microseconds since the Unix epoch, UTC.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Micros(pub i64);
+
+/// Identity of a record: a hash of sensor, origin, start, key and segment. The same after a second
+/// import, a compaction, or on another machine.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct RecordId(pub [u8; 16]);
+
+/// Where a record comes from: the `origin` column of flow and dns.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(missing_docs, reason = "the names are the formats'")]
+pub enum Origin {
+    Xdp,
+    AfPacket,
+    Pcap,
+    NetFlow5,
+    NetFlow7,
+    NetFlow9,
+    Ipfix,
+    SFlow,
+    Nfdump,
+    Zeek,
+    Pmacct,
+    Csv,
+}
+
+impl Origin {
+    /// The text of the column.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Xdp => "xdp",
+            Self::AfPacket => "af_packet",
+            Self::Pcap => "pcap",
+            Self::NetFlow5 => "netflow5",
+            Self::NetFlow7 => "netflow7",
+            Self::NetFlow9 => "netflow9",
+            Self::Ipfix => "ipfix",
+            Self::SFlow => "sflow",
+            Self::Nfdump => "nfdump",
+            Self::Zeek => "zeek",
+            Self::Pmacct => "pmacct",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+/// IPFIX flowEndReason (IANA, element 136).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum EndReason {
+    /// Idle timeout.
+    Idle = 1,
+    /// Active timeout: the connection goes on in the next segment.
+    Active = 2,
+    /// FIN in both directions, or RST.
+    Detected = 3,
+    /// End of the input, or shutdown.
+    Forced = 4,
+    /// The flow table was full.
+    LackOfResources = 5,
+}
+
+/// One row of `flow`: a biflow (RFC 5103), or one segment of a long one.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FlowRecord {
+    /// Identity.
+    pub record_id: RecordId,
+    /// First packet of this record.
+    pub first_seen: Micros,
+    /// Last packet of this record.
+    pub last_seen: Micros,
+    /// Start of the whole connection.
+    pub flow_start: Micros,
+    /// 0 for the first record of the connection, counted up at each active timeout.
+    pub segment: u32,
+    /// Where it was read.
+    pub origin: Origin,
+    /// Initiator and responder.
+    pub src_ip: Ip,
+    /// Responder.
+    pub dst_ip: Ip,
+    /// How both addresses are read.
+    pub version: IpVersion,
+    /// Initiator's port.
+    pub src_port: u16,
+    /// Responder's port; ICMP: type·256+code of the initiator's message.
+    pub dst_port: u16,
+    /// IANA protocol number.
+    pub proto: u8,
+    /// Initiator to responder.
+    pub src: Direction,
+    /// Responder to initiator; `None` where the source sees one direction only.
+    pub dst: Option<Direction>,
+    /// Zeek's conn_state, where packets were seen.
+    pub conn_state: Option<&'static str>,
+    /// Zeek's history, where packets were seen.
+    pub history: Option<History>,
+    /// Initiator's and responder's MAC address.
+    pub macs: Option<([u8; 6], [u8; 6])>,
+    /// EtherType of the first packet.
+    pub ethertype: Option<u16>,
+    /// Innermost VLAN id of the first packet.
+    pub vlan: Option<u16>,
+    /// Its priority.
+    pub cos: Option<u8>,
+    /// Why the record ended.
+    pub end_reason: EndReason,
+    /// What only an exporter knows.
+    pub exporter: Option<Box<Exporter>>,
+    /// 1 = every packet.
+    pub sampling: u32,
+    /// How many exporters or interfaces reported it.
+    pub observations: u16,
+    /// Tunnel entered.
+    pub tunnel: Option<Tunnel>,
+    /// Protocol recognised.
+    pub service: Option<Service>,
+}
+
+/// Counters of one direction of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Direction {
+    /// Packets.
+    pub packets: u64,
+    /// IP bytes, header included.
+    pub bytes: u64,
+    /// OR of the TCP flags; `None` where the protocol has none.
+    pub tcp_flags: Option<u8>,
+    /// TOS or traffic class of the direction's first packet.
+    pub tos: Option<u8>,
+}
+
+/// Zeek's history string, at most [`History::CAPACITY`] letters, in place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct History {
+    letters: [u8; Self::CAPACITY],
+    len: u8,
+}
+
+impl History {
+    /// Letters kept. What comes after is left out, as with Zeek's repeat rules most flows need under 20.
+    pub const CAPACITY: usize = 31;
+
+    /// Appends an ASCII letter if there is room.
+    pub fn push(&mut self, letter: u8) {
+        if let Some(slot) = self.letters.get_mut(usize::from(self.len)) {
+            *slot = letter;
+            self.len += 1;
+        }
+    }
+
+    /// The letters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.letters[..usize::from(self.len)]).unwrap_or_default()
+    }
+}
+
+/// Flow fields that only an exporter (NetFlow, IPFIX, sFlow) gives.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[expect(missing_docs, reason = "the names are the columns of DATA-MODEL, and IPFIX's")]
+pub struct Exporter {
+    pub exporter_ip: Option<std::net::IpAddr>,
+    pub input_if: Option<u32>,
+    pub output_if: Option<u32>,
+    pub fwd_status: Option<u8>,
+    pub src_as: Option<u32>,
+    pub dst_as: Option<u32>,
+    pub src_mask: Option<u8>,
+    pub dst_mask: Option<u8>,
+    pub next_hop: Option<std::net::IpAddr>,
+    pub peer_src: Option<std::net::IpAddr>,
+    pub peer_dst: Option<std::net::IpAddr>,
+}
+
+/// One row of `dns`: a question with its query, its answer, or both.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the names are the columns of DATA-MODEL")]
+pub struct DnsRecord {
+    pub record_id: RecordId,
+    pub first_seen: Micros,
+    pub last_seen: Micros,
+    pub origin: Origin,
+    pub client_ip: Ip,
+    pub server_ip: Ip,
+    pub version: IpVersion,
+    pub client_port: u16,
+    pub server_port: u16,
+    pub transport: capture::DnsTransport,
+    pub id: u16,
+    pub qname: String,
+    pub qname_wire: String,
+    pub qtype: u16,
+    pub qclass: u16,
+    /// Index of the question.
+    pub question: u8,
+    pub opcode: u8,
+    pub rcode: Option<u16>,
+    pub rtt_us: Option<u32>,
+    pub query_len: Option<u16>,
+    pub response_len: Option<u16>,
+    pub response_frame_len: Option<u32>,
+    pub flags: u16,
+    pub edns_udp_size: Option<u16>,
+    pub answers: Vec<ResourceRecord>,
+    pub authorities: Vec<ResourceRecord>,
+    pub additional_count: u16,
+    pub damage: Option<&'static str>,
+}
+
+/// One row of `proxy`: a request, from the wire or from a log.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[expect(missing_docs, reason = "the names are the columns of DATA-MODEL")]
+pub struct ProxyRecord {
+    pub record_id: RecordId,
+    pub first_seen: Micros,
+    pub last_seen: Micros,
+    /// wire, bluecoat, squid, haproxy, w3c, zeek, json
+    pub origin: &'static str,
+    pub client_ip: Option<std::net::IpAddr>,
+    pub client_port: Option<u16>,
+    pub server_ip: Option<std::net::IpAddr>,
+    pub server_port: Option<u16>,
+    /// http, https, connect, tls
+    pub scheme: String,
+    pub method: String,
+    pub host: String,
+    pub uri_path: String,
+    pub uri_query: Option<String>,
+    pub uri_extension: Option<String>,
+    pub full_uri: String,
+    pub user_agent: Option<String>,
+    pub referer: Option<String>,
+    pub content_type: Option<String>,
+    pub status: Option<u16>,
+    pub username: Option<String>,
+    pub auth_group: Option<String>,
+    pub category: Option<String>,
+    pub action: Option<String>,
+    pub filter_result: Option<String>,
+    pub exception_id: Option<String>,
+    pub virus_id: Option<String>,
+    pub app_name: Option<String>,
+    pub app_operation: Option<String>,
+    pub duration_us: Option<u64>,
+    pub request_bytes: Option<u64>,
+    pub response_bytes: Option<u64>,
+    pub tls_version: Option<String>,
+    pub tls_sni: Option<String>,
+    pub tls_alpn: Option<String>,
+    pub ja4: Option<String>,
+    pub community_id: Option<String>,
+}
+
+/// One row of `ledger`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LedgerRow {
+    /// First moment of the interval.
+    pub interval_start: Micros,
+    /// Its end.
+    pub interval_end: Micros,
+    /// Which sensor.
+    pub sensor: String,
+    /// Which input: a file's name, an interface, a collector, `lake` for the lake's own books.
+    pub source: String,
+    /// Receive queue, where there are several.
+    pub queue: Option<i32>,
+    /// Which clock gave the times, and its resolution.
+    pub clock: String,
+    /// Name of the counter, documented where it is counted. `packets.seen`, `bytes.seen` …
+    pub counter: String,
+    /// Its value over the interval.
+    pub value: u64,
+}
+
+/// What the aggregator hands over, in the order it was finished.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// Finished flows.
+    pub flow: Vec<FlowRecord>,
+    /// Finished DNS questions.
+    pub dns: Vec<DnsRecord>,
+    /// Finished requests.
+    pub proxy: Vec<ProxyRecord>,
+}
+
+impl Records {
+    /// Nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.flow.is_empty() && self.dns.is_empty() && self.proxy.is_empty()
+    }
+}
