@@ -8,6 +8,7 @@
 //! Promises: nothing panics on input, whatever the bytes; every frame has exactly one fate; every
 //! table is bounded and counts what happens at its bound.
 
+pub mod app;
 mod event;
 mod frame;
 
