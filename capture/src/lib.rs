@@ -9,9 +9,12 @@
 //! table is bounded and counts what happens at its bound.
 
 pub mod app;
+mod decode;
 mod event;
+pub mod file;
 mod frame;
 
+pub use decode::{Decoder, DecoderConfig, Tunnels};
 pub use event::{
     AddressPair, Body, DnsMessage, DnsQuestion, DnsTransport, Fragment, HttpRequest, HttpResponse, Ip, IpVersion, Link,
     Message, Nanos, Packet, ResourceRecord, Service, Sink, Tcp, TlsClientHello, Tunnel,
