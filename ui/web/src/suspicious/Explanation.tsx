@@ -1,0 +1,161 @@
+// "Why is this here?": the deciding side, its word taken apart, how often it occurs, and how sure that is.
+
+import type { Feature } from "../api/types";
+import { spelled } from "../text/punycode";
+import { count, oneIn, share } from "../text/units";
+import { Wire } from "../text/Wire";
+import { band } from "../text/units";
+import type { Row } from "./list";
+import { confidence, decidingFeature } from "./words";
+
+const SIDES: Record<string, string> = { src: "the source", dst: "the destination" };
+
+export function Explanation({ row }: { row: Row }) {
+  const { why, standing } = row;
+  const deciding = decidingFeature(why);
+  const sure = confidence(standing.confidence);
+  return (
+    <section class="explanation" aria-label="Explanation">
+      <h2>Why is this here?</h2>
+      <p class="lead">
+        <Verdict row={row} />
+      </p>
+      {deciding ? (
+        <p>
+          What stands out is <strong>{deciding.label}</strong>{" "}
+          <strong>
+            <Wire text={deciding.meaning} />
+          </strong>
+          {why.nearest_common ? (
+            <>
+              ; the nearest common value would be{" "}
+              <strong>
+                <Wire text={why.nearest_common} />
+              </strong>
+            </>
+          ) : null}
+          .
+        </p>
+      ) : null}
+      <Frequency row={row} />
+      <h3>
+        The word{why.side ? ` of ${SIDES[why.side] ?? why.side}` : ""}, taken apart
+      </h3>
+      <Features features={why.features} deciding={why.feature} />
+      <p class="quiet">
+        Word <Wire text={why.word} class="mono" />
+        {why.other_word && why.other_word !== why.word ? (
+          <>
+            , other side <Wire text={why.other_word} class="mono" />
+          </>
+        ) : null}{" "}
+        (scheme {standing.words})
+      </p>
+      <p>
+        <span class={`pill ${sure.label}`}>{sure.label} evidence</span> {sure.text}
+      </p>
+      <Spelled row={row} />
+    </section>
+  );
+}
+
+function Verdict({ row }: { row: Row }) {
+  const { why, standing } = row;
+  const host = <Wire text={why.host} class="mono strong" />;
+  const side = why.side ? <> ({SIDES[why.side] ?? why.side}, which decided)</> : null;
+  if (standing.surprise_bits === null) {
+    return (
+      <>
+        For {host}
+        {side}, such a record was never seen when the model was made.
+      </>
+    );
+  }
+  const odds = 2 ** standing.surprise_bits;
+  return (
+    <>
+      For {host}
+      {side}, about one record in <strong>{odds < 1e15 ? count(roundTwo(odds)) : odds.toExponential(1)}</strong> looks like this:{" "}
+      {standing.surprise_bits.toFixed(1)} bits of surprise, rank {count(standing.rank)} of the day
+      {band(standing.percentile) === "usual" ? "" : `, ${oneIn(standing.percentile)} records is as surprising`}.
+    </>
+  );
+}
+
+function roundTwo(value: number): number {
+  const step = 10 ** Math.max(0, Math.floor(Math.log10(value)) - 1);
+  return Math.round(value / step) * step;
+}
+
+function Frequency({ row }: { row: Row }) {
+  const { why, standing } = row;
+  const most = Math.max(why.host_share ?? 0, why.all_share ?? 0, 1e-12);
+  const line = (label: string, value: number | null) => (
+    <tr>
+      <th scope="row">{label}</th>
+      <td class="num">{value === null ? "–" : share(value)}</td>
+      <td>
+        <span class="bar" aria-hidden="true">
+          <span style={{ width: `${((value ?? 0) / most) * 100}%` }} />
+        </span>
+      </td>
+    </tr>
+  );
+  return (
+    <table class="frequency">
+      <caption>Share of records with this word</caption>
+      <tbody>
+        {line("this host", why.host_share)}
+        {line("all hosts", why.all_share)}
+        <tr>
+          <th scope="row">hosts that have it</th>
+          <td class="num">{count(standing.word_hosts)}</td>
+          <td />
+        </tr>
+        <tr>
+          <th scope="row">records in this group</th>
+          <td class="num">{count(standing.group_size)}</td>
+          <td />
+        </tr>
+      </tbody>
+    </table>
+  );
+}
+
+function Features({ features, deciding }: { features: readonly Feature[]; deciding: string | null }) {
+  return (
+    <table class="features">
+      <thead>
+        <tr>
+          <th scope="col">Feature</th>
+          <th scope="col">Here</th>
+          <th scope="col">In the word</th>
+        </tr>
+      </thead>
+      <tbody>
+        {features.map((feature) => (
+          <tr key={feature.name} class={feature.name === deciding ? "deciding" : ""}>
+            <th scope="row">{feature.label}</th>
+            <td>
+              <Wire text={feature.meaning} />
+            </td>
+            <td class="mono">
+              <Wire text={feature.value} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Spelled({ row }: { row: Row }) {
+  const name = "qname" in row ? row.qname : "host" in row ? row.host : undefined;
+  const text = name === undefined ? undefined : spelled(name);
+  if (name === undefined || text === undefined) return null;
+  return (
+    <p class="warn">
+      The name <Wire text={name} class="mono" /> spells <Wire text={text} class="mono strong" />. Compare it with the names it may imitate.
+    </p>
+  );
+}

@@ -1,0 +1,195 @@
+// The ranked list of one source and day, with the selected record below it.
+
+import { useSignal } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { asApiError, get } from "../api/client";
+import { change, type SuspiciousRoute } from "../app/route";
+import { Failed, Loading, Notice } from "../app/State";
+import { Grid } from "../table/Grid";
+import { escapeText } from "../text/hostile";
+import { columnsOf } from "./columns";
+import { days, daysError, latest, loadDays } from "./days";
+import { Details } from "./Details";
+import { type Line, type Row, SuspiciousList } from "./list";
+import { Splitter } from "./Splitter";
+import { Toolbar } from "./Toolbar";
+
+const list = new SuspiciousList();
+
+export function SuspiciousPage({ at }: { at: SuspiciousRoute }) {
+  const cursor = useSignal(-1);
+  const alone = useSignal<Row | undefined>(undefined);
+  const all = days.value;
+  const date = at.date || (all ? latest(all, at.source) : "");
+  const box = useRef<HTMLDivElement>(null);
+
+  useEffect(() => {
+    if (!days.value) void loadDays();
+  }, []);
+
+  useEffect(() => {
+    if (!date) return;
+    cursor.value = -1;
+    void list.load({ source: at.source, date, filter: at.filter, sort: at.sort, flat: at.flat });
+  }, [at.source, date, at.filter, at.sort, at.flat]);
+
+  const lines = list.lines.value;
+  const ready = list.source.value === at.source;
+  const index = at.selected ? lines.findIndex((line) => line.row.record_id === at.selected) : -1;
+  const found = ready && index >= 0 ? lines[index]?.row : undefined;
+
+  // A selected record that is not on the loaded pages (a link, a reload, another filter) is fetched by itself.
+  useEffect(() => {
+    if (alone.value && alone.value.record_id !== at.selected) alone.value = undefined;
+    if (!at.selected || !date || found || list.loading.value) return;
+    const abort = new AbortController();
+    const asked: Promise<Row> = get(`/api/v1/suspicious/${at.source}/{record_id}`, { record_id: at.selected, date }, abort.signal);
+    asked.then(
+      (row) => {
+        alone.value = row;
+      },
+      (error: unknown) => {
+        if (!abort.signal.aborted && asApiError(error).status === 404) change({ selected: "" }, "replace");
+      },
+    );
+    return () => abort.abort();
+  }, [at.selected, at.source, date, found, list.loading.value]);
+
+  useEffect(() => {
+    if (index >= 0 && cursor.value < 0) cursor.value = index;
+  }, [index]);
+
+  const select = (to: number) => {
+    const row = lines[to]?.row;
+    if (row) change({ selected: row.record_id }, "replace");
+  };
+  const close = () => {
+    change({ selected: "" }, "replace");
+    box.current?.querySelector<HTMLElement>(".main-table .grid")?.focus();
+  };
+
+  const columns = useMemo(
+    () =>
+      columnsOf(at.source, {
+        isOpen: (id) => list.members.value.has(id),
+        toggle: (row) => void list.expand(row, !list.members.value.has(row.standing.group_id)),
+        flat: at.flat,
+      }),
+    [at.source, at.flat, list.members.value],
+  );
+
+  if (daysError.value && !all) return <Failed error={daysError.value} retry={() => void loadDays()} />;
+  if (!all) return <Loading what="days" />;
+  const selected = found ?? (alone.value?.record_id === at.selected ? alone.value : undefined);
+  const head = ready ? list.head.value : undefined;
+
+  return (
+    <div
+      class="suspicious"
+      ref={box}
+      onKeyDown={(event) => {
+        if (event.key === "Escape" && at.selected && !event.defaultPrevented) close();
+      }}
+    >
+      <Toolbar at={at} date={date} head={head} days={all} loading={list.loading.value} />
+      <div class="main-table">
+        {list.error.value && !head ? (
+          <Failed error={list.error.value} retry={() => void list.load({ ...at, date })} />
+        ) : (
+          <Body at={at} date={date} lines={ready ? lines : []}>
+            <Grid<Line>
+              label={`Suspicious ${at.source} records of ${date}, most suspicious first`}
+              columns={columns}
+              rows={ready ? lines : []}
+              total={at.flat ? (head?.matching ?? lines.length) : lines.length}
+              keyOf={(line) => line.row.record_id}
+              classOf={(line) => (line.member ? "member" : "")}
+              cursor={cursor.value}
+              selected={at.selected}
+              sort={at.sort || "rank"}
+              onSort={(sort) => change({ sort: sort === "rank" ? "" : sort }, "replace")}
+              onCursor={(to) => {
+                cursor.value = to;
+                if (at.selected) select(to);
+              }}
+              onOpen={select}
+              onExpand={(to, open) => {
+                const row = lines[to]?.row;
+                if (row) void list.expand(row, open);
+              }}
+              onNearEnd={() => void list.more()}
+            />
+          </Body>
+        )}
+      </div>
+      {list.error.value && head ? <p class="strip-error" role="alert">{list.error.value.message}. {list.error.value.action}</p> : null}
+      {selected ? (
+        <>
+          <Splitter />
+          <Details key={at.source} source={at.source} row={selected} onClose={close} />
+        </>
+      ) : null}
+    </div>
+  );
+}
+
+/** The table, or what to do where there is nothing in it. */
+function Body({ at, date, lines, children }: { at: SuspiciousRoute; date: string; lines: readonly Line[]; children: preact.ComponentChildren }) {
+  const head = list.source.value === at.source ? list.head.value : undefined;
+  if (!date) {
+    return (
+      <Notice title="The lake is empty">
+        <p>
+          Bring records in with <code>spotter import capture.pcap</code>, or make a day with known attacks with <code>spotter demo</code>.
+        </p>
+        <button type="button" onClick={() => void loadDays()}>
+          Look again
+        </button>
+      </Notice>
+    );
+  }
+  if (!head) return <Loading what={`${at.source} records of ${date}`} />;
+  if (head.date !== date && list.loading.value) return <Loading what={`${at.source} records of ${date}`} />;
+  if (head.state === "no_data") {
+    return (
+      <Notice title={`No ${at.source} records on ${date}`}>
+        <p>Choose a day that is marked in the calendar, or import a capture of this day.</p>
+      </Notice>
+    );
+  }
+  if (head.state === "not_scored") {
+    return (
+      <Notice title={`No scores for ${date}`}>
+        <p>
+          There are {head.records.toLocaleString("en-US")} {at.source} records. Score them with{" "}
+          <code>
+            spotter score --source {at.source} --date {date}
+          </code>
+        </p>
+        <button type="button" onClick={() => void list.load({ ...at, date })}>
+          Look again
+        </button>
+      </Notice>
+    );
+  }
+  if (lines.length === 0 && !list.loading.value) {
+    return (
+      <Notice title={at.filter ? "Nothing passes the filter" : "The run kept no record"}>
+        {at.filter ? (
+          <>
+            <p>
+              No scored {at.source} record of {date} matches <code>{escapeText(at.filter, 200)}</code>. The run keeps the most suspicious records of the
+              day only.
+            </p>
+            <button type="button" onClick={() => change({ filter: "" })}>
+              Clear the filter
+            </button>
+          </>
+        ) : (
+          <p>Raise the limit of the run: spotter score --limit N.</p>
+        )}
+      </Notice>
+    );
+  }
+  return <>{children}</>;
+}

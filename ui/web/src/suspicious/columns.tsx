@@ -1,0 +1,199 @@
+// Apache Spot's columns for each source, led by rank and surprise and closed by the reason.
+
+import type { DnsRow, FlowRow, ProxyRow } from "../api/types";
+import type { Source } from "../app/route";
+import type { Column } from "../table/Grid";
+import { escapeText } from "../text/hostile";
+import { port, protocol, queryClass, queryType, responseCode } from "../text/names";
+import { clock, exact } from "../text/time";
+import { band, bytes, count, oneIn } from "../text/units";
+import { Wire } from "../text/Wire";
+import type { Line, Row } from "./list";
+import { summary } from "./words";
+
+/** What a group's leader needs to open it. */
+export interface GroupState {
+  isOpen: (id: string) => boolean;
+  toggle: (row: Row) => void;
+  flat: boolean;
+}
+
+export function Text({ text, title }: { text: string | null; title?: string }) {
+  if (text === null || text === "") return <span class="none">–</span>;
+  return (
+    <span class="mono" title={title ?? escapeText(text)}>
+      <Wire text={text} limit={300} />
+    </span>
+  );
+}
+
+export function Address({ ip, internal }: { ip: string | null; internal?: boolean | null }) {
+  if (ip === null) return <span class="none">–</span>;
+  return (
+    <span class="mono" title={internal ? `${escapeText(ip)} (internal)` : escapeText(ip)}>
+      <Wire text={ip} />
+      {internal ? <span class="inside" role="img" aria-label="internal" /> : null}
+    </span>
+  );
+}
+
+export function Amount({ value }: { value: number | null }) {
+  return value === null ? <span class="none" title="not observed">–</span> : <>{count(value)}</>;
+}
+
+export function Bytes({ value }: { value: number | null }) {
+  if (value === null) return <span class="none" title="not observed">–</span>;
+  return <span title={`${count(value)} bytes`}>{bytes(value)}</span>;
+}
+
+export function Time({ time }: { time: string }) {
+  return (
+    <time class="num" dateTime={time} title={exact(time)}>
+      {clock(time)}
+    </time>
+  );
+}
+
+/** Bits that fill the bar. */
+const FULL = 24;
+
+function Surprise({ row }: { row: Row }) {
+  const { surprise_bits: bits, score, percentile } = row.standing;
+  const tone = band(percentile);
+  const label = bits === null ? "∞" : bits.toFixed(1);
+  const title = `${label} bits: P(word | host) = ${score === 0 ? "0" : score.toPrecision(3)}. ${
+    percentile > 0 ? `Of the records looked at, ${oneIn(percentile)} ${oneIn(percentile) === "common" ? "" : "is as surprising."}` : ""
+  }`;
+  return (
+    <span class={`surprise ${tone}`} title={title}>
+      <span class="num">{label}</span>
+      <span class="bar" aria-hidden="true">
+        <span style={{ width: `${Math.min(100, ((bits ?? FULL) / FULL) * 100)}%` }} />
+      </span>
+    </span>
+  );
+}
+
+function Rank({ line, groups }: { line: Line; groups: GroupState }) {
+  const { row, member } = line;
+  const size = row.standing.group_size;
+  const open = !groups.flat && groups.isOpen(row.standing.group_id);
+  return (
+    <span class="rank">
+      {!groups.flat && !member && size > 1 ? (
+        <button
+          type="button"
+          class="expand"
+          tabIndex={-1}
+          aria-expanded={open}
+          aria-label={`${open ? "Close" : "Open"} the group of ${size} records`}
+          title={`${count(size)} records of the same host with the same word`}
+          onClick={(event) => {
+            event.stopPropagation();
+            groups.toggle(row);
+          }}
+        >
+          <span class="twist" aria-hidden="true" />×{count(size)}
+        </button>
+      ) : null}
+      <span class="num">{count(row.standing.rank)}</span>
+    </span>
+  );
+}
+
+function lead(groups: GroupState): Column<Line>[] {
+  return [
+    {
+      key: "rank",
+      label: "Rank",
+      hint: "1 is the most suspicious. ×N: a group of N records of one host with the same word.",
+      width: "104px",
+      align: "end",
+      sort: "rank",
+      render: (line) => <Rank line={line} groups={groups} />,
+    },
+    {
+      key: "surprise",
+      label: "Surprise",
+      hint: "In bits: −log2 of the probability of this record for this host. 10 bits: one in a thousand; 20 bits: one in a million.",
+      width: "108px",
+      align: "end",
+      sort: "surprise_bits",
+      render: ({ row }) => <Surprise row={row} />,
+    },
+    {
+      key: "time",
+      label: "Time (UTC)",
+      width: "106px",
+      sort: "first_seen",
+      render: ({ row }) => <Time time={row.first_seen} />,
+    },
+  ];
+}
+
+function why(): Column<Line> {
+  return {
+    key: "why",
+    label: "Why",
+    hint: "What made the record improbable. Select the row for the whole explanation.",
+    width: "minmax(300px, 1fr)",
+    render: ({ row }) => {
+      const text = escapeText(summary(row), 300);
+      return <span class="why" title={text}>{text}</span>;
+    },
+  };
+}
+
+const of = <R,>(render: (row: R) => preact.ComponentChildren) => (line: Line) => render(line.row as unknown as R);
+
+function flow(): Column<Line>[] {
+  const amount = (key: string, label: string, hint: string, value: (row: FlowRow) => number | null, bytes = false) => ({
+    key,
+    label,
+    hint,
+    width: bytes ? "84px" : "76px",
+    align: "end" as const,
+    sort: key,
+    render: of<FlowRow>((row) => (bytes ? <Bytes value={value(row)} /> : <Amount value={value(row)} />)),
+  });
+  return [
+    { key: "src_ip", label: "Source IP", hint: "The initiator. A dot marks our own networks.", width: "minmax(142px, 0.5fr)", sort: "src_ip", render: of<FlowRow>((row) => <Address ip={row.src_ip} internal={row.src_internal} />) },
+    { key: "dst_ip", label: "Destination IP", hint: "The responder.", width: "minmax(142px, 0.5fr)", sort: "dst_ip", render: of<FlowRow>((row) => <Address ip={row.dst_ip} internal={row.dst_internal} />) },
+    { key: "src_port", label: "S port", hint: "Source port", width: "64px", align: "end", sort: "src_port", render: of<FlowRow>((row) => <span class="num">{port(row.src_port, row.proto, "src")}</span>) },
+    { key: "dst_port", label: "D port", hint: "Destination port. ICMP: type/code.", width: "64px", align: "end", sort: "dst_port", render: of<FlowRow>((row) => <span class="num">{port(row.dst_port, row.proto, "dst")}</span>) },
+    { key: "proto", label: "Proto", hint: "Protocol, and the service recognised in it", width: "92px", sort: "proto", render: of<FlowRow>((row) => <>{protocol(row.proto)}{row.service ? <span class="quiet"> {row.service}</span> : null}</>) },
+    amount("src_packets", "In pkts", "Packets from source to destination (Spot's input packets)", (row) => row.src_packets),
+    amount("src_bytes", "In bytes", "Bytes from source to destination (Spot's input bytes), IP headers included", (row) => row.src_bytes, true),
+    amount("dst_packets", "Out pkts", "Packets from destination to source (Spot's output packets)", (row) => row.dst_packets),
+    amount("dst_bytes", "Out bytes", "Bytes from destination to source (Spot's output bytes), IP headers included", (row) => row.dst_bytes, true),
+  ];
+}
+
+function dns(): Column<Line>[] {
+  return [
+    { key: "client_ip", label: "Client IP", width: "minmax(142px, 0.4fr)", sort: "client_ip", render: of<DnsRow>((row) => <Address ip={row.client_ip} />) },
+    { key: "qname", label: "Query", hint: "The name asked for. Internationalised names stand in their encoded form (xn--).", width: "minmax(260px, 1.4fr)", sort: "qname", render: of<DnsRow>((row) => <Text text={row.qname} />) },
+    { key: "qclass", label: "Class", width: "60px", sort: "qclass", render: of<DnsRow>((row) => queryClass(row.qclass)) },
+    { key: "qtype", label: "Type", width: "72px", sort: "qtype", render: of<DnsRow>((row) => queryType(row.qtype)) },
+    { key: "rcode", label: "Response", hint: "Response code", width: "100px", sort: "rcode", render: of<DnsRow>((row) => <span class={row.rcode === 0 ? "" : "notable"}>{responseCode(row.rcode)}</span>) },
+    { key: "response_frame_len", label: "Length", hint: "Bytes of the answer's frame", width: "76px", align: "end", sort: "response_frame_len", render: of<DnsRow>((row) => <Bytes value={row.response_frame_len} />) },
+  ];
+}
+
+function proxy(): Column<Line>[] {
+  return [
+    { key: "client_ip", label: "Client IP", width: "minmax(142px, 0.4fr)", sort: "client_ip", render: of<ProxyRow>((row) => <Address ip={row.client_ip} />) },
+    { key: "host", label: "Host", width: "minmax(160px, 0.8fr)", sort: "host", render: of<ProxyRow>((row) => <Text text={row.host} />) },
+    { key: "method", label: "Method", width: "84px", sort: "method", render: of<ProxyRow>((row) => <Text text={row.method} />) },
+    { key: "full_uri", label: "URI", width: "minmax(200px, 1.1fr)", sort: "full_uri", render: of<ProxyRow>((row) => <Text text={row.full_uri} />) },
+    { key: "category", label: "Web category", hint: "As the proxy gave it", width: "minmax(100px, 0.4fr)", sort: "category", render: of<ProxyRow>((row) => <Text text={row.category} />) },
+    { key: "status", label: "Response", hint: "HTTP status", width: "84px", align: "end", sort: "status", render: of<ProxyRow>((row) => (row.status === null ? <span class="none">–</span> : <span class="num">{row.status}</span>)) },
+    { key: "response_bytes", label: "Bytes", hint: "Bytes of the answer", width: "84px", align: "end", sort: "response_bytes", render: of<ProxyRow>((row) => <Bytes value={row.response_bytes} />) },
+  ];
+}
+
+/** The columns of a source. */
+export function columnsOf(source: Source, groups: GroupState): Column<Line>[] {
+  const own = { flow, dns, proxy }[source]();
+  return [...lead(groups), ...own, why()];
+}

@@ -1,0 +1,57 @@
+// The days that have records; and which of them is shown when the address names none.
+
+import { signal } from "@preact/signals";
+import { type ApiError, asApiError, get } from "../api/client";
+import type { Day } from "../api/types";
+import type { Source } from "../app/route";
+
+export const days = signal<Day[] | undefined>(undefined);
+export const daysError = signal<ApiError | undefined>(undefined);
+
+export async function loadDays(): Promise<void> {
+  try {
+    days.value = (await get("/api/v1/days", {})).days;
+    daysError.value = undefined;
+  } catch (error) {
+    daysError.value = asApiError(error);
+  }
+}
+
+/** The latest day with scores of the source, else the latest with records of it, else the latest at all. */
+export function latest(all: readonly Day[], source: Source): string {
+  return (all.find((day) => day[source].scored) ?? all.find((day) => day[source].rows > 0) ?? all[0])?.date ?? "";
+}
+
+/** The day with records of the source before (−1) or after (+1) `date`. Days are sorted latest first. */
+export function neighbour(all: readonly Day[], source: Source, date: string, step: 1 | -1): string | undefined {
+  const having = all.filter((day) => day[source].rows > 0);
+  if (step < 0) return having.find((day) => day.date < date)?.date;
+  return having.findLast((day) => day.date > date)?.date;
+}
+
+export interface Cell {
+  date: string;
+  number: number;
+  rows: number;
+  scored: boolean;
+}
+
+/** A month as weeks from Monday to Sunday; days of other months are undefined. `month` is `YYYY-MM`. */
+export function monthGrid(all: readonly Day[], source: Source, month: string): (Cell | undefined)[][] {
+  const start = new Date(`${month}-01T00:00:00Z`);
+  const length = new Date(Date.UTC(start.getUTCFullYear(), start.getUTCMonth() + 1, 0)).getUTCDate();
+  const cells: (Cell | undefined)[] = Array.from({ length: (start.getUTCDay() + 6) % 7 }, () => undefined);
+  for (let number = 1; number <= length; number += 1) {
+    const date = `${month}-${String(number).padStart(2, "0")}`;
+    const day = all.find((other) => other.date === date);
+    cells.push({ date, number, rows: day?.[source].rows ?? 0, scored: Boolean(day?.[source].scored) });
+  }
+  while (cells.length % 7) cells.push(undefined);
+  return Array.from({ length: cells.length / 7 }, (_, week) => cells.slice(week * 7, week * 7 + 7));
+}
+
+/** `2016-12` moved by months. */
+export function moveMonth(month: string, step: number): string {
+  const date = new Date(`${month}-01T00:00:00Z`);
+  return new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + step, 1)).toISOString().slice(0, 7);
+}
