@@ -4,4 +4,18 @@
 //! and gives [`record`]s; it touches no clock, socket, file or thread. The lake half ([`lake`]) keeps
 //! records as Parquet in atomic sets, with a journal that survives any crash.
 
+#![forbid(unsafe_code)]
+
+mod aggregate;
+mod config;
+pub mod import;
+pub mod lake;
+mod ledger;
 pub mod record;
+pub mod state;
+mod stats;
+
+pub use aggregate::Aggregator;
+pub use config::{AggregatorConfig, Limits, Timeouts};
+pub use ledger::{Books, Imbalance, LedgerHead, Totals};
+pub use stats::Stats;

@@ -213,7 +213,7 @@ pub struct DnsRecord {
 }
 
 /// One row of `proxy`: a request, from the wire or from a log.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(missing_docs, reason = "the names are the columns of DATA-MODEL")]
 pub struct ProxyRecord {
     pub record_id: RecordId,
@@ -221,7 +221,7 @@ pub struct ProxyRecord {
     pub last_seen: Micros,
     /// wire, bluecoat, squid, haproxy, w3c, zeek, json
     pub origin: &'static str,
-    pub client_ip: Option<std::net::IpAddr>,
+    pub client_ip: std::net::IpAddr,
     pub client_port: Option<u16>,
     pub server_ip: Option<std::net::IpAddr>,
     pub server_port: Option<u16>,
@@ -254,6 +254,50 @@ pub struct ProxyRecord {
     pub tls_alpn: Option<String>,
     pub ja4: Option<String>,
     pub community_id: Option<String>,
+}
+
+impl ProxyRecord {
+    /// A record of which only the origin and the client are known; all else is null or empty.
+    pub const fn new(origin: &'static str, client_ip: std::net::IpAddr) -> Self {
+        Self {
+            record_id: RecordId([0; 16]),
+            first_seen: Micros(0),
+            last_seen: Micros(0),
+            origin,
+            client_ip,
+            client_port: None,
+            server_ip: None,
+            server_port: None,
+            scheme: String::new(),
+            method: String::new(),
+            host: String::new(),
+            uri_path: String::new(),
+            uri_query: None,
+            uri_extension: None,
+            full_uri: String::new(),
+            user_agent: None,
+            referer: None,
+            content_type: None,
+            status: None,
+            username: None,
+            auth_group: None,
+            category: None,
+            action: None,
+            filter_result: None,
+            exception_id: None,
+            virus_id: None,
+            app_name: None,
+            app_operation: None,
+            duration_us: None,
+            request_bytes: None,
+            response_bytes: None,
+            tls_version: None,
+            tls_sni: None,
+            tls_alpn: None,
+            ja4: None,
+            community_id: None,
+        }
+    }
 }
 
 /// One row of `ledger`.
