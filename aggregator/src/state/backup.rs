@@ -1,0 +1,1 @@
+//! Copies of the state database, consistent while it is used.

@@ -1,0 +1,50 @@
+//! Settings changed at run time, and positions in followed inputs.
+
+use rusqlite::OptionalExtension as _;
+
+use super::{State, StateError, now};
+
+impl State {
+    /// A setting's value.
+    pub fn setting(&self, key: &str) -> Result<Option<String>, StateError> {
+        self.read(|c| c.query_row("SELECT value FROM settings WHERE key = ?1", [key], |row| row.get(0)).optional())
+    }
+
+    /// Sets a setting.
+    pub fn set_setting(&self, key: &str, value: &str) -> Result<(), StateError> {
+        self.write(|t| {
+            t.execute(
+                "INSERT INTO settings VALUES (?1, ?2, ?3)
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated = excluded.updated",
+                (key, value, now().0),
+            )
+            .map(drop)
+        })
+    }
+
+    /// All settings, by key.
+    pub fn settings(&self) -> Result<Vec<(String, String)>, StateError> {
+        self.read(|c| {
+            c.prepare("SELECT key, value FROM settings ORDER BY key")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
+    /// How far a followed input was read.
+    pub fn offset(&self, source: &str) -> Result<Option<String>, StateError> {
+        self.read(|c| c.query_row("SELECT position FROM offsets WHERE source = ?1", [source], |row| row.get(0)).optional())
+    }
+
+    /// Remembers how far a followed input was read.
+    pub fn set_offset(&self, source: &str, position: &str) -> Result<(), StateError> {
+        self.write(|t| {
+            t.execute(
+                "INSERT INTO offsets VALUES (?1, ?2, ?3)
+                 ON CONFLICT (source) DO UPDATE SET position = excluded.position, updated = excluded.updated",
+                (source, position, now().0),
+            )
+            .map(drop)
+        })
+    }
+}
