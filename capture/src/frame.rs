@@ -19,6 +19,22 @@ pub struct Frame<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct LinkType(pub u16);
 
+#[expect(missing_docs, reason = "the names are the registry's")]
+impl LinkType {
+    pub const NULL: Self = Self(0);
+    pub const ETHERNET: Self = Self(1);
+    pub const TOKEN_RING: Self = Self(6);
+    pub const C_HDLC: Self = Self(104);
+    pub const FDDI: Self = Self(10);
+    pub const RAW: Self = Self(101);
+    pub const IPV4: Self = Self(228);
+    pub const IPV6: Self = Self(229);
+    /// PPP in HDLC-like framing, or Cisco HDLC: the first byte tells.
+    pub const PPP_HDLC_OR_C_HDLC: Self = Self(50);
+    /// No number of the registry: what a file format knows and the registry does not.
+    pub const UNKNOWN: Self = Self(u16::MAX);
+}
+
 /// What became of a frame: each frame has exactly one fate, so the ledger's books close.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {

@@ -8,6 +8,8 @@
 //! Promises: nothing panics on input, whatever the bytes; every frame has exactly one fate; every
 //! table is bounded and counts what happens at its bound.
 
+#![deny(unsafe_code)]
+
 pub mod app;
 mod decode;
 mod event;

@@ -1,7 +1,34 @@
 //! From frames to packets: link layers, tags, tunnels, IP, fragments.
+//!
+//! Plain traffic goes through [`probe_common`]'s parser in a few nanoseconds (`hot`); what that declines
+//! goes through the layers one by one (`levels`). Both make the same [`Packet`] of the same bytes.
+
+mod cause;
+mod counters;
+mod ethernet;
+mod fragment;
+mod hot;
+mod ip;
+mod layers;
+mod levels;
+mod link;
+mod mpls;
+mod ppp;
+mod transport;
+mod tunnel;
+mod view;
+mod wlan;
 
 use crate::app::{AppConfig, AppDecoder};
-use crate::{Fate, Frame, Nanos, Sink};
+use crate::{Fate, Frame, Nanos, Packet, Sink};
+
+use probe_common::protocol::{TCP, UDP};
+
+use counters::Counters;
+use fragment::{Datagram, Fragments};
+use layers::Layer;
+use levels::Levels;
+use view::View;
 
 /// Which IP header of a tunnelled packet is counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -16,8 +43,8 @@ pub enum Tunnels {
 /// Settings and bounds of a [`Decoder`].
 #[derive(Clone, Debug)]
 pub struct DecoderConfig {
-    /// Which IP header of a tunnelled packet makes the [`Packet`](crate::Packet). Application messages
-    /// are read from the innermost payload either way.
+    /// Which IP header of a tunnelled packet makes the [`Packet`]. Application messages are read from
+    /// the innermost payload either way.
     pub tunnels: Tunnels,
     /// Tunnels entered in one frame, at most.
     pub max_tunnel_depth: u8,
@@ -44,33 +71,129 @@ impl Default for DecoderConfig {
     }
 }
 
+/// Datagrams that one frame may complete inside each other.
+const MAX_NESTED_DATAGRAMS: usize = 4;
+
 /// Reads frames; the crate documentation says what it promises.
+///
+/// Memory: [`DecoderConfig::max_fragment_bytes`] and some 300 bytes for each of
+/// [`DecoderConfig::max_fragmented`], besides what the application decoders hold.
 pub struct Decoder {
-    config: DecoderConfig,
+    tunnels: Tunnels,
+    max_tunnel_depth: u8,
     app: AppDecoder,
+    fragments: Fragments,
+    counters: Counters,
+    now: Nanos,
 }
 
 impl Decoder {
     /// A decoder that has seen nothing yet.
     pub fn new(config: DecoderConfig) -> Self {
-        let app = AppDecoder::new(config.app.clone());
-        Self { config, app }
+        let DecoderConfig { tunnels, max_tunnel_depth, max_fragmented, max_fragment_bytes, fragment_timeout, app } =
+            config;
+        Self {
+            tunnels,
+            max_tunnel_depth,
+            app: AppDecoder::new(app),
+            fragments: Fragments::new(max_fragmented, max_fragment_bytes, fragment_timeout),
+            counters: Counters::default(),
+            now: Nanos(0),
+        }
     }
 
     /// Reads one frame: gives `sink` its packet, then the messages it completed.
+    ///
+    /// A frame without a time gets that of the frame before it; before the first time it is 0.
+    #[inline]
     pub fn handle_frame(&mut self, frame: &Frame<'_>, sink: &mut impl Sink) -> Fate {
-        let _ = (frame, sink, &self.config);
-        Fate::NotIp("not_ip_link_type")
+        match frame.ts {
+            Some(ts) => self.now = ts,
+            None => self.counters.frames_without_time += 1,
+        }
+        self.counters.frames_cut += u64::from(frame.data.len() < frame.wire_len as usize);
+        if self.fragments.overdue(self.now) {
+            self.expire_fragments(Some(self.now), sink);
+        }
+        if let Some((mut packet, payload)) = hot::packet(frame, self.now) {
+            let payload = frame.data.get(payload).unwrap_or_default();
+            let transport = matches!(packet.pair.proto, TCP | UDP);
+            if transport {
+                packet.service = self.app.recognise(&packet, payload);
+            }
+            sink.packet(&packet);
+            if transport {
+                self.app.handle_payload(&packet, payload, frame.wire_len, sink);
+            }
+            return Fate::Received { ip_bytes: packet.ip_bytes };
+        }
+        self.handle_in_full(frame, sink)
     }
 
     /// End of input: gives out what was still held back.
     pub fn finish(&mut self, sink: &mut impl Sink) {
+        self.expire_fragments(None, sink);
         self.app.finish(sink);
     }
 
     /// What was met on the way: ledger counter name and count. Fates are not in it: who calls
     /// [`handle_frame`](Self::handle_frame) counts them.
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
-        self.app.counters()
+        let mut list = self.counters.list();
+        list.extend(self.app.counters());
+        list
+    }
+
+    fn handle_in_full(&mut self, frame: &Frame<'_>, sink: &mut impl Sink) -> Fate {
+        self.counters.full_decode += 1;
+        let wire = (frame.wire_len as usize).max(frame.data.len());
+        let view = View { data: frame.data, wire };
+        let mut levels = match self.levels(Layer::LinkType(frame.link), view) {
+            Ok(levels) => levels,
+            Err(cause) => return cause.fate(),
+        };
+        let mut packet = match self.tunnels {
+            Tunnels::Inner => levels.inner,
+            Tunnels::Outer => levels.outer,
+        };
+        // A flow of tunnel packets has no application protocol of its own.
+        if self.tunnels == Tunnels::Inner || levels.depth == 0 {
+            packet.service = self.app.recognise(&levels.inner, levels.payload);
+        }
+        sink.packet(&packet);
+        self.handle_payload(&levels, frame.wire_len, sink);
+        if let Some(datagram) = levels.completed.take() {
+            self.handle_datagram(datagram, frame.wire_len, sink);
+        }
+        Fate::Received { ip_bytes: packet.ip_bytes }
+    }
+
+    /// Hands a whole payload to the application decoders.
+    fn handle_payload(&mut self, levels: &Levels<'_>, frame_len: u32, sink: &mut impl Sink) {
+        if levels.readable {
+            let service = self.app.recognise(&levels.inner, levels.payload);
+            let packet = Packet { service, ..levels.inner };
+            self.app.handle_payload(&packet, levels.payload, frame_len, sink);
+        }
+    }
+
+    /// Reads a datagram put together from fragments, for the application decoders: its packets have
+    /// been counted one by one.
+    fn handle_datagram(&mut self, datagram: Datagram, frame_len: u32, sink: &mut impl Sink) {
+        let mut next = Some(datagram);
+        for _ in 0..MAX_NESTED_DATAGRAMS {
+            let Some(datagram) = next.take() else { return };
+            let mut levels = self.datagram_levels(&datagram);
+            self.handle_payload(&levels, frame_len, sink);
+            next = levels.completed.take();
+        }
+    }
+
+    #[cold]
+    fn expire_fragments(&mut self, now: Option<Nanos>, sink: &mut impl Sink) {
+        while let Some(datagram) = self.fragments.expire(now, &mut self.counters) {
+            let frame_len = datagram.first.ip_bytes;
+            self.handle_datagram(datagram, frame_len, sink);
+        }
     }
 }

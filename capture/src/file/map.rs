@@ -1,0 +1,63 @@
+//! The file mapping: the one place of this crate's file sources that needs `unsafe`.
+//!
+//! A mapped capture is read front to back, so what has been read is given back to the kernel from time
+//! to time ([`Mapping::release_before`]): a capture of many GiB does not count as memory of the process.
+//!
+//! Promise and limit: the mapping is read-only and private to this process. A file that another process
+//! shortens while it is read ends this process with SIGBUS, as with every reader that maps files; capture
+//! files are written once, and files still being written are left alone until they have settled.
+
+use std::fs::File;
+use std::io;
+
+use memmap2::{Advice, Mmap, UncheckedAdvice};
+
+/// How much is read before the part behind is given back.
+const RELEASE_STEP: usize = 32 << 20;
+
+/// A whole file as bytes.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    map: Mmap,
+    released: usize,
+}
+
+impl Mapping {
+    /// Maps all of `file`, which must be a regular file.
+    #[expect(unsafe_code, reason = "mapping a file is unsafe by nature; the limit is stated above")]
+    pub(super) fn new(file: &File) -> io::Result<Self> {
+        // SAFETY: the map is only read, through `&[u8]`. Its bytes can change if another process writes
+        // to the file; every value read from it is checked after it was read into a register or copied,
+        // and no check is relied on for a second read of memory safety: slices carry their own lengths.
+        let map = unsafe { Mmap::map(file)? };
+        // Only a hint: read-ahead may be larger, pages behind may go first.
+        let _ = map.advise(Advice::Sequential);
+        Ok(Self { map, released: 0 })
+    }
+
+    /// The bytes.
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// Tells the kernel that everything before `offset` has been read, once enough has come together.
+    #[inline]
+    pub(super) fn release_before(&mut self, offset: usize) {
+        if offset.saturating_sub(self.released) >= RELEASE_STEP {
+            self.release(offset);
+        }
+    }
+
+    #[cold]
+    #[expect(unsafe_code, reason = "madvise(MADV_DONTNEED) is unsafe for private writable memory; this is neither")]
+    fn release(&mut self, offset: usize) {
+        // Whole pages only; `released` is always a multiple of the step, hence of the page.
+        let end = offset / RELEASE_STEP * RELEASE_STEP;
+        let length = end.min(self.map.len()).saturating_sub(self.released);
+        // SAFETY: the mapping is a shared, read-only view of a file: pages dropped here are read from the
+        // file again if they are ever touched, so no byte changes its value.
+        let _ = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, self.released, length) };
+        self.released = end;
+    }
+}
