@@ -1,1 +1,9 @@
-//! analytics
+//! What is asked of the lake: SQL, words, topics, scores, and why.
+//!
+//! Two halves over the same Parquet. [`sql`] answers questions, within limits and for many at a time;
+//! [`output`] writes the answers. The scoring half makes words of records, learns topics, and ranks what
+//! does not fit.
+
+pub mod output;
+pub mod sql;
+pub mod words;
