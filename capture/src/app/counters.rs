@@ -1,5 +1,7 @@
 //! What the application decoders count.
 
+use crate::DnsMessage;
+
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// Counters of [`AppDecoder`](super::AppDecoder); the names are the ledger's.
@@ -26,6 +28,8 @@ counters! {
     dns_not_dns,
     /// Records of DNS messages left out because a message's bound was reached.
     dns_records_over_limit,
+    /// Bytes of DNS over TCP passed over in search of the beginning of a message.
+    dns_stream_bytes_skipped,
     /// HTTP requests given out.
     http_requests,
     /// HTTP responses given out.
@@ -44,10 +48,17 @@ counters! {
     streams_evicted,
     /// TCP streams closed because they were silent too long.
     streams_idle,
-    /// Segments dropped because too much was buffered already.
-    stream_segments_over_limit,
     /// Holes in streams that were never filled.
     stream_gaps,
     /// Bytes in these holes.
     stream_gap_bytes,
+}
+
+impl Counters {
+    /// A DNS message that is given out, with `left_out` entries left out of it.
+    pub(crate) fn count_dns(&mut self, message: &DnsMessage, left_out: u64) {
+        self.dns_messages += 1;
+        self.dns_damaged += u64::from(message.damage.is_some());
+        self.dns_records_over_limit += left_out;
+    }
 }

@@ -8,12 +8,22 @@
 //! named; every buffer is bounded and each bound has a counter (see [`AppDecoder::counters`]).
 
 mod counters;
+mod dns;
+mod http;
+mod recognise;
+mod start;
+mod stream;
+mod tls;
 
-use crate::{Nanos, Packet, Service, Sink};
+use crate::{Body, Message, Nanos, Packet, Service, Sink};
 use counters::Counters;
+use stream::Streams;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 
 /// Bounds of the application decoders. The defaults suit a sensor; memory stays below
-/// `max_streams × 256 B + max_buffered_bytes`.
+/// `max_streams × 1 KiB + max_buffered_bytes`.
 #[derive(Clone, Debug)]
 pub struct AppConfig {
     /// Seed of the stream table's hash. Live capture draws it at random, so that nobody can aim at one
@@ -33,7 +43,7 @@ impl Default for AppConfig {
             seed: 0x5350_4f54_5445_5221,
             max_streams: 65_536,
             max_buffered_bytes: 64 << 20,
-            stream_idle: Nanos(120_000_000_000),
+            stream_idle: Nanos(300_000_000_000),
         }
     }
 }
@@ -43,19 +53,21 @@ impl Default for AppConfig {
 pub struct AppDecoder {
     config: AppConfig,
     counters: Counters,
+    streams: Streams,
+    /// Messages of streams on their way to the sink.
+    out: Vec<Message>,
 }
 
 impl AppDecoder {
     /// A decoder without any stream.
     pub fn new(config: AppConfig) -> Self {
-        Self { config, counters: Counters::default() }
+        Self { config, counters: Counters::default(), streams: Streams::new(), out: Vec::new() }
     }
 
     /// Which application protocol the payload gives away, by its bytes and the ports of `packet.pair`.
     /// A few nanoseconds; keeps no state. `payload` is what was captured of the transport payload.
     pub fn recognise(&self, packet: &Packet, payload: &[u8]) -> Option<Service> {
-        let _ = (packet, payload, &self.config);
-        None
+        recognise::service(packet, payload)
     }
 
     /// Reads one packet. Call it for every UDP datagram with a payload and for **every** TCP packet, also
@@ -66,16 +78,40 @@ impl AppDecoder {
     /// say; the difference is treated as cut off. A fragmented datagram is handed over once, reassembled.
     /// `frame_len` is the wire length of the frame that brought (or completed) it.
     pub fn handle_payload(&mut self, packet: &Packet, payload: &[u8], frame_len: u32, sink: &mut impl Sink) {
-        let _ = (packet, payload, frame_len, sink);
+        match packet.pair.proto {
+            TCP => {
+                let Self { config, counters, streams, out } = self;
+                streams.handle(config, counters, packet, payload, frame_len, out);
+                if !out.is_empty() {
+                    out.drain(..).for_each(|message| sink.message(message));
+                }
+            }
+            UDP => self.datagram(packet, payload, frame_len, sink),
+            _ => (),
+        }
     }
 
     /// End of input: closes every stream, so that requests whose head was read are not lost.
     pub fn finish(&mut self, sink: &mut impl Sink) {
-        let _ = sink;
+        self.streams.finish(&mut self.counters, &mut self.out);
+        self.out.drain(..).for_each(|message| sink.message(message));
     }
 
     /// What was read and what was lost, by cause: ledger counter name and count.
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
         self.counters.list()
+    }
+
+    fn datagram(&mut self, packet: &Packet, payload: &[u8], frame_len: u32, sink: &mut impl Sink) {
+        let Some(transport) = dns::udp_transport(packet.pair.src_port, packet.pair.dst_port) else { return };
+        let envelope = dns::message::Envelope { transport, message_len: packet.payload_bytes as usize, frame_len };
+        match dns::message::read(payload, envelope) {
+            Some((message, left_out)) => {
+                self.counters.count_dns(&message, left_out);
+                let body = Body::Dns(Box::new(message));
+                sink.message(Message { first_ts: packet.ts, ts: packet.ts, pair: packet.pair, body });
+            }
+            None => self.counters.dns_not_dns += 1,
+        }
     }
 }

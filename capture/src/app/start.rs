@@ -1,0 +1,142 @@
+//! Does a payload begin something whose stream is worth following? Asked for every TCP payload outside a
+//! followed stream, so the common answer, no, must come after a byte or two.
+
+/// What a payload begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// A request or response of HTTP/1.x.
+    Http,
+    /// A TLS record with a ClientHello.
+    Tls,
+    /// Too short to tell, but so far it agrees with one of the above.
+    Maybe,
+    /// Anything else.
+    Other,
+}
+
+/// Methods that are believed without the rest of the request line (RFC 9110 9.3, RFC 5789, RFC 4918, …).
+const METHODS: [&[u8]; 18] = [
+    b"GET ",
+    b"HEAD ",
+    b"POST ",
+    b"PUT ",
+    b"DELETE ",
+    b"CONNECT ",
+    b"OPTIONS ",
+    b"TRACE ",
+    b"PATCH ",
+    b"PROPFIND ",
+    b"PROPPATCH ",
+    b"MKCOL ",
+    b"COPY ",
+    b"MOVE ",
+    b"LOCK ",
+    b"UNLOCK ",
+    b"REPORT ",
+    b"SEARCH ",
+];
+const STATUS: &[u8] = b"HTTP/1.";
+/// How far the end of a request line with an unknown method is looked for.
+const LINE: usize = 8_192;
+
+/// What `payload` begins.
+pub(super) fn classify(payload: &[u8]) -> Start {
+    match *payload {
+        [0x16, 3, 0..=4, _, _, 1, ..] => Start::Tls,
+        [0x16] | [0x16, 3] | [0x16, 3, 0..=4] | [0x16, 3, 0..=4, _] | [0x16, 3, 0..=4, _, _] => Start::Maybe,
+        [first, ..] if is_token(first) => {
+            if is_http(payload) {
+                Start::Http
+            } else if payload.len() < 10 && is_prefix(payload) {
+                Start::Maybe
+            } else {
+                Start::Other
+            }
+        }
+        _ => Start::Other,
+    }
+}
+
+/// Whether `payload` begins an HTTP/1.x message.
+pub(super) fn is_http(payload: &[u8]) -> bool {
+    if !payload.first().is_some_and(|&b| is_token(b)) {
+        return false;
+    }
+    is_response(payload) || known_method(payload) || odd_request(payload)
+}
+
+/// Whether `payload` begins an HTTP/1.x response.
+pub(super) fn is_response(payload: &[u8]) -> bool {
+    payload.starts_with(STATUS)
+}
+
+fn known_method(payload: &[u8]) -> bool {
+    let Some(method) = METHODS.iter().find(|m| payload.starts_with(m)) else { return false };
+    let target = payload.get(method.len()..).unwrap_or_default();
+    // "GET sip:…" and the like are not ours; a target is a path, "*", an absolute URI or an authority.
+    let first = target.first().copied().unwrap_or(b'/');
+    (first == b'/' || first == b'*' || first.is_ascii_alphanumeric() || first == b'[') && !target.starts_with(b"sip:")
+}
+
+/// A token, a target and "HTTP/1.": a whole request line, whatever the method.
+fn odd_request(payload: &[u8]) -> bool {
+    let method = payload.iter().take(32).take_while(|&&b| is_token(b)).count();
+    if payload.get(method) != Some(&b' ') {
+        return false;
+    }
+    let line = payload.get(..payload.len().min(LINE)).unwrap_or_default();
+    line.iter().position(|&b| b == b'\n').and_then(|end| line.get(..end)).is_some_and(|line| {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        line.len() > 9 && line.get(line.len() - 9..line.len() - 1) == Some(b" HTTP/1.")
+    })
+}
+
+fn is_prefix(payload: &[u8]) -> bool {
+    STATUS.starts_with(payload) || METHODS.iter().any(|m| m.starts_with(payload))
+}
+
+/// tchar (RFC 9110 5.6.2).
+pub(super) const fn is_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric()
+        || matches!(
+            b,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beginnings() {
+        for http in [
+            "GET / HTTP/1.1\r\n",
+            "GET /very-long",
+            "get /lower HTTP/1.0\n",
+            "FOO-BAR http://a/ HTTP/1.1\r\nx",
+            "HTTP/1.1 200 OK",
+            "CONNECT a:443 HTTP/1.1\r\n",
+            "OPTIONS * HTTP/1.1\r\n",
+            "CONNECT [2001:db8::1]:443",
+        ] {
+            assert_eq!(classify(http.as_bytes()), Start::Http, "{http}");
+        }
+        for maybe in ["G", "GET", "HTTP", "PROPFIND", "\x16", "\x16\x03\x01\x02\x00"] {
+            assert_eq!(classify(maybe.as_bytes()), Start::Maybe, "{maybe}");
+        }
+        for other in [
+            "",
+            "PRI * HTTP/2.0\r\n\r\n",
+            "get /lower HTTP/1.0",
+            "EHLO mail.example\r\n",
+            "OPTIONS sip:a SIP/2.0\r\n",
+            "\x16\x03\x03\x00\x40\x02",
+            "\x17\x03\x03\x00\x40\x02",
+            "hello",
+            "\0\0\0\u{1}",
+        ] {
+            assert_eq!(classify(other.as_bytes()), Start::Other, "{other}");
+        }
+    }
+}
