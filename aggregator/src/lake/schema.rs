@@ -327,6 +327,7 @@ fn record_columns(source: Source) -> Vec<Field> {
                 "content_type",
                 "status",
                 "username",
+                "category",
                 "duration_us",
                 "request_bytes",
                 "response_bytes",
