@@ -8,13 +8,16 @@ use crate::{DnsMessage, DnsQuestion, DnsTransport, ResourceRecord};
 /// Bytes of text kept of one message; what a maximal message unpacks to without compression is below.
 pub(crate) const MAX_TEXT: usize = 1 << 20;
 
+/// Questions kept of one message: each may become a record of its own.
+const MAX_QUESTIONS: usize = 256;
+
 /// The message was not captured to its end.
 const TRUNCATED: &str = "truncated";
 /// The message ends before the records its header promises.
 const ENDS_EARLY: &str = "ends_early";
 /// Bytes follow the last record.
 const TRAILING_BYTES: &str = "trailing_bytes";
-/// More text than [`MAX_TEXT`]: the rest was left out.
+/// More text than [`MAX_TEXT`] or more questions than [`MAX_QUESTIONS`]: the rest was left out.
 const OVER_LIMIT: &str = "over_limit";
 /// A second OPT record (RFC 6891 6.1.1 allows one).
 const SECOND_OPT: &str = "second_opt";
@@ -98,6 +101,10 @@ impl Reader<'_> {
             if !self.more(count - read) {
                 break;
             }
+            if out.len() >= MAX_QUESTIONS {
+                self.skip_question();
+                continue;
+            }
             let end = self.read_name();
             let Some(next) = end else {
                 // The name is worth keeping even if its type is not there.
@@ -116,6 +123,15 @@ impl Reader<'_> {
             self.pos = next + 4;
         }
         out
+    }
+
+    fn skip_question(&mut self) {
+        self.left_out += 1;
+        self.note(Some(OVER_LIMIT));
+        match name::skip(self.msg, self.pos).map(|next| next + 4).filter(|&next| next <= self.msg.len()) {
+            Some(next) => self.pos = next,
+            None => self.stop(self.end_damage),
+        }
     }
 
     fn question(&mut self, qtype: u16, qclass: u16) -> DnsQuestion {

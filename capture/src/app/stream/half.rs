@@ -53,6 +53,8 @@ pub(in crate::app) struct Half {
     waiting_bytes: usize,
     /// Sequence number after the last byte, once a FIN was seen.
     fin: Option<u32>,
+    /// What the other side has, as far as it said.
+    acked: Option<u32>,
 }
 
 /// `a - b` in sequence space (RFC 9293 3.4).
@@ -98,6 +100,7 @@ impl Half {
             self.drain(give);
         } else {
             self.hold(segment);
+            self.skip_acknowledged(give);
             while self.waiting.len() > MAX_WAITING || self.waiting_bytes > MAX_WAITING_BYTES {
                 self.skip_hole(give);
             }
@@ -106,7 +109,16 @@ impl Half {
 
     /// The other side has everything before `ack`: holes below were lost by the capture, not on the wire.
     pub(in crate::app) fn acknowledged(&mut self, ack: u32, give: &mut dyn FnMut(Nanos, Piece<'_>)) {
-        while self.waiting.first().is_some_and(|w| distance(ack, w.seq) >= 0) {
+        if self.acked.is_none_or(|acked| distance(ack, acked) > 0) {
+            self.acked = Some(ack);
+        }
+        self.skip_acknowledged(give);
+    }
+
+    fn skip_acknowledged(&mut self, give: &mut dyn FnMut(Nanos, Piece<'_>)) {
+        while let (Some(acked), Some(first)) = (self.acked, self.waiting.first())
+            && distance(acked, first.seq) >= 0
+        {
             self.skip_hole(give);
         }
     }
@@ -222,6 +234,19 @@ mod tests {
         assert_eq!(text(&out), "a");
         half.acknowledged(6, &mut |_, piece| out.push(show(piece)));
         assert_eq!(text(&out), "a<lost 4>f");
+    }
+
+    #[test]
+    fn a_hole_acknowledged_before_is_not_waited_for() {
+        let (mut half, mut out) = (Half::default(), Vec::new());
+        run(&mut half, &mut out, 0, b"a", 1);
+        half.acknowledged(5, &mut |_, piece| out.push(show(piece)));
+        run(&mut half, &mut out, 5, b"f", 1);
+        assert_eq!(text(&out), "a<lost 4>f");
+        // What the other side has not acknowledged may still come.
+        run(&mut half, &mut out, 8, b"i", 1);
+        run(&mut half, &mut out, 6, b"gh", 2);
+        assert_eq!(text(&out), "a<lost 4>fghi");
     }
 
     proptest! {
