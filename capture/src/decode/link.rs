@@ -70,7 +70,11 @@ pub(super) fn enter<'a>(link_type: LinkType, view: View<'a>, link: &mut Link) ->
 fn loopback(view: View<'_>) -> Next<'_> {
     let bytes = view.array(0).ok_or(Cause::Link)?;
     let inner = view.skip(4);
-    by_family(u32::from_be_bytes(bytes).min(u32::from_le_bytes(bytes)), inner)
+    match u32::from_be_bytes(bytes).min(u32::from_le_bytes(bytes)) {
+        // Some writers keep an EtherType in the second half, and what they like in the first.
+        0x1_0000.. => by_family(u16::from_be_bytes([bytes[2], bytes[3]]).into(), inner),
+        family => by_family(family, inner),
+    }
 }
 
 /// Address families of the systems that write captures; values above 1500 are EtherTypes.

@@ -193,7 +193,10 @@ impl Decoder {
     fn expire_fragments(&mut self, now: Option<Nanos>, sink: &mut impl Sink) {
         while let Some(datagram) = self.fragments.expire(now, &mut self.counters) {
             let frame_len = datagram.first.ip_bytes;
+            // What is given up late was still said then.
+            let now = std::mem::replace(&mut self.now, datagram.first.ts);
             self.handle_datagram(datagram, frame_len, sink);
+            self.now = now;
         }
     }
 }

@@ -155,7 +155,9 @@ impl Reader<'_> {
             let mut name = self.name_text();
             name.make_ascii_lowercase();
             let (data, damage) = rdata::text(self.msg, fixed.rtype, fixed.rdata.clone(), &mut self.name);
-            self.note(damage);
+            if !fixed.cut {
+                self.note_name(damage);
+            }
             self.text += name.len() + data.len();
             out.push(ResourceRecord { name, rtype: fixed.rtype, ttl: fixed.ttl, data });
             self.pos = fixed.rdata.end;
@@ -223,8 +225,7 @@ impl Reader<'_> {
     /// Reads the name at `pos`; `None`, and the end of reading, if its end cannot be told.
     fn read_name(&mut self) -> Option<usize> {
         let end = self.name.read(self.msg, self.pos);
-        let damage = end.damage.map(|d| if d == name::NAME_CUT { self.end_damage } else { d });
-        self.note(damage);
+        self.note_name(end.damage);
         if end.next.is_none() {
             self.pos = self.msg.len() + 1;
         }
@@ -239,6 +240,11 @@ impl Reader<'_> {
 
     fn note(&mut self, damage: Option<&'static str>) {
         self.damage = self.damage.or(damage);
+    }
+
+    /// The same, of something that may be cut.
+    fn note_name(&mut self, damage: Option<&'static str>) {
+        self.note(damage.map(|d| if d == name::NAME_CUT { self.end_damage } else { d }));
     }
 
     /// Nothing more can be read.

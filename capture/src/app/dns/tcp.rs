@@ -97,6 +97,9 @@ impl DnsStream {
             let (taken, rest) = data.split_at_checked(wanted).unwrap_or((data, &[]));
             self.held.extend_from_slice(taken);
             data = rest;
+            if self.place != Place::Known && !self.settle(data, context) {
+                return;
+            }
             if self.held.len() >= LENGTH && self.held.len() == self.wanted() {
                 let held = std::mem::take(&mut self.held);
                 let msg = held.get(LENGTH..).unwrap_or_default();
@@ -111,19 +114,24 @@ impl DnsStream {
         LENGTH + length.map_or(0, |l| usize::from(u16::from_be_bytes(*l)))
     }
 
-    /// Whether a message can begin here; a guess.
+    /// Whether a message can begin with what is held or, if nothing is, with `data`; a guess. A header that
+    /// is not complete is believed until it is.
     fn settle(&mut self, data: &[u8], context: &mut Context<'_>) -> bool {
-        let plausible = match data.split_first_chunk::<LENGTH>() {
-            Some((length, rest)) => usize::from(u16::from_be_bytes(*length)) >= HEADER && plausible_header(rest),
-            None => false,
+        let begin = if self.held.is_empty() { data } else { &self.held };
+        let plausible = match begin.split_first_chunk::<LENGTH>() {
+            Some((length, rest)) => {
+                usize::from(u16::from_be_bytes(*length)) >= HEADER && (rest.len() < HEADER || plausible_header(rest))
+            }
+            None => self.place == Place::Guessed,
         };
-        if !plausible {
+        if plausible {
+            self.place = Place::Guessed;
+        } else {
             self.place = Place::Lost;
-            context.counters.dns_stream_bytes_skipped += data.len() as u64;
-            return false;
+            context.counters.dns_stream_bytes_skipped += (self.held.len() + data.len()) as u64;
+            self.held.clear();
         }
-        self.place = Place::Guessed;
-        true
+        plausible
     }
 
     fn missing(&mut self, bytes: usize, context: &mut Context<'_>) {
