@@ -4,6 +4,7 @@
 //! [`output`] writes the answers. The scoring half makes words of records, learns topics, and ranks what
 //! does not fit.
 
+pub mod lda;
 pub mod output;
 pub mod sql;
 pub mod words;
