@@ -7,13 +7,19 @@
 //! shortens while it is read ends this process with SIGBUS, as with every reader that maps files; capture
 //! files are written once, and files still being written are left alone until they have settled.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use memmap2::{Advice, Mmap, UncheckedAdvice};
 
 /// How much is read before the part behind is given back.
 const RELEASE_STEP: usize = 32 << 20;
+
+/// How far ahead bytes are asked for.
+const PREFETCH_AHEAD: usize = 1024;
 
 /// A whole file as bytes.
 #[derive(Debug)]
@@ -39,6 +45,21 @@ impl Mapping {
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         &self.map
+    }
+
+    /// Asks for the bytes that will be read some frames from now, as many as were read last: frames lie
+    /// one after the other, but where the next begins is known only when this one has been read, so the
+    /// processor cannot run ahead by itself.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "the prefetch instruction is unsafe in std for its pointer argument")]
+    pub(super) fn prefetch(&self, read: Range<usize>) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(ahead) = self.map.get(read.start + PREFETCH_AHEAD..read.end + PREFETCH_AHEAD) {
+            for line in ahead.chunks(64) {
+                // SAFETY: a prefetch is a hint: it reads no value and cannot fault.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+            }
+        }
     }
 
     /// Tells the kernel that everything before `offset` has been read, once enough has come together.

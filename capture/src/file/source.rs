@@ -81,6 +81,7 @@ impl Source {
         if let Kind::Mapped(mapping) = &mut self.kind {
             // The frame just taken must stay mapped while it is read.
             mapping.release_before(start);
+            mapping.prefetch(start..self.at);
         }
         start..self.at
     }
