@@ -70,6 +70,11 @@ pub(super) fn is_response(payload: &[u8]) -> bool {
     payload.starts_with(STATUS)
 }
 
+/// Whether `payload` is too short to tell, but agrees with a response so far.
+pub(super) fn may_be_response(payload: &[u8]) -> bool {
+    STATUS.starts_with(payload)
+}
+
 fn known_method(payload: &[u8]) -> bool {
     let Some(method) = METHODS.iter().find(|m| payload.starts_with(m)) else { return false };
     let target = payload.get(method.len()..).unwrap_or_default();

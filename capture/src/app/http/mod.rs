@@ -15,7 +15,7 @@
 mod chunked;
 mod head;
 
-use super::start::{self, Start};
+use super::start;
 use super::stream::connection::Context;
 use super::stream::half::Piece;
 use super::stream::key::Side;
@@ -26,6 +26,8 @@ use std::collections::VecDeque;
 
 /// Bytes of a head.
 const MAX_HEAD: usize = 64 << 10;
+/// Letters of a method.
+const MAX_METHOD: usize = 32;
 /// Requests that wait for their responses; of older ones the method is forgotten.
 const MAX_PIPELINED: usize = 256;
 
@@ -227,6 +229,15 @@ impl HttpConnection {
         start::is_http(bytes) && start::is_response(bytes) == (side != self.client)
     }
 
+    /// Whether bytes at a place where a message of `side` must begin can be one, as far as they go.
+    fn may_begin(&self, side: Side, bytes: &[u8]) -> bool {
+        if side != self.client {
+            return start::is_response(bytes) || start::may_be_response(bytes);
+        }
+        let method = bytes.iter().take(MAX_METHOD).take_while(|&&b| start::is_token(b)).count();
+        method > 0 && bytes.get(method).is_none_or(|&b| b == b' ')
+    }
+
     /// Between messages or in a head: reads on, and gives back what follows the head.
     fn head<'b>(&mut self, side: Side, ts: Nanos, bytes: &'b [u8], context: &mut Context<'_>) -> &'b [u8] {
         if self.direction(side).held.is_empty() {
@@ -236,7 +247,7 @@ impl HttpConnection {
             if bytes.is_empty() {
                 return bytes;
             }
-            if !self.begins(side, bytes) && start::classify(bytes) != Start::Maybe {
+            if !self.may_begin(side, bytes) {
                 context.counters.http_unreadable += 1;
                 self.lose(side);
                 return bytes;
@@ -282,7 +293,7 @@ impl HttpConnection {
 
     /// A complete head.
     fn read_head(&mut self, side: Side, ts: Nanos, head: &[u8], context: &mut Context<'_>) {
-        let framing = self.draft(side, head);
+        let framing = if self.begins(side, head) { self.draft(side, head) } else { None };
         let direction = self.direction(side);
         direction.bytes = head.len() as u64;
         direction.last_ts = ts;
