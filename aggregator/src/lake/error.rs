@@ -99,6 +99,17 @@ pub enum LakeError {
         /// Rows there are.
         got: u64,
     },
+    /// A compaction or retention run was too late: another process replaced the same parts.
+    #[error("another process compacted or removed the same files meanwhile; nothing was changed, run it again")]
+    Overtaken,
+    /// A part that another program wrote.
+    #[error("{} cannot be merged: its column {column} is missing or has another type; move the file out of the lake", path.display())]
+    ForeignPart {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+    },
     /// The writing thread ended unexpectedly.
     #[error("the thread that writes Parquet ended: {0}")]
     Encoder(String),
@@ -119,7 +130,8 @@ impl LakeError {
         use parquet::errors::ParquetError;
         let full = match &source {
             ParquetError::External(inner) => inner.downcast_ref::<io::Error>().is_some_and(is_full),
-            _ => false,
+            // Some of Parquet's paths keep the text of the error only.
+            other => other.to_string().contains("os error 28"),
         };
         let path = path.to_owned();
         if full {

@@ -17,18 +17,34 @@
 //! Refuses: records without a place (sensor names that are not folder names, more than
 //! [`WriterOptions::max_partitions`] hours in one set).
 
+mod adopt;
+mod columns;
+mod compact;
+mod encode;
 mod error;
+#[doc(hidden)]
+pub mod failpoint;
+mod merge;
+mod metadata;
 mod options;
+mod properties;
+mod publish;
+mod recover;
+mod retain;
+mod rows;
 pub mod schema;
+mod staging;
 mod table;
+mod text;
 mod writer;
 
+use std::fs;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::record::Micros;
-use crate::state::State;
+use crate::state::{self, State};
 
 pub use error::LakeError;
 pub use options::{
@@ -46,22 +62,59 @@ pub struct Lake {
 
 #[derive(Debug)]
 struct Inner {
-    dir: std::path::PathBuf,
+    dir: PathBuf,
     state: State,
     /// Why nothing may be written; `None` where it may.
     read_only: Option<String>,
 }
 
 impl Lake {
-    /// Opens a lake, makes it if there is none, and brings what a crash left into order: see the module.
+    /// Opens a lake, makes it if there is none, and brings what a crash left into order: see the module. A lake
+    /// without a state database (a copy) is adopted.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, LakeError> {
-        todo!("{}", dir.as_ref().display())
+        let dir = dir.as_ref();
+        fs::create_dir_all(dir).map_err(|e| LakeError::io("creating", dir, e))?;
+        let dir = dir.canonicalize().map_err(|e| LakeError::io("opening", dir, e))?;
+        let is_new = !dir.join(state::FILE).exists();
+        let state = State::open(&dir.join(state::FILE))?;
+        staging::sync_folder(&dir)?;
+        let lake = Self { inner: Arc::new(Inner { dir, state, read_only: None }) };
+        lake.recover()?;
+        if is_new {
+            let adopted = lake.adopt()?;
+            if adopted.parts > 0 {
+                tracing::info!(?adopted, "registered the files of a lake that had no state database");
+            }
+        }
+        Ok(lake)
     }
 
     /// Opens an existing lake. Works without write permission, and without a state database: then its
     /// files are listed and read for what they replace.
     pub fn open_existing(dir: impl AsRef<Path>) -> Result<Self, LakeError> {
-        todo!("{}", dir.as_ref().display())
+        let given = dir.as_ref();
+        let not_a_lake = || LakeError::NotALake { path: given.to_owned() };
+        let dir = match given.canonicalize() {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(not_a_lake()),
+            other => other.map_err(|e| LakeError::io("opening", given, e))?,
+        };
+        let database = dir.join(state::FILE);
+        let has_state = database.try_exists().map_err(|e| LakeError::io("looking for", &database, e))?;
+        if has_state && is_writable(&dir) && is_writable(&database) {
+            return Self::open(dir);
+        }
+        if has_state {
+            let state = State::open_read_only(&database)?;
+            let read_only = Some("there is no permission to write to it".to_owned());
+            return Ok(Self { inner: Arc::new(Inner { dir, state, read_only }) });
+        }
+        if Table::ALL.iter().all(|table| !dir.join(table.folder()).is_dir()) {
+            return Err(not_a_lake());
+        }
+        let read_only = Some("it has no state database; `spotter import` or `spotter run` makes one".to_owned());
+        let lake = Self { inner: Arc::new(Inner { dir, state: State::in_memory()?, read_only }) };
+        lake.adopt()?;
+        Ok(lake)
     }
 
     /// Its folder.
@@ -74,30 +127,62 @@ impl Lake {
         &self.inner.state
     }
 
+    /// True where sets may be written.
+    pub fn is_writable(&self) -> bool {
+        self.inner.read_only.is_none()
+    }
+
+    fn writable(&self) -> Result<(), LakeError> {
+        match &self.inner.read_only {
+            None => Ok(()),
+            Some(reason) => Err(LakeError::ReadOnly { path: self.inner.dir.clone(), reason: reason.clone() }),
+        }
+    }
+
     /// Begins a set.
     pub fn begin(&self, kind: SetKind, options: WriterOptions) -> Result<SetWriter, LakeError> {
-        todo!("{kind:?} {options:?}")
+        SetWriter::begin(self, kind, options)
     }
 
     /// The parts of a table that may hold rows of a time range (all for `None`), by date, hour and path. For scores
     /// these are the parts of every run still kept; see [`State::current_run`].
     pub fn parts(&self, table: Table, range: Option<Range<Micros>>) -> Result<Vec<Part>, LakeError> {
-        todo!("{table:?} {range:?} {:?}", self.inner.read_only)
+        let range = range.unwrap_or(Micros(i64::MIN)..Micros(i64::MAX));
+        let rows = self.state().live_parts(table, range.start, range.end)?;
+        let parts = rows.into_iter().map(|row| Part {
+            path: self.dir().join(&row.path),
+            table: row.table,
+            date: row.date,
+            hour: row.hour,
+            sensor: row.sensor,
+            set: row.set,
+            run: row.run,
+            rows: row.rows,
+            bytes: row.bytes,
+            first: row.first,
+            last: row.last,
+        });
+        Ok(parts.collect())
     }
+}
 
-    /// Merges small parts of the same table, hour and sensor. Rows and record_ids stay the same.
-    pub fn compact(&self, options: &CompactOptions) -> Result<Compacted, LakeError> {
-        todo!("{options:?}")
-    }
+fn is_writable(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok() && !on_read_only_mount(path)
+}
 
-    /// Removes the oldest hours, by age and by bytes, and writes what it removed to the ledger.
-    pub fn retain(&self, options: &RetainOptions) -> Result<Retained, LakeError> {
-        todo!("{options:?}")
-    }
+/// `access` says yes to root on some read-only file systems; the mount's own flag does not.
+fn on_read_only_mount(path: &Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|s| s.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
 
-    /// Registers parts the journal does not know (a lake copied or restored without its state), leaving
-    /// out those that others replace. Harmless where there are none.
-    pub fn adopt(&self) -> Result<Adopted, LakeError> {
-        todo!()
-    }
+/// Restores the state database and models of a backup ([`State::backup`]) into a lake, and brings the journal in line
+/// with the files that are there: parts written after the backup are adopted, parts that are gone are forgotten.
+///
+/// # Errors
+/// The backup is not sound, or another process has the lake open. Nothing is changed then.
+pub fn restore(from: &Path, lake: &Path) -> Result<(state::backup::Copied, Adopted), LakeError> {
+    let copied = state::backup::put_back(from, lake)?;
+    let lake = Lake::open(lake)?;
+    let adopted = lake.adopt()?;
+    Ok((copied, adopted))
 }

@@ -27,6 +27,8 @@ pub enum SetKind {
     },
     /// The lake's own ledger entries.
     Books,
+    /// Parts that take the place of others; [`super::Lake::compact`] makes them. Dropped at recovery.
+    Compaction,
 }
 
 impl SetKind {
@@ -38,6 +40,7 @@ impl SetKind {
             Self::Generated => "generated",
             Self::Scores { .. } => "scores",
             Self::Books => "books",
+            Self::Compaction => "compaction",
         }
     }
 }
@@ -92,7 +95,7 @@ pub struct CompactOptions {
     pub target_bytes: u64,
     /// Fewest small parts of an hour and sensor worth merging. Default 4.
     pub min_parts: usize,
-    /// Most parts merged at once: each costs one row group's buffers. Default 64.
+    /// Most parts merged at once: each costs one row group's buffers. Default 32.
     pub max_parts: usize,
     /// Only hours whose parts were all published before this moment (so that a live hour is left alone).
     pub published_before: Micros,
@@ -102,7 +105,7 @@ impl CompactOptions {
     /// The defaults; hours touched in the last `quiet` before `now` are left alone.
     pub fn new(now: Micros, quiet: Duration) -> Self {
         let quiet = i64::try_from(quiet.as_micros()).unwrap_or(i64::MAX);
-        Self { target_bytes: 256 << 20, min_parts: 4, max_parts: 64, published_before: Micros(now.0.saturating_sub(quiet)) }
+        Self { target_bytes: 256 << 20, min_parts: 4, max_parts: 32, published_before: Micros(now.0.saturating_sub(quiet)) }
     }
 }
 
@@ -148,14 +151,12 @@ pub struct Retained {
 pub struct Published {
     /// The set.
     pub set: String,
-    /// Rows by table, in the order of [`super::Table::ALL`]; tables without rows are left out.
+    /// Rows by table ([`super::Table::as_str`]); tables without rows are left out.
     pub rows: std::collections::BTreeMap<&'static str, u64>,
     /// Parts.
     pub parts: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Records refused, by cause (the ledger's counter names).
-    pub refused: std::collections::BTreeMap<&'static str, u64>,
 }
 
 /// What adoption found.
@@ -169,6 +170,8 @@ pub struct Adopted {
     pub replaced: u64,
     /// Parquet files that cannot be read; they are left where they are.
     pub unreadable: u64,
+    /// Parts the journal knew whose file is gone; they are forgotten.
+    pub missing: u64,
     /// Imports learnt from the parts' metadata.
     pub imports: u64,
 }

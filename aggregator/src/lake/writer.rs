@@ -1,48 +1,444 @@
-//! Writing a set: rows in, sorted by hour, Parquet out.
+//! Writing a set: rows in, gathered by hour, encoded on a second thread, published at once.
 
-use arrow::array::RecordBatch;
+use std::collections::{BTreeMap, HashMap};
+use std::mem::size_of;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use crate::record::{DnsRecord, FlowRecord, LedgerRow, ProxyRecord};
+use arrow::array::{Array as _, RecordBatch, UInt32Array};
+use arrow::datatypes::TimestampMicrosecondType;
 
-use super::{LakeError, Published, Table};
+use super::encode::{self, Encoder, Job, StagedPart};
+use super::metadata::Lineage;
+use super::publish::Plan;
+use super::rows::Row;
+use super::staging::Staging;
+use super::table::{Hour, Place, check_sensor};
+use super::{Lake, LakeError, Published, SetKind, Table, WriterOptions, schema};
+use crate::record::{DnsRecord, FlowRecord, LedgerRow, Micros, ProxyRecord, Records};
+use crate::state::imports::ImportState;
+use crate::state::sets::ImportEnd;
+
+/// Row groups that may wait for the writing thread.
+const QUEUE: usize = 1;
 
 /// Writes one set. Nothing is visible before [`Self::commit`]; dropping the writer abandons the set.
+///
+/// # Memory
+/// Rows are kept until an hour has a row group of them, within [`WriterOptions::memory_limit`]; past it the
+/// fullest hour is encoded early. One row group waits and one is encoded on the writing thread. So the bound is
+/// the limit, plus two row groups of rows, plus the encoder's buffers (about one row group of columns).
 #[derive(Debug)]
-pub struct SetWriter {}
+pub struct SetWriter {
+    lake: Lake,
+    set: String,
+    kind: SetKind,
+    options: WriterOptions,
+    staging: Option<Staging>,
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<Result<Vec<StagedPart>, LakeError>>>,
+    abandoned: Arc<AtomicBool>,
+    flow: Buckets<FlowRecord>,
+    dns: Buckets<DnsRecord>,
+    proxy: Buckets<ProxyRecord>,
+    ledger: Buckets<LedgerRow>,
+    /// Rows by table that came as columns.
+    batches: BTreeMap<Table, u64>,
+    sums: BTreeMap<String, u64>,
+    places: std::collections::HashSet<(Table, Hour)>,
+    rows: u64,
+}
+
+/// Rows of one table, by hour.
+#[derive(Debug)]
+struct Buckets<R> {
+    hours: HashMap<Hour, Bucket<R>>,
+    bytes: usize,
+    rows: u64,
+}
+
+#[derive(Debug)]
+struct Bucket<R> {
+    rows: Vec<R>,
+    bytes: usize,
+}
+
+impl<R> Default for Buckets<R> {
+    fn default() -> Self {
+        Self { hours: HashMap::new(), bytes: 0, rows: 0 }
+    }
+}
+
+impl<R: Row> Buckets<R> {
+    /// Adds a row; gives its hour's rows where they fill a row group.
+    fn add(&mut self, row: R, group: usize) -> Option<(Hour, Vec<R>)> {
+        let hour = Hour::of(row.first());
+        let bytes = row.size();
+        let bucket = self.hours.entry(hour).or_insert_with(|| Bucket { rows: Vec::new(), bytes: 0 });
+        bucket.rows.push(row);
+        bucket.bytes += bytes;
+        self.bytes += bytes;
+        self.rows += 1;
+        if bucket.rows.len() >= group { self.take(hour) } else { None }
+    }
+
+    fn take(&mut self, hour: Hour) -> Option<(Hour, Vec<R>)> {
+        let bucket = self.hours.remove(&hour)?;
+        self.bytes -= bucket.bytes;
+        Some((hour, bucket.rows))
+    }
+
+    fn take_fullest(&mut self) -> Option<(Hour, Vec<R>)> {
+        let hour = *self.hours.iter().max_by_key(|(hour, bucket)| (bucket.bytes, **hour))?.0;
+        self.take(hour)
+    }
+
+    fn hours(&self) -> Vec<Hour> {
+        let mut hours: Vec<Hour> = self.hours.keys().copied().collect();
+        hours.sort();
+        hours
+    }
+}
 
 impl SetWriter {
-    /// Adds flows.
-    pub fn flow(&mut self, records: &[FlowRecord]) -> Result<(), LakeError> {
-        todo!("{}", records.len())
-    }
-
-    /// Adds DNS questions.
-    pub fn dns(&mut self, records: &[DnsRecord]) -> Result<(), LakeError> {
-        todo!("{}", records.len())
-    }
-
-    /// Adds requests.
-    pub fn proxy(&mut self, records: &[ProxyRecord]) -> Result<(), LakeError> {
-        todo!("{}", records.len())
-    }
-
-    /// Adds ledger entries. They are also written, summed by counter, to the metadata of the parts still open.
-    pub fn ledger(&mut self, rows: &[LedgerRow]) -> Result<(), LakeError> {
-        todo!("{}", rows.len())
-    }
-
-    /// Adds rows that are columns already, with exactly the schema of the table ([`super::schema`]).
-    pub fn batch(&mut self, table: Table, batch: &RecordBatch) -> Result<(), LakeError> {
-        todo!("{table:?} {}", batch.num_rows())
+    pub(super) fn begin(lake: &Lake, kind: SetKind, options: WriterOptions) -> Result<Self, LakeError> {
+        check_sensor(&options.sensor)?;
+        let set = uuid::Uuid::now_v7().to_string();
+        let import = match &kind {
+            SetKind::Import(mark) => Some(mark.import_id),
+            _ => None,
+        };
+        let staging = lake.begin_staging(&set, kind.as_str(), &options.sensor, import)?;
+        let encoder = Encoder::new(staging.dir().to_owned(), &set, kind.clone(), options.clone(), Lineage::of(&kind));
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let (jobs, receiver) = sync_channel(QUEUE);
+        let thread = encode::spawn(encoder, receiver, Arc::clone(&abandoned))
+            .map_err(|e| LakeError::io("starting the writing thread for", staging.dir(), e))?;
+        Ok(Self {
+            lake: lake.clone(),
+            set,
+            kind,
+            options,
+            staging: Some(staging),
+            jobs: Some(jobs),
+            thread: Some(thread),
+            abandoned,
+            flow: Buckets::default(),
+            dns: Buckets::default(),
+            proxy: Buckets::default(),
+            ledger: Buckets::default(),
+            batches: BTreeMap::new(),
+            sums: BTreeMap::new(),
+            places: std::collections::HashSet::new(),
+            rows: 0,
+        })
     }
 
     /// The set's id.
     pub fn id(&self) -> &str {
-        todo!()
+        &self.set
     }
 
-    /// Publishes the set.
-    pub fn commit(self) -> Result<Published, LakeError> {
-        todo!()
+    /// Adds flows.
+    pub fn flow(&mut self, records: &[FlowRecord]) -> Result<(), LakeError> {
+        self.take_flow(records.iter().cloned())
     }
+
+    /// Adds DNS questions.
+    pub fn dns(&mut self, records: &[DnsRecord]) -> Result<(), LakeError> {
+        self.take_dns(records.iter().cloned())
+    }
+
+    /// Adds requests.
+    pub fn proxy(&mut self, records: &[ProxyRecord]) -> Result<(), LakeError> {
+        self.take_proxy(records.iter().cloned())
+    }
+
+    /// Adds what an aggregator finished, without copying it.
+    pub fn records(&mut self, records: Records) -> Result<(), LakeError> {
+        let Records { flow, dns, proxy } = records;
+        self.take_flow(flow.into_iter())?;
+        self.take_dns(dns.into_iter())?;
+        self.take_proxy(proxy.into_iter())
+    }
+
+    /// Adds ledger entries. They are also written, summed by counter, to the metadata of the parts still open.
+    pub fn ledger(&mut self, rows: &[LedgerRow]) -> Result<(), LakeError> {
+        for row in rows {
+            let sum = self.sums.entry(row.counter.clone()).or_default();
+            *sum = sum.saturating_add(row.value);
+            self.place::<LedgerRow>(row)?;
+            if let Some((hour, rows)) = self.ledger.add(row.clone(), self.options.row_group_rows) {
+                self.send(Table::Ledger, hour, |place| Job::Ledger(place, rows))?;
+            }
+        }
+        self.bound_memory()
+    }
+
+    /// Adds rows that are columns already, with exactly the schema of the table ([`super::schema`]), times not null. Rows of
+    /// `scores` keep their order; those of other tables should be sorted by time.
+    pub fn batch(&mut self, table: Table, batch: &RecordBatch) -> Result<(), LakeError> {
+        check_schema(table, batch)?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        *self.batches.entry(table).or_default() += batch.num_rows() as u64;
+        let wrong = |source| LakeError::Columns { table: table.as_str(), source };
+        let times = times(batch, schema::time_column(table))?;
+        if let (Table::Scores(_), SetKind::Scores { date, .. }) = (table, &self.kind) {
+            let place = Place { table, date: *date, hour: None, sensor: String::new() };
+            let (first, last) = span(&times);
+            return self.job(Job::Batch(place, batch.clone(), first, last));
+        }
+        let mut by_hour: BTreeMap<Hour, Vec<u32>> = BTreeMap::new();
+        for (time, at) in times.iter().zip(0u32..) {
+            by_hour.entry(Hour::of(Micros(*time))).or_default().push(at);
+        }
+        for (hour, rows) in by_hour {
+            self.visit(table, hour)?;
+            let part = arrow::compute::take_record_batch(batch, &UInt32Array::from(rows)).map_err(wrong)?;
+            let (first, mut last) = span(&self::times(&part, schema::time_column(table))?);
+            for column in ["last_seen", "interval_end"] {
+                if let Ok(times) = self::times(&part, column) {
+                    last = last.max(span(&times).1);
+                }
+            }
+            self.send(table, hour, |place| Job::Batch(place, part, first, last))?;
+        }
+        Ok(())
+    }
+
+    /// Publishes the set. For an import: everything of it could be read.
+    pub fn commit(self) -> Result<Published, LakeError> {
+        self.commit_import(ImportState::Done, "{}", None)
+    }
+
+    /// Publishes the set of an import with its end: state, counts (JSON) and what was wrong. The same transaction
+    /// makes its records visible and marks it as done.
+    pub fn commit_import(self, state: ImportState, counts: &str, error: Option<&str>) -> Result<Published, LakeError> {
+        let import = match &self.kind {
+            SetKind::Import(mark) => Some(ImportEnd {
+                import_id: mark.import_id,
+                state,
+                counts: counts.to_owned(),
+                error: error.map(str::to_owned),
+            }),
+            _ => None,
+        };
+        self.end(Vec::new(), import)
+    }
+
+    /// Publishes the set; the same transaction hides the parts `dooms`.
+    pub(super) fn commit_dooming(self, dooms: Vec<String>) -> Result<(), LakeError> {
+        self.end(dooms, None).map(drop)
+    }
+
+    fn end(mut self, dooms: Vec<String>, import: Option<ImportEnd>) -> Result<Published, LakeError> {
+        self.drain()?;
+        let sums = std::mem::take(&mut self.sums);
+        self.job(Job::Finish(sums))?;
+        let parts = self.join()?;
+        let written = parts.iter().map(|p| p.rows).sum::<u64>();
+        let given = self.flow.rows + self.dns.rows + self.proxy.rows + self.ledger.rows + self.batches.values().sum::<u64>();
+        if written != given {
+            return Err(LakeError::RowCount { doing: "publishing a set", expected: given, got: written });
+        }
+        let run = match &self.kind {
+            SetKind::Scores { run_id, .. } => Some(run_id.clone()),
+            _ => None,
+        };
+        let staging = self.staging.take().ok_or_else(|| LakeError::Encoder("it was ended before".to_owned()))?;
+        self.lake.publish(staging, &self.set, Plan { parts, run, dooms, import })
+    }
+
+    fn take_flow(&mut self, records: impl Iterator<Item = FlowRecord>) -> Result<(), LakeError> {
+        for row in records {
+            self.place(&row)?;
+            if let Some((hour, rows)) = self.flow.add(row, self.options.row_group_rows) {
+                self.send(Table::Flow, hour, |place| Job::Flow(place, rows))?;
+            }
+        }
+        self.bound_memory()
+    }
+
+    fn take_dns(&mut self, records: impl Iterator<Item = DnsRecord>) -> Result<(), LakeError> {
+        for row in records {
+            self.place(&row)?;
+            if let Some((hour, rows)) = self.dns.add(row, self.options.row_group_rows) {
+                self.send(Table::Dns, hour, |place| Job::Dns(place, rows))?;
+            }
+        }
+        self.bound_memory()
+    }
+
+    fn take_proxy(&mut self, records: impl Iterator<Item = ProxyRecord>) -> Result<(), LakeError> {
+        for row in records {
+            self.place(&row)?;
+            if let Some((hour, rows)) = self.proxy.add(row, self.options.row_group_rows) {
+                self.send(Table::Proxy, hour, |place| Job::Proxy(place, rows))?;
+            }
+        }
+        self.bound_memory()
+    }
+
+    /// Counts a row, and the hour it opens. The memory bound is kept here too, so that one long slice cannot pass it.
+    fn place<R: Row>(&mut self, row: &R) -> Result<(), LakeError> {
+        self.rows += 1;
+        if self.rows.is_multiple_of(4_096) {
+            self.bound_memory()?;
+        }
+        self.visit(R::TABLE, Hour::of(row.first()))
+    }
+
+    fn visit(&mut self, table: Table, hour: Hour) -> Result<(), LakeError> {
+        if self.places.insert((table, hour)) && self.places.len() > self.options.max_partitions {
+            return Err(LakeError::TooManyHours { limit: self.options.max_partitions });
+        }
+        Ok(())
+    }
+
+    fn bound_memory(&mut self) -> Result<(), LakeError> {
+        // An hour costs its map entry, and its part the footer: about as much as some rows.
+        let of_hours = self.places.len() * size_of::<(Table, Hour)>() * 2;
+        loop {
+            let sizes = [self.flow.bytes, self.dns.bytes, self.proxy.bytes, self.ledger.bytes];
+            let total = of_hours.saturating_add(sizes.iter().sum());
+            let [flow, dns, proxy, ledger] = sizes;
+            let largest = flow.max(dns).max(proxy).max(ledger);
+            if total <= self.options.memory_limit || largest == 0 {
+                break;
+            }
+            if flow == largest {
+                if let Some((hour, rows)) = self.flow.take_fullest() {
+                    self.send(Table::Flow, hour, |place| Job::Flow(place, rows))?;
+                }
+            } else if dns == largest {
+                if let Some((hour, rows)) = self.dns.take_fullest() {
+                    self.send(Table::Dns, hour, |place| Job::Dns(place, rows))?;
+                }
+            } else if proxy == largest {
+                if let Some((hour, rows)) = self.proxy.take_fullest() {
+                    self.send(Table::Proxy, hour, |place| Job::Proxy(place, rows))?;
+                }
+            } else if let Some((hour, rows)) = self.ledger.take_fullest() {
+                self.send(Table::Ledger, hour, |place| Job::Ledger(place, rows))?;
+            }
+        }
+        if let (SetKind::Flush, Some(staging)) = (&self.kind, &mut self.staging) {
+            staging.note_rows(self.rows)?;
+        }
+        Ok(())
+    }
+
+    /// Hands over all rows still kept.
+    fn drain(&mut self) -> Result<(), LakeError> {
+        for hour in self.flow.hours() {
+            if let Some((hour, rows)) = self.flow.take(hour) {
+                self.send(Table::Flow, hour, |place| Job::Flow(place, rows))?;
+            }
+        }
+        for hour in self.dns.hours() {
+            if let Some((hour, rows)) = self.dns.take(hour) {
+                self.send(Table::Dns, hour, |place| Job::Dns(place, rows))?;
+            }
+        }
+        for hour in self.proxy.hours() {
+            if let Some((hour, rows)) = self.proxy.take(hour) {
+                self.send(Table::Proxy, hour, |place| Job::Proxy(place, rows))?;
+            }
+        }
+        for hour in self.ledger.hours() {
+            if let Some((hour, rows)) = self.ledger.take(hour) {
+                self.send(Table::Ledger, hour, |place| Job::Ledger(place, rows))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, table: Table, hour: Hour, job: impl FnOnce(Place) -> Job) -> Result<(), LakeError> {
+        let sensor = if table.is_hourly() { self.options.sensor.clone() } else { String::new() };
+        let at = table.is_hourly().then_some(hour.hour);
+        self.job(job(Place { table, date: hour.day, hour: at, sensor }))
+    }
+
+    /// Hands a job to the writing thread. Where it is gone, its error is this call's.
+    fn job(&mut self, job: Job) -> Result<(), LakeError> {
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        if sent {
+            return Ok(());
+        }
+        match self.join() {
+            Err(error) => Err(error),
+            Ok(_) => Err(LakeError::Encoder("it failed before".to_owned())),
+        }
+    }
+
+    fn join(&mut self) -> Result<Vec<StagedPart>, LakeError> {
+        self.jobs = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(end)) => end,
+            Some(Err(panic)) => {
+                let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+                Err(LakeError::Encoder(text.unwrap_or_else(|| "it panicked".to_owned())))
+            }
+            None => Err(LakeError::Encoder("it failed before".to_owned())),
+        }
+    }
+}
+
+impl Drop for SetWriter {
+    fn drop(&mut self) {
+        // Relaxed: a hint, the join below is what orders.
+        self.abandoned.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // Its error is of no use any more: the set is abandoned either way.
+            drop(thread.join());
+        }
+        if let Some(staging) = self.staging.take() {
+            if let Err(error) = self.lake.abandon(staging, &self.set) {
+                tracing::warn!(set = %self.set, %error, "an abandoned set is left to the next start");
+            }
+        }
+    }
+}
+
+fn times(batch: &RecordBatch, column: &str) -> Result<Vec<i64>, LakeError> {
+    let column = batch.column_by_name(column).and_then(|c| {
+        c.as_any().downcast_ref::<arrow::array::PrimitiveArray<TimestampMicrosecondType>>()
+    });
+    column.map(|times| times.values().to_vec()).ok_or_else(|| LakeError::Encoder("a batch without times".to_owned()))
+}
+
+fn span(times: &[i64]) -> (Micros, Micros) {
+    let (first, last) = times.iter().fold((i64::MAX, i64::MIN), |(first, last), t| (first.min(*t), last.max(*t)));
+    (Micros(first), Micros(last))
+}
+
+fn check_schema(table: Table, batch: &RecordBatch) -> Result<(), LakeError> {
+    let expected = schema::of_table(table);
+    let got = batch.schema();
+    let text = |field: Option<&Arc<arrow::datatypes::Field>>| {
+        field.map_or("no more columns".to_owned(), |f| {
+            format!("{} {}{}", f.name(), f.data_type(), if f.is_nullable() { "?" } else { "" })
+        })
+    };
+    for at in 0..expected.fields().len().max(got.fields().len()) {
+        let (want, have) = (expected.fields().get(at), got.fields().get(at));
+        let same = match (want, have) {
+            (Some(want), Some(have)) => {
+                want.name() == have.name()
+                    && want.data_type() == have.data_type()
+                    && want.is_nullable() == have.is_nullable()
+            }
+            _ => false,
+        };
+        if !same {
+            return Err(LakeError::Schema { table: table.as_str(), expected: text(want), got: text(have) });
+        }
+    }
+    Ok(())
 }

@@ -127,7 +127,7 @@ impl State {
     pub fn fail_import(&self, id: i64, state: ImportState, error: &str) -> Result<(), StateError> {
         self.write(|t| {
             t.execute(
-                "UPDATE imports SET state = ?2, error = ?3, finished = ?4, set_id = NULL WHERE import_id = ?1 AND state = 'running'",
+                "UPDATE imports SET state = ?2, error = ?3, finished = ?4, set_id = NULL WHERE import_id = ?1 AND state IN ('running', 'interrupted')",
                 (id, state.as_str(), error, now().0),
             )
             .map(drop)

@@ -1,0 +1,96 @@
+//! How each column is encoded. Times and counters are delta-packed; text that repeats has a dictionary,
+//! text that does not has none; what is looked up by value has a bloom filter.
+
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use super::{Table, schema};
+
+/// Times and counters: delta-packed, no dictionary.
+const PACKED: &[&str] = &[
+    "first_seen",
+    "last_seen",
+    "flow_start",
+    "src_port",
+    "src_packets",
+    "src_bytes",
+    "dst_packets",
+    "dst_bytes",
+    "client_port",
+    "id",
+    "rtt_us",
+    "duration_us",
+    "request_bytes",
+    "response_bytes",
+    "rank",
+    "fused_rank",
+];
+
+/// Text that hardly repeats: no dictionary.
+const UNIQUE: &[&str] = &["record_id", "community_id", "full_uri", "score", "surprise_bits", "value"];
+
+/// Bytes of a hash, as they are or in base64: compressing them costs time and gains little.
+const INCOMPRESSIBLE: &[&str] = &["record_id"];
+
+/// Columns that are looked up by value: bloom filter.
+const LOOKED_UP: &[&str] =
+    &["src_ip", "dst_ip", "client_ip", "server_ip", "exporter_ip", "qname", "host", "tls_sni", "community_id"];
+
+/// Columns whose pages are told apart by smallest and largest value.
+const PRUNED: &[&str] = &["first_seen", "last_seen", "interval_start", "interval_end", "ts", "rank"];
+
+/// Columns whose smallest and largest value tell nothing.
+const WITHOUT_STATISTICS: &[&str] = &["record_id", "community_id"];
+
+/// Share of false hits of a bloom filter.
+const FALSE_POSITIVES: f64 = 0.02;
+
+/// Rows of a data page at most: the unit in which readers skip.
+const PAGE_ROWS: usize = 16_384;
+
+/// The properties of a part. `rows` is what its row groups will hold at most.
+pub(super) fn properties(table: Table, rows: usize, metadata: Vec<KeyValue>) -> WriterProperties {
+    let column = |name: &str| ColumnPath::from(name);
+    let schema = schema::of_table(table);
+    let has = |name: &&&str| schema.field_with_name(name).is_ok();
+    let mut builder = WriterProperties::builder()
+        .set_created_by(concat!("spotter ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(super::columns::CHUNK)
+        .set_max_row_group_row_count(None)
+        .set_key_value_metadata(Some(metadata));
+    if !matches!(table, Table::Scores(_)) {
+        let key = [schema::time_column(table), "record_id"];
+        let order = key.iter().filter_map(|name| schema.index_of(name).ok()).filter_map(|at| i32::try_from(at).ok());
+        let order = order.map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: false });
+        builder = builder.set_sorting_columns(Some(order.collect()));
+    }
+    for name in PACKED.iter().filter(has) {
+        builder = builder
+            .set_column_dictionary_enabled(column(name), false)
+            .set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED);
+    }
+    for name in UNIQUE.iter().filter(has) {
+        builder = builder.set_column_dictionary_enabled(column(name), false);
+    }
+    for name in INCOMPRESSIBLE.iter().filter(has) {
+        builder = builder.set_column_compression(column(name), Compression::UNCOMPRESSED);
+    }
+    for name in LOOKED_UP.iter().filter(has) {
+        builder = builder
+            .set_column_bloom_filter_enabled(column(name), true)
+            .set_column_bloom_filter_fpp(column(name), FALSE_POSITIVES)
+            .set_column_bloom_filter_max_ndv(column(name), rows.max(1) as u64);
+    }
+    for name in PRUNED.iter().filter(has) {
+        builder = builder.set_column_statistics_enabled(column(name), EnabledStatistics::Page);
+    }
+    for name in WITHOUT_STATISTICS.iter().filter(has) {
+        builder = builder.set_column_statistics_enabled(column(name), EnabledStatistics::None);
+    }
+    builder.build()
+}

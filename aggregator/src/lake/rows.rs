@@ -1,0 +1,123 @@
+//! What the writer needs to know of each kind of row.
+
+use std::mem::size_of;
+
+use capture::ResourceRecord;
+
+use super::columns::{Columns, DnsColumns, FlowColumns, LedgerColumns, ProxyColumns};
+use super::Table;
+use crate::record::{DnsRecord, FlowRecord, LedgerRow, Micros, ProxyRecord};
+
+/// A row of a table that is written from records.
+pub(super) trait Row: Clone + Send + 'static {
+    /// Builders of its columns.
+    type Columns: Columns<Self> + Send;
+    /// Its table.
+    const TABLE: Table;
+    /// The time that decides its hour.
+    fn first(&self) -> Micros;
+    /// The latest time it tells of.
+    fn last(&self) -> Micros;
+    /// What decides between rows of the same time; rows with equal ids keep their order.
+    fn id(&self) -> u128;
+    /// Bytes it takes in memory.
+    fn size(&self) -> usize;
+}
+
+impl Row for FlowRecord {
+    type Columns = FlowColumns;
+    const TABLE: Table = Table::Flow;
+    fn first(&self) -> Micros {
+        self.first_seen
+    }
+    fn last(&self) -> Micros {
+        self.last_seen
+    }
+    fn id(&self) -> u128 {
+        u128::from_be_bytes(self.record_id.0)
+    }
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.exporter.as_ref().map_or(0, |_| size_of::<crate::record::Exporter>())
+    }
+}
+
+impl Row for DnsRecord {
+    type Columns = DnsColumns;
+    const TABLE: Table = Table::Dns;
+    fn first(&self) -> Micros {
+        self.first_seen
+    }
+    fn last(&self) -> Micros {
+        self.last_seen
+    }
+    fn id(&self) -> u128 {
+        u128::from_be_bytes(self.record_id.0)
+    }
+    fn size(&self) -> usize {
+        let resource = |r: &ResourceRecord| size_of::<ResourceRecord>() + r.name.capacity() + r.data.capacity();
+        let resources = self.answers.iter().chain(&self.authorities).map(resource).sum::<usize>();
+        size_of::<Self>() + self.qname.capacity() + self.qname_wire.capacity() + resources
+    }
+}
+
+impl Row for ProxyRecord {
+    type Columns = ProxyColumns;
+    const TABLE: Table = Table::Proxy;
+    fn first(&self) -> Micros {
+        self.first_seen
+    }
+    fn last(&self) -> Micros {
+        self.last_seen
+    }
+    fn id(&self) -> u128 {
+        u128::from_be_bytes(self.record_id.0)
+    }
+    fn size(&self) -> usize {
+        let texts = [&self.scheme, &self.method, &self.host, &self.uri_path, &self.full_uri];
+        let optional = [
+            &self.uri_query,
+            &self.uri_extension,
+            &self.user_agent,
+            &self.referer,
+            &self.content_type,
+            &self.username,
+            &self.auth_group,
+            &self.category,
+            &self.action,
+            &self.filter_result,
+            &self.exception_id,
+            &self.virus_id,
+            &self.app_name,
+            &self.app_operation,
+            &self.tls_version,
+            &self.tls_sni,
+            &self.tls_alpn,
+            &self.ja4,
+            &self.community_id,
+        ];
+        size_of::<Self>()
+            + texts.iter().map(|t| t.capacity()).sum::<usize>()
+            + optional.iter().map(|t| t.as_ref().map_or(0, String::capacity)).sum::<usize>()
+    }
+}
+
+impl Row for LedgerRow {
+    type Columns = LedgerColumns;
+    const TABLE: Table = Table::Ledger;
+    fn first(&self) -> Micros {
+        self.interval_start
+    }
+    fn last(&self) -> Micros {
+        self.interval_end
+    }
+    fn id(&self) -> u128 {
+        0
+    }
+    fn size(&self) -> usize {
+        size_of::<Self>()
+            + self.sensor.capacity()
+            + self.source.capacity()
+            + self.clock.capacity()
+            + self.counter.capacity()
+    }
+}
