@@ -1,9 +1,15 @@
 //! The aggregator: packets and messages in, records out.
 
-use capture::{Message, Nanos, Packet, Sink};
+use capture::{AddressPair, Body, Message, Nanos, Packet, Sink};
 
 use crate::config::AggregatorConfig;
+use crate::dns_match::{self, DnsMatcher};
+use crate::flow::nanos;
+use crate::flows::{self, Flows};
+use crate::http_match::{self, HttpMatcher};
+use crate::key::KeyHasher;
 use crate::record::Records;
+use crate::record_id::RecordIds;
 use crate::stats::Stats;
 
 /// Turns packets and messages into records. Sans-IO: give it what a decoder says through [`Sink`], tell it
@@ -12,25 +18,59 @@ use crate::stats::Stats;
 /// Call order: any number of packets, messages and `advance`, with [`take_records`](Self::take_records) in
 /// between (once per batch of frames: what is finished is kept until it is taken); then
 /// [`finish`](Self::finish) and a last `take_records`.
+///
+/// Times need not be in order. The clock is the latest time seen and drives all timeouts, so a late packet is
+/// counted where it belongs; a record's first and last are the least and greatest of its packets. If the times
+/// of the input stay behind by more than the longest flow timeout for [`STEP_PACKETS`](Self::STEP_PACKETS)
+/// packets in a row (files put one after the other), the clock has stepped back: it goes on from where it was,
+/// at the new pace, and the step is counted.
+#[derive(Debug)]
 pub struct Aggregator {
     config: AggregatorConfig,
+    clock: Clock,
+    flows: Flows,
+    dns: DnsMatcher,
+    http: HttpMatcher,
     records: Records,
     stats: Stats,
 }
 
 impl Aggregator {
+    /// Packets in a row that are far behind before the clock is taken to have stepped back.
+    pub const STEP_PACKETS: u32 = 64;
+
     /// An empty aggregator.
     pub fn new(config: AggregatorConfig) -> Self {
-        Self { config, records: Records::default(), stats: Stats::default() }
+        let hasher = KeyHasher::new(config.hash_seed);
+        Self::with_hasher(config, hasher)
+    }
+
+    pub(crate) fn with_hasher(config: AggregatorConfig, hasher: KeyHasher) -> Self {
+        let ids = RecordIds::new(&config.sensor, config.origin);
+        let timeouts = &config.timeouts;
+        Self {
+            clock: Clock::new(nanos(timeouts.active.max(timeouts.idle_tcp).max(timeouts.idle_other))),
+            flows: Flows::new(&config, hasher, ids.clone()),
+            dns: DnsMatcher::new(&config, ids.clone()),
+            http: HttpMatcher::new(&config, ids),
+            records: Records::default(),
+            stats: Stats::default(),
+            config,
+        }
     }
 
     /// Tells the time: what is due at `now` is finished. Packets move the clock too, so a file needs no call;
     /// live capture calls it when no packet came. Times before the latest seen are ignored.
     pub fn advance(&mut self, now: Nanos) {
-        let _ = now;
+        let now = self.clock.tell(now);
+        let Self { flows, dns, http, records, stats, .. } = self;
+        flows.advance(now, flows::Out { records: &mut records.flow, stats });
+        dns.advance(now, &mut dns_match::Out { records: &mut records.dns, stats });
+        http.advance(now, &mut http_match::Out { records: &mut records.proxy, stats });
     }
 
-    /// What was finished since the last call, in the order it was finished.
+    /// What was finished since the last call, in the order it was finished; what was finished at the same
+    /// moment, in the order it began. [`Records::sort`] gives an order that does not depend on when it ended.
     pub fn take_records(&mut self) -> Records {
         std::mem::take(&mut self.records)
     }
@@ -40,12 +80,28 @@ impl Aggregator {
         self.records.flow.len() + self.records.dns.len() + self.records.proxy.len()
     }
 
-    /// The end of the input: everything still open is finished, with end reason 4.
-    pub fn finish(&mut self) {}
+    /// The end of the input: everything still open is finished, with end reason 4 (3 if the connection had
+    /// ended).
+    pub fn finish(&mut self) {
+        let now = self.clock.now;
+        let Self { flows, dns, http, records, stats, .. } = self;
+        flows.finish(now, flows::Out { records: &mut records.flow, stats });
+        dns.finish(&mut dns_match::Out { records: &mut records.dns, stats });
+        http.finish(&mut http_match::Out { records: &mut records.proxy, stats });
+    }
 
     /// The counters so far.
     pub fn stats(&self) -> Stats {
-        self.stats
+        let (requests, responses) = self.http.waiting();
+        Stats {
+            table_doublings: self.flows.doublings(),
+            late_packets: self.clock.late,
+            clock_steps_back: self.clock.steps_back,
+            dns_waiting: self.dns.waiting() as u64,
+            http_requests_waiting: requests as u64,
+            http_responses_waiting: responses as u64,
+            ..self.stats
+        }
     }
 
     /// The settings.
@@ -56,9 +112,90 @@ impl Aggregator {
 
 impl Sink for Aggregator {
     fn packet(&mut self, packet: &Packet) {
-        self.stats.packets_in += 1;
-        self.stats.bytes_in += u64::from(packet.ip_bytes);
+        let Self { clock, flows, records, stats, .. } = self;
+        stats.packets_in += 1;
+        stats.bytes_in += u64::from(packet.ip_bytes);
+        let now = clock.packet(packet.ts);
+        flows.packet(now, packet, flows::Out { records: &mut records.flow, stats });
     }
 
-    fn message(&mut self, _message: Message) {}
+    fn message(&mut self, message: Message) {
+        let Self { clock, dns, http, records, stats, .. } = self;
+        let now = clock.now;
+        let Message { first_ts, ts, pair, body } = message;
+        let carried = Carried { first_ts, ts, pair };
+        let proxy = &mut records.proxy;
+        match body {
+            Body::Dns(body) => {
+                dns.handle(now, &carried, *body, &mut dns_match::Out { records: &mut records.dns, stats });
+            }
+            Body::HttpRequest(body) => {
+                http.request(now, &carried, *body, &mut http_match::Out { records: proxy, stats });
+            }
+            Body::HttpResponse(body) => {
+                http.response(now, &carried, *body, &mut http_match::Out { records: proxy, stats });
+            }
+            Body::TlsClientHello(body) => {
+                http.client_hello(&carried, *body, &mut http_match::Out { records: proxy, stats });
+            }
+        }
+    }
+}
+
+/// When and between whom a message travelled; see [`Message`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carried {
+    pub(crate) first_ts: Nanos,
+    pub(crate) ts: Nanos,
+    pub(crate) pair: AddressPair,
+}
+
+/// The time that drives the timeouts: that of the input, but never going back.
+#[derive(Debug)]
+struct Clock {
+    /// Latest time, on this clock.
+    now: i64,
+    /// This clock less the input's.
+    offset: i64,
+    /// How far behind is too far.
+    step: i64,
+    /// Packets in a row that were too far behind.
+    behind: u32,
+    late: u64,
+    steps_back: u64,
+}
+
+impl Clock {
+    const fn new(step: i64) -> Self {
+        Self { now: i64::MIN, offset: 0, step, behind: 0, late: 0, steps_back: 0 }
+    }
+
+    fn tell(&mut self, now: Nanos) -> i64 {
+        self.now = self.now.max(now.0.saturating_add(self.offset));
+        self.now
+    }
+
+    #[inline]
+    fn packet(&mut self, ts: Nanos) -> i64 {
+        let time = ts.0.saturating_add(self.offset);
+        if time >= self.now {
+            self.now = time;
+            self.behind = 0;
+        } else {
+            self.late_packet(time);
+        }
+        self.now
+    }
+
+    #[cold]
+    fn late_packet(&mut self, time: i64) {
+        self.late += 1;
+        let behind = self.now.saturating_sub(time);
+        self.behind = if behind > self.step { self.behind + 1 } else { 0 };
+        if self.behind >= Aggregator::STEP_PACKETS {
+            self.offset = self.offset.saturating_add(behind);
+            self.behind = 0;
+            self.steps_back += 1;
+        }
+    }
 }

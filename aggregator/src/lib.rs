@@ -7,15 +7,28 @@
 #![forbid(unsafe_code)]
 
 mod aggregate;
+mod community_id;
 mod config;
+mod conn_state;
+mod dns_match;
+mod flow;
+mod flows;
+mod http_match;
+mod icmp;
 pub mod import;
+mod key;
 pub mod lake;
 mod ledger;
 pub mod record;
+mod record_id;
+mod slab;
 pub mod state;
 mod stats;
+mod table;
+mod wheel;
 
 pub use aggregate::Aggregator;
+pub use community_id::CommunityId;
 pub use config::{AggregatorConfig, Limits, Timeouts};
 pub use ledger::{Books, Imbalance, LedgerHead, Totals};
 pub use stats::Stats;

@@ -146,11 +146,22 @@ impl History {
     /// Letters kept. What comes after is left out, as with Zeek's repeat rules most flows need under 20.
     pub const CAPACITY: usize = 31;
 
+    /// No letter yet.
+    pub const NEW: Self = Self { letters: [0; Self::CAPACITY], len: 0 };
+
     /// Appends an ASCII letter if there is room.
     pub fn push(&mut self, letter: u8) {
         if let Some(slot) = self.letters.get_mut(usize::from(self.len)) {
             *slot = letter;
             self.len += 1;
+        }
+    }
+
+    /// Exchanges upper and lower case: what the other end did.
+    pub fn swap_ends(&mut self) {
+        for letter in &mut self.letters {
+            *letter =
+                if letter.is_ascii_uppercase() { letter.to_ascii_lowercase() } else { letter.to_ascii_uppercase() };
         }
     }
 
@@ -333,6 +344,20 @@ pub struct Records {
 }
 
 impl Records {
+    /// Puts each kind in canonical order: by time, then by key, which is the same whatever the timeouts let end
+    /// first.
+    pub fn sort(&mut self) {
+        self.flow.sort_by_cached_key(|r| {
+            (r.first_seen, r.proto, r.src_ip, r.dst_ip, r.src_port, r.dst_port, r.flow_start, r.segment, r.record_id)
+        });
+        self.dns.sort_by_cached_key(|r| {
+            (r.first_seen, r.client_ip, r.server_ip, r.client_port, r.server_port, r.id, r.question, r.record_id)
+        });
+        self.proxy.sort_by_cached_key(|r| {
+            (r.first_seen, r.client_ip, r.server_ip, r.client_port, r.server_port, r.record_id)
+        });
+    }
+
     /// Nothing in it.
     pub fn is_empty(&self) -> bool {
         self.flow.is_empty() && self.dns.is_empty() && self.proxy.is_empty()

@@ -1,0 +1,296 @@
+//! One flow: what is known of it between its first packet and its record.
+
+use capture::{Fragment, Packet, Service, Tunnel};
+
+use crate::config::Timeouts;
+use crate::conn_state::Conversation;
+use crate::icmp::{ICMP, ICMPV6};
+use crate::key::{Key, Side};
+use crate::record::{Direction, EndReason, FlowRecord, Micros, Origin, RecordId};
+
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+
+const FIN_SYN_RST_ACK: u8 = 0x17;
+const SYN: u8 = 0x02;
+const SYN_ACK: u8 = 0x12;
+
+/// The flow table's timeouts in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlowTimeouts {
+    pub(crate) active: i64,
+    pub(crate) idle_tcp: i64,
+    pub(crate) idle_other: i64,
+    pub(crate) tcp_end: i64,
+}
+
+impl From<&Timeouts> for FlowTimeouts {
+    fn from(timeouts: &Timeouts) -> Self {
+        Self {
+            active: nanos(timeouts.active),
+            idle_tcp: nanos(timeouts.idle_tcp),
+            idle_other: nanos(timeouts.idle_other),
+            tcp_end: nanos(timeouts.tcp_end),
+        }
+    }
+}
+
+/// A duration as nanoseconds, at most 146 years, so that a sum with a time is a time.
+pub(crate) fn nanos(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX).min(i64::MAX / 2)
+}
+
+/// What one end sent in this record.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    packets: u64,
+    bytes: u64,
+    tcp_flags: u8,
+    tos: u8,
+}
+
+/// See the [module](self). Times are nanoseconds: `first`, `last` and `start` as the packets have them, the
+/// others by the aggregator's clock, which never goes back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flow {
+    pub(crate) hash: u64,
+    /// Number of the record, counted over the aggregator: breaks ties of time.
+    pub(crate) number: u64,
+    /// Clock at the last packet.
+    active_at: i64,
+    /// Clock at the first packet of this record.
+    begun_at: i64,
+    /// Clock when FIN+FIN or RST was seen; `i64::MAX` = not yet.
+    ended_at: i64,
+    first: i64,
+    last: i64,
+    sent: [Sent; 2],
+    proto: u8,
+    initiator: Side,
+    /// A SYN or SYN+ACK said who the initiator is.
+    initiator_is_sure: bool,
+    tunnel: Option<Tunnel>,
+    service: Option<Service>,
+    cos: Option<u8>,
+    vlan: Option<u16>,
+    ethertype: Option<u16>,
+    icmp: u16,
+    segment: u32,
+    start: i64,
+    conversation: Conversation,
+    /// MAC addresses of the ends of the key.
+    macs: Option<[[u8; 6]; 2]>,
+}
+
+impl Flow {
+    /// Fills the slab's vacant places.
+    pub(crate) const VACANT: Self = Self {
+        hash: 0,
+        number: 0,
+        active_at: 0,
+        begun_at: 0,
+        ended_at: i64::MAX,
+        first: 0,
+        last: 0,
+        sent: [Sent { packets: 0, bytes: 0, tcp_flags: 0, tos: 0 }; 2],
+        proto: 0,
+        initiator: Side::Low,
+        initiator_is_sure: false,
+        tunnel: None,
+        service: None,
+        cos: None,
+        vlan: None,
+        ethertype: None,
+        icmp: 0,
+        segment: 0,
+        start: 0,
+        conversation: Conversation::NEW,
+        macs: None,
+    };
+
+    /// A flow that begins with this packet; the packet itself is [`add`](Self::add)ed next.
+    pub(crate) fn open(hash: u64, number: u64, clock: i64, sender: Side, packet: &Packet) -> Self {
+        let is_icmp = matches!(packet.pair.proto, ICMP | ICMPV6);
+        let type_known = packet.fragment != (Fragment::Later { ports_known: false });
+        Self {
+            hash,
+            number,
+            active_at: clock,
+            begun_at: clock,
+            first: packet.ts.0,
+            last: packet.ts.0,
+            start: packet.ts.0,
+            proto: packet.pair.proto,
+            initiator: sender,
+            tunnel: packet.tunnel,
+            service: packet.service,
+            cos: packet.link.cos,
+            vlan: packet.link.vlan,
+            ethertype: packet.link.ethertype,
+            icmp: if is_icmp && type_known { packet.pair.src_port << 8 | packet.pair.dst_port & 0xff } else { 0 },
+            macs: packet.link.macs.map(|(src, dst)| if sender == Side::Low { [src, dst] } else { [dst, src] }),
+            ..Self::VACANT
+        }
+    }
+
+    /// Adds a packet of this flow. Whether its deadline came nearer: the connection ended.
+    #[inline]
+    pub(crate) fn add(&mut self, clock: i64, sender: Side, packet: &Packet) -> bool {
+        let ts = packet.ts.0;
+        if self.is_dormant() {
+            (self.first, self.last) = (ts, ts);
+            self.begun_at = clock;
+        } else {
+            self.first = self.first.min(ts);
+            self.last = self.last.max(ts);
+        }
+        self.active_at = clock;
+        let sent = &mut self.sent[sender as usize];
+        if sent.packets == 0 {
+            sent.tos = packet.tos;
+        }
+        sent.packets += 1;
+        sent.bytes += u64::from(packet.ip_bytes);
+        sent.tcp_flags |= packet.tcp.flags;
+        if self.service.is_none() {
+            self.service = packet.service;
+        }
+        match self.proto {
+            TCP if packet.tcp.flags != 0 => return self.add_tcp(clock, sender, packet),
+            UDP => self.conversation.udp(sender, sender == self.initiator),
+            _ => {}
+        }
+        false
+    }
+
+    fn add_tcp(&mut self, clock: i64, sender: Side, packet: &Packet) -> bool {
+        if !self.initiator_is_sure {
+            let initiator = match packet.tcp.flags & FIN_SYN_RST_ACK {
+                SYN => Some(sender),
+                SYN_ACK => Some(sender.other()),
+                _ => None,
+            };
+            if let Some(initiator) = initiator {
+                // Earlier records of the connection have named another; they cannot be changed.
+                if initiator != self.initiator && self.segment == 0 {
+                    self.initiator = initiator;
+                    self.conversation.turn();
+                }
+                self.initiator_is_sure = true;
+            }
+        }
+        self.conversation.tcp(sender, sender == self.initiator, packet);
+        let ends = self.ended_at == i64::MAX && self.conversation.has_ended();
+        if ends {
+            self.ended_at = clock;
+        }
+        ends
+    }
+
+    /// Whether this packet of the same key begins another connection: a SYN after FIN or RST.
+    #[inline]
+    pub(crate) fn is_succeeded_by(&self, packet: &Packet) -> bool {
+        packet.tcp.flags & FIN_SYN_RST_ACK == SYN && self.proto == TCP && self.conversation.is_ending()
+    }
+
+    /// No packet since the last record of this connection.
+    #[inline]
+    pub(crate) const fn is_dormant(&self) -> bool {
+        self.sent[0].packets + self.sent[1].packets == 0
+    }
+
+    /// When this record ends if no packet comes, and why.
+    #[inline]
+    pub(crate) fn deadline(&self, timeouts: &FlowTimeouts) -> (i64, EndReason) {
+        let idle =
+            self.active_at.saturating_add(if self.proto == TCP { timeouts.idle_tcp } else { timeouts.idle_other });
+        if self.ended_at != i64::MAX {
+            let end = self.ended_at.saturating_add(timeouts.tcp_end);
+            return (end.min(idle), EndReason::Detected);
+        }
+        let active = self.begun_at.saturating_add(timeouts.active);
+        if active < idle && !self.is_dormant() { (active, EndReason::Active) } else { (idle, EndReason::Idle) }
+    }
+
+    /// The end reason when the flow has to go before its deadline.
+    pub(crate) const fn early(&self, reason: EndReason) -> EndReason {
+        if self.ended_at == i64::MAX { reason } else { EndReason::Detected }
+    }
+
+    /// First packet of the connection.
+    const fn start(&self) -> Micros {
+        Micros((if self.segment == 0 { self.first } else { self.start }).div_euclid(1_000))
+    }
+
+    /// Packets and IP bytes of this record.
+    pub(crate) const fn totals(&self) -> (u64, u64) {
+        let [a, b] = &self.sent;
+        (a.packets + b.packets, a.bytes + b.bytes)
+    }
+
+    /// The record was written and the connection goes on: counters begin again.
+    pub(crate) fn next_segment(&mut self) {
+        if self.segment == 0 {
+            self.start = self.first;
+        }
+        self.segment = self.segment.saturating_add(1);
+        self.sent = [Sent::default(); 2];
+    }
+
+    /// Initiator's and responder's port as the record has them.
+    const fn ports(&self, key: &Key) -> (u16, u16) {
+        match self.proto {
+            ICMP | ICMPV6 => (0, self.icmp),
+            _ => (key.port(self.initiator), key.port(self.initiator.other())),
+        }
+    }
+
+    /// The record so far.
+    pub(crate) fn record(&self, key: &Key, origin: Origin, id: RecordId, end_reason: EndReason) -> FlowRecord {
+        let (src, dst) = (self.initiator, self.initiator.other());
+        let (src_port, dst_port) = self.ports(key);
+        let is_tcp = self.proto == TCP;
+        let direction = |side: Side| {
+            let sent = &self.sent[side as usize];
+            Direction {
+                packets: sent.packets,
+                bytes: sent.bytes,
+                tcp_flags: is_tcp.then_some(sent.tcp_flags),
+                tos: (sent.packets > 0).then_some(sent.tos),
+            }
+        };
+        let history = self.conversation.history();
+        FlowRecord {
+            record_id: id,
+            first_seen: Micros(self.first.div_euclid(1_000)),
+            last_seen: Micros(self.last.div_euclid(1_000)),
+            flow_start: self.start(),
+            segment: self.segment,
+            origin,
+            src_ip: key.ip(src),
+            dst_ip: key.ip(dst),
+            version: key.version(),
+            src_port,
+            dst_port,
+            proto: self.proto,
+            src: direction(src),
+            dst: Some(direction(dst)),
+            conn_state: Some(match self.proto {
+                TCP => self.conversation.tcp_state(src),
+                UDP => self.conversation.udp_state(src),
+                _ => "OTH",
+            }),
+            history: (!history.as_str().is_empty()).then_some(history),
+            macs: self.macs.map(|macs| (macs[src as usize], macs[dst as usize])),
+            ethertype: self.ethertype,
+            vlan: self.vlan,
+            cos: self.cos,
+            end_reason,
+            exporter: None,
+            sampling: 1,
+            observations: 1,
+            tunnel: self.tunnel,
+            service: self.service,
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The flow table: packets in, flow records out.
+//!
+//! Promises: every packet is in exactly one record; a record's content depends on the packets and the timeouts
+//! alone, never on the size of the table, its hash seed, or how often the time is told; records that end at
+//! the same moment come in the order in which they began. Memory is bounded by `max_flows`.
+
+use capture::Packet;
+
+use crate::config::AggregatorConfig;
+use crate::flow::{Flow, FlowTimeouts};
+use crate::key::{Key, KeyHasher, Side};
+use crate::record::{EndReason, FlowRecord, Origin, RecordId};
+use crate::record_id::RecordIds;
+use crate::slab::Slab;
+use crate::stats::Stats;
+use crate::table::Table;
+use crate::wheel::Wheel;
+
+/// When there is no room: how many flows are looked at before one is given up that is not idle.
+const EVICTION_TRIES: usize = 8;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Flows {
+    table: Table,
+    slab: Slab,
+    wheel: Wheel,
+    timeouts: FlowTimeouts,
+    max_flows: usize,
+    vlan_in_key: bool,
+    origin: Origin,
+    ids: RecordIds,
+    next_number: u64,
+    /// Flows to look at, kept for its memory.
+    due: Vec<u32>,
+    expiring: Vec<(i64, u64, u32)>,
+}
+
+/// Where finished records and counters go.
+pub(crate) struct Out<'a> {
+    pub(crate) records: &'a mut Vec<FlowRecord>,
+    pub(crate) stats: &'a mut Stats,
+}
+
+impl Flows {
+    pub(crate) fn new(config: &AggregatorConfig, hasher: KeyHasher, ids: RecordIds) -> Self {
+        let max_flows = config.limits.max_flows.clamp(1, u32::MAX as usize / 4);
+        Self {
+            table: Table::new(hasher, config.limits.initial_flows, max_flows),
+            slab: Slab::default(),
+            wheel: Wheel::new(i64::MIN),
+            timeouts: FlowTimeouts::from(&config.timeouts),
+            max_flows,
+            vlan_in_key: config.vlan_in_key,
+            origin: config.origin,
+            ids,
+            next_number: 0,
+            due: Vec::new(),
+            expiring: Vec::new(),
+        }
+    }
+
+    pub(crate) const fn doublings(&self) -> u64 {
+        self.table.doublings()
+    }
+
+    /// One packet, at `clock`, which never goes back.
+    pub(crate) fn packet(&mut self, clock: i64, packet: &Packet, mut out: Out<'_>) {
+        if self.wheel.has_passed(clock) {
+            self.wheel.take_passed(clock, &mut self.due);
+            self.look_at_due(clock, &mut out);
+        }
+        let (key, sender) = Key::of(packet, self.vlan_in_key);
+        let hash = self.table.hash(&key);
+        out.stats.packets_live += 1;
+        out.stats.bytes_live += u64::from(packet.ip_bytes);
+        let Some(place) = self.table.find(hash, &key) else {
+            return self.open(hash, key, sender, clock, packet, &mut out);
+        };
+        let flow = self.slab.get(place);
+        let (deadline, reason) = flow.deadline(&self.timeouts);
+        if clock >= deadline && reason == EndReason::Active {
+            self.export(place, &key, reason, &mut out);
+            self.slab.get(place).next_segment();
+        }
+        // Silence since before the active timeout may have ended it, too.
+        let flow = self.slab.get(place);
+        let (deadline, reason) = flow.deadline(&self.timeouts);
+        if clock >= deadline || flow.is_succeeded_by(packet) {
+            let reason = if clock >= deadline { reason } else { EndReason::Detected };
+            self.close(place, reason, &mut out);
+            return self.open(hash, key, sender, clock, packet, &mut out);
+        }
+        if flow.is_dormant() {
+            flow.number = self.next_number;
+            self.next_number += 1;
+            out.stats.flows_opened += 1;
+            out.stats.flows_live += 1;
+        }
+        if flow.add(clock, sender, packet) {
+            let (deadline, _) = flow.deadline(&self.timeouts);
+            self.wheel.cancel(place);
+            self.wheel.schedule(place, deadline);
+        }
+    }
+
+    /// Ends all that is due at `now`.
+    pub(crate) fn advance(&mut self, now: i64, mut out: Out<'_>) {
+        self.wheel.take_through(now, &mut self.due);
+        self.look_at_due(now, &mut out);
+    }
+
+    /// Ends everything.
+    pub(crate) fn finish(&mut self, now: i64, mut out: Out<'_>) {
+        self.wheel.take_all(&mut self.due);
+        self.look_at_due(now, &mut out);
+        self.wheel.take_all(&mut self.due);
+        for place in self.due.drain(..) {
+            self.expiring.push((0, self.slab.get(place).number, place));
+        }
+        let mut all = std::mem::take(&mut self.expiring);
+        all.sort_unstable();
+        for (_, _, place) in all.drain(..) {
+            let reason = self.slab.get(place).early(EndReason::Forced);
+            self.close(place, reason, &mut out);
+        }
+        self.expiring = all;
+    }
+
+    fn open(&mut self, hash: u64, key: Key, sender: Side, clock: i64, packet: &Packet, out: &mut Out<'_>) {
+        if self.slab.len() >= self.max_flows {
+            self.evict(out);
+        }
+        let mut flow = Flow::open(hash, self.next_number, clock, sender, packet);
+        self.next_number += 1;
+        flow.add(clock, sender, packet);
+        let (deadline, _) = flow.deadline(&self.timeouts);
+        let place = self.slab.insert(flow);
+        self.table.insert(hash, key, place);
+        self.wheel.schedule(place, deadline);
+        out.stats.flows_opened += 1;
+        out.stats.flows_live += 1;
+    }
+
+    /// Makes room: the flow nearest to its deadline is written early.
+    fn evict(&mut self, out: &mut Out<'_>) {
+        for tries_left in (0..EVICTION_TRIES).rev() {
+            let Some((place, bucket_end)) = self.wheel.first() else { return };
+            let (deadline, _) = self.slab.get(place).deadline(&self.timeouts);
+            if deadline < bucket_end || tries_left == 0 {
+                let reason = EndReason::LackOfResources;
+                return self.close(place, reason, out);
+            }
+            // Packets have come since it was put there.
+            self.wheel.cancel(place);
+            self.wheel.schedule(place, deadline);
+        }
+    }
+
+    /// Ends those of the flows in `due` whose time has come, in the order of their deadlines; puts the others
+    /// back.
+    fn look_at_due(&mut self, now: i64, out: &mut Out<'_>) {
+        let mut expiring = std::mem::take(&mut self.expiring);
+        for place in self.due.drain(..) {
+            let flow = self.slab.get(place);
+            let (deadline, _) = flow.deadline(&self.timeouts);
+            if deadline <= now {
+                expiring.push((deadline, flow.number, place));
+            } else {
+                self.wheel.schedule(place, deadline);
+            }
+        }
+        expiring.sort_unstable();
+        for (_, _, place) in expiring.drain(..) {
+            self.expire(place, now, out);
+        }
+        self.expiring = expiring;
+    }
+
+    fn expire(&mut self, place: u32, now: i64, out: &mut Out<'_>) {
+        let flow = *self.slab.get(place);
+        let (_, reason) = flow.deadline(&self.timeouts);
+        if reason == EndReason::Active {
+            let Some(key) = self.table.key(flow.hash, place) else { return };
+            self.export(place, &key, reason, out);
+            let flow = self.slab.get(place);
+            flow.next_segment();
+            let (deadline, _) = flow.deadline(&self.timeouts);
+            if deadline > now {
+                return self.wheel.schedule(place, deadline);
+            }
+        }
+        self.close(place, reason, out);
+    }
+
+    /// Writes the record, unless nothing came since the last one, and forgets the flow.
+    fn close(&mut self, place: u32, reason: EndReason, out: &mut Out<'_>) {
+        let (hash, dormant) = {
+            let flow = self.slab.get(place);
+            (flow.hash, flow.is_dormant())
+        };
+        self.wheel.cancel(place);
+        if let Some(key) = self.table.remove(hash, place)
+            && !dormant
+        {
+            self.export(place, &key, reason, out);
+        }
+        self.slab.remove(place);
+    }
+
+    fn export(&mut self, place: u32, key: &Key, reason: EndReason, out: &mut Out<'_>) {
+        let flow = self.slab.get(place);
+        let mut record = flow.record(key, self.origin, RecordId::default(), reason);
+        record.record_id = self.ids.flow(&record, key.vlan());
+        let (packets, bytes) = flow.totals();
+        out.records.push(record);
+        let stats = &mut *out.stats;
+        stats.packets_live -= packets;
+        stats.bytes_live -= bytes;
+        stats.packets_exported += packets;
+        stats.bytes_exported += bytes;
+        stats.flows_live -= 1;
+        *match reason {
+            EndReason::Idle => &mut stats.flows_idle,
+            EndReason::Active => &mut stats.flows_active,
+            EndReason::Detected => &mut stats.flows_end,
+            EndReason::Forced => &mut stats.flows_forced,
+            EndReason::LackOfResources => &mut stats.flows_evicted,
+        } += 1;
+    }
+}
