@@ -57,7 +57,6 @@ export interface Why {
 }
 export interface Feature {
   name: string;
-  label: string;
   value: string;
   meaning: string;
 }

@@ -6,7 +6,7 @@ import { count, oneIn, share } from "../text/units";
 import { Wire } from "../text/Wire";
 import { band } from "../text/units";
 import type { Row } from "./list";
-import { confidence, decidingFeature } from "./words";
+import { confidence, decidingFeature, inWords, readable } from "./words";
 
 const SIDES: Record<string, string> = { src: "the source", dst: "the destination" };
 
@@ -16,28 +16,35 @@ export function Explanation({ row }: { row: Row }) {
   const sure = confidence(standing.confidence);
   return (
     <section class="explanation" aria-label="Explanation">
+      <div class="said">
       <h2>Why is this here?</h2>
       <p class="lead">
         <Verdict row={row} />
       </p>
       {deciding ? (
         <p>
-          What stands out is <strong>{deciding.label}</strong>{" "}
+          What stands out is{" "}
           <strong>
-            <Wire text={deciding.meaning} />
+            <Wire text={inWords(deciding)} />
           </strong>
           {why.nearest_common ? (
             <>
               ; the nearest common value would be{" "}
               <strong>
-                <Wire text={why.nearest_common} />
+                <Wire text={readable(why.nearest_common)} />
               </strong>
             </>
           ) : null}
           .
         </p>
       ) : null}
+      <p>
+        <span class={`pill ${sure.label}`}>{sure.label} evidence</span> {sure.text}
+      </p>
+      <Spelled row={row} />
       <Frequency row={row} />
+      </div>
+      <div class="taken-apart">
       <h3>
         The word{why.side ? ` of ${SIDES[why.side] ?? why.side}` : ""}, taken apart
       </h3>
@@ -51,10 +58,7 @@ export function Explanation({ row }: { row: Row }) {
         ) : null}{" "}
         (scheme {standing.words})
       </p>
-      <p>
-        <span class={`pill ${sure.label}`}>{sure.label} evidence</span> {sure.text}
-      </p>
-      <Spelled row={row} />
+      </div>
     </section>
   );
 }
@@ -135,9 +139,9 @@ function Features({ features, deciding }: { features: readonly Feature[]; decidi
       <tbody>
         {features.map((feature) => (
           <tr key={feature.name} class={feature.name === deciding ? "deciding" : ""}>
-            <th scope="row">{feature.label}</th>
+            <th scope="row">{feature.name}</th>
             <td>
-              <Wire text={feature.meaning} />
+              <Wire text={readable(feature.meaning)} />
             </td>
             <td class="mono">
               <Wire text={feature.value} />

@@ -9,7 +9,7 @@ import { DatePicker } from "./DatePicker";
 import type { List } from "./list";
 
 const HINTS = {
-  flow: "IP address or network, e.g. 10.0.0.5 or 10.0.0.0/8",
+  flow: "IP address or network (10.0.0.0/8)",
   dns: "IP address, network, or part of a name",
   proxy: "IP address, network, or part of a URI",
 } as const;

@@ -61,9 +61,7 @@ function Surprise({ row }: { row: Row }) {
   const { surprise_bits: bits, score, percentile } = row.standing;
   const tone = band(percentile);
   const label = bits === null ? "∞" : bits.toFixed(1);
-  const title = `${label} bits: P(word | host) = ${score === 0 ? "0" : score.toPrecision(3)}. ${
-    percentile > 0 ? `Of the records looked at, ${oneIn(percentile)} ${oneIn(percentile) === "common" ? "" : "is as surprising."}` : ""
-  }`;
+  const title = `${label} bits: P(word | host) = ${score === 0 ? "0" : score.toPrecision(3)}`;
   return (
     <span class={`surprise ${tone}`} title={title}>
       <span class="num">{label}</span>
@@ -107,7 +105,7 @@ function lead(groups: GroupState): Column<Line>[] {
       key: "rank",
       label: "Rank",
       hint: "1 is the most suspicious. ×N: a group of N records of one host with the same word.",
-      width: "104px",
+      width: "100px",
       align: "end",
       sort: "rank",
       render: (line) => <Rank line={line} groups={groups} />,
@@ -116,10 +114,18 @@ function lead(groups: GroupState): Column<Line>[] {
       key: "surprise",
       label: "Surprise",
       hint: "In bits: −log2 of the probability of this record for this host. 10 bits: one in a thousand; 20 bits: one in a million.",
-      width: "108px",
+      width: "96px",
       align: "end",
       sort: "surprise_bits",
       render: ({ row }) => <Surprise row={row} />,
+    },
+    {
+      key: "band",
+      label: "As rare as",
+      hint: "Share of the records looked at that are at least as surprising. Red: the top 0.01%, orange: 0.1%, yellow: 1%.",
+      width: "92px",
+      align: "end",
+      render: ({ row }) => <span class={`band ${band(row.standing.percentile)}`}>{oneIn(row.standing.percentile)}</span>,
     },
     {
       key: "time",
@@ -136,7 +142,7 @@ function why(): Column<Line> {
     key: "why",
     label: "Why",
     hint: "What made the record improbable. Select the row for the whole explanation.",
-    width: "minmax(300px, 1fr)",
+    width: "minmax(280px, 1.2fr)",
     render: ({ row }) => {
       const text = escapeText(summary(row), 300);
       return <span class="why" title={text}>{text}</span>;
@@ -151,17 +157,17 @@ function flow(): Column<Line>[] {
     key,
     label,
     hint,
-    width: bytes ? "84px" : "76px",
+    width: bytes ? "80px" : "72px",
     align: "end" as const,
     sort: key,
     render: of<FlowRow>((row) => (bytes ? <Bytes value={value(row)} /> : <Amount value={value(row)} />)),
   });
   return [
-    { key: "src_ip", label: "Source IP", hint: "The initiator. A dot marks our own networks.", width: "minmax(142px, 0.5fr)", sort: "src_ip", render: of<FlowRow>((row) => <Address ip={row.src_ip} internal={row.src_internal} />) },
-    { key: "dst_ip", label: "Destination IP", hint: "The responder.", width: "minmax(142px, 0.5fr)", sort: "dst_ip", render: of<FlowRow>((row) => <Address ip={row.dst_ip} internal={row.dst_internal} />) },
-    { key: "src_port", label: "S port", hint: "Source port", width: "64px", align: "end", sort: "src_port", render: of<FlowRow>((row) => <span class="num">{port(row.src_port, row.proto, "src")}</span>) },
-    { key: "dst_port", label: "D port", hint: "Destination port. ICMP: type/code.", width: "64px", align: "end", sort: "dst_port", render: of<FlowRow>((row) => <span class="num">{port(row.dst_port, row.proto, "dst")}</span>) },
-    { key: "proto", label: "Proto", hint: "Protocol, and the service recognised in it", width: "92px", sort: "proto", render: of<FlowRow>((row) => <>{protocol(row.proto)}{row.service ? <span class="quiet"> {row.service}</span> : null}</>) },
+    { key: "src_ip", label: "Source IP", hint: "The initiator. A dot marks our own networks.", width: "minmax(132px, 0.5fr)", sort: "src_ip", render: of<FlowRow>((row) => <Address ip={row.src_ip} internal={row.src_internal} />) },
+    { key: "dst_ip", label: "Destination IP", hint: "The responder.", width: "minmax(132px, 0.5fr)", sort: "dst_ip", render: of<FlowRow>((row) => <Address ip={row.dst_ip} internal={row.dst_internal} />) },
+    { key: "src_port", label: "S port", hint: "Source port", width: "60px", align: "end", sort: "src_port", render: of<FlowRow>((row) => <span class="num">{port(row.src_port, row.proto, "src")}</span>) },
+    { key: "dst_port", label: "D port", hint: "Destination port. ICMP: type/code.", width: "60px", align: "end", sort: "dst_port", render: of<FlowRow>((row) => <span class="num">{port(row.dst_port, row.proto, "dst")}</span>) },
+    { key: "proto", label: "Proto", hint: "Protocol, and the service recognised in it", width: "80px", sort: "proto", render: of<FlowRow>((row) => <>{protocol(row.proto)}{row.service ? <span class="quiet"> {row.service}</span> : null}</>) },
     amount("src_packets", "In pkts", "Packets from source to destination (Spot's input packets)", (row) => row.src_packets),
     amount("src_bytes", "In bytes", "Bytes from source to destination (Spot's input bytes), IP headers included", (row) => row.src_bytes, true),
     amount("dst_packets", "Out pkts", "Packets from destination to source (Spot's output packets)", (row) => row.dst_packets),

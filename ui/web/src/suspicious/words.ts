@@ -1,26 +1,51 @@
 // What the numbers of an explanation say, in sentences. Everything here comes from the scores; nothing is guessed.
 
 import type { Feature, Why } from "../api/types";
-import { share } from "../text/units";
+import { bytes, count, share } from "../text/units";
 import type { Row } from "./list";
 
-/** The feature that decided, if the explanation names one that the word has. */
+/** The feature that decided, if the explanation names one. */
 export function decidingFeature(why: Why): Feature | undefined {
-  return why.features.find((feature) => feature.name === why.feature);
+  if (why.feature === null) return undefined;
+  const known = why.features.find((feature) => feature.name === why.feature);
+  return known ?? { name: why.feature, value: why.value ?? "", meaning: why.value ?? "" };
+}
+
+/** "16777216 to 33554431 bytes" with thousands set apart. Only long numbers with a unit behind them: ports stay as they are. */
+export function readable(meaning: string): string {
+  return meaning.replace(/\b(\d+)(?: to (\d+))? (?=bytes|packets|characters|labels|requests)/g, (_, low: string, high?: string) =>
+    high === undefined ? `${count(Number(low))} ` : `${count(Number(low))} to ${count(Number(high))} `,
+  );
+}
+
+/** A feature in words: "port 4444", "128 to 255 bytes", "subdomain length 32 to 63 characters". */
+export function inWords({ name, meaning: raw }: Feature): string {
+  if (raw === "") return name;
+  const meaning = readable(raw);
+  const speaks = meaning.includes(name) || name === "hour" || name === "protocol" || name === "role";
+  return speaks ? meaning : `${name} ${meaning}`;
+}
+
+/** The same in few characters: "17–34 MB", "03:00–03:59", "subdomain length 32–63". */
+function brief(feature: Feature): string {
+  return inWords({ ...feature, meaning: feature.meaning.replace(/^(\d+) to (\d+) bytes$/, (_, low: string, high: string) => `${bytes(Number(low))} to ${bytes(Number(high))}`) })
+    .replace(/^bytes (?=\d)/, "")
+    .replace(/ to (?=\d)/, "–")
+    .replace(/ (characters|UTC)$/, "");
 }
 
 /** One line for the table. */
 export function summary(row: Row): string {
   const { why, standing } = row;
   const feature = decidingFeature(why);
-  const what = feature ? `${feature.label} ${feature.meaning}` : "this combination";
-  return `${what}: ${frequency(row)}${standing.word_hosts === 1 ? ", no other host" : ""}`;
+  const alone = standing.word_hosts === 1 ? ", no other host" : "";
+  return `${feature ? brief(feature) : "this combination"}: ${frequency(row)}${alone}`;
 }
 
 function frequency({ why, standing }: Row): string {
-  if (standing.score === 0) return "never seen when the model was made";
-  if (why.host_share !== null) return `${share(why.host_share)} of this host's records`;
-  return "rare for this host";
+  if (standing.score === 0) return "never seen";
+  if (why.host_share !== null) return `${share(why.host_share)} of host`;
+  return "rare for host";
 }
 
 /** What the confidence means. */

@@ -1,0 +1,95 @@
+// A real Chromium against a running `spotter serve`.
+//
+//   SPOTTER_URL    http://127.0.0.1:PORT
+//   SPOTTER_TOKEN  the API token that `spotter serve` prints
+//   CHROMIUM       the browser, /usr/bin/chromium if not set
+//
+// Every page is watched: an error on the console, an uncaught error, a request to another origin, or an answer of 500 or
+// more fails the test that made it.
+
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+export const BASE = process.env.SPOTTER_URL?.replace(/\/$/, "");
+const TOKEN = process.env.SPOTTER_TOKEN;
+/** Why the tests cannot run, or false. */
+export const skip = BASE && TOKEN ? false : "SPOTTER_URL and SPOTTER_TOKEN are not set: no server to test";
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+async function call(method, path) {
+  const response = await fetch(BASE + path, { method, headers: { authorization: `Bearer ${TOKEN}` } });
+  assert.equal(response.status, 200, `${method} ${path}: ${response.status} ${await response.clone().text()}`);
+  return response.json();
+}
+
+/** GET of the API, as a script does it. */
+export const api = (path) => call("GET", path);
+
+/** A browser profile of its own, signed in by a one-time link. */
+export async function signIn(browser, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  const page = await context.newPage();
+  const { url } = await call("POST", "/api/v1/links");
+  await page.goto(url);
+  assert.equal(new URL(page.url()).search, "", "the secret stays in no address");
+  await page.waitForSelector("nav");
+  return { context, page };
+}
+
+/** Collects what must not happen. `expected`: texts of console errors that the test causes on purpose. */
+export function watch(page, expected = []) {
+  const wrong = [];
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type()) && !expected.some((text) => message.text().includes(text))) {
+      wrong.push(`console: ${message.text()}`);
+    }
+  });
+  page.on("pageerror", (error) => wrong.push(`uncaught: ${error.message}`));
+  page.on("dialog", (dialog) => {
+    wrong.push(`dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  page.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(`${BASE}/`) && !url.startsWith("data:")) wrong.push(`off-origin request: ${url}`);
+  });
+  page.on("response", (response) => {
+    if (response.status() >= 500) wrong.push(`${response.status()}: ${response.url()}`);
+  });
+  return { clean: () => assert.deepEqual(wrong, []) };
+}
+
+/** Opens a view and waits for its rows. */
+export async function open(page, hash) {
+  await page.goto(`${BASE}/${hash}`);
+  await page.waitForSelector(".main-table .grid-row");
+}
+
+/** record_ids of the rows that are drawn, in order. */
+export async function drawn(page) {
+  const rows = await page.$$eval(".main-table .grid-row", (rows) =>
+    rows.map((row) => [Number(row.getAttribute("aria-rowindex")), row.dataset.key]),
+  );
+  return rows.sort((a, b) => a[0] - b[0]).map(([, key]) => key);
+}
+
+/** The days that are scored for a source, latest first. */
+export async function scoredDays(source) {
+  const { days } = await api("/api/v1/days");
+  return days.filter((day) => day[source].scored > 0).map((day) => day.date);
+}

@@ -1,0 +1,75 @@
+import { render } from "preact";
+import { describe, expect, it } from "vitest";
+import type { DnsRow } from "../src/api/types";
+import { Explanation } from "../src/suspicious/Explanation";
+import { inWords, summary } from "../src/suspicious/words";
+import { Wire } from "../src/text/Wire";
+
+function drawn(view: preact.ComponentChild): HTMLElement {
+  const box = document.createElement("div");
+  render(view, box);
+  return box;
+}
+
+const row: DnsRow = {
+  record_id: "0".repeat(32),
+  standing: { rank: 3, group_id: "0".repeat(16), group_size: 12, score: 0.0001, surprise_bits: 13.29, percentile: 0.9995, confidence: 0.2, word_hosts: 1, words: "spot" },
+  why: {
+    host: "10.0.0.5",
+    side: null,
+    word: "0_7_3_5_12_2_16_3",
+    other_word: null,
+    features: [
+      { name: "subdomain length", value: "5", meaning: "32 to 63 characters" },
+      { name: "query type", value: "16", meaning: "TXT" },
+    ],
+    feature: "subdomain length",
+    value: "32 to 63 characters",
+    deciding_score: 0.0001,
+    host_share: 0.0001,
+    all_share: 0.00002,
+    nearest_common: "8 to 15 characters",
+  },
+  first_seen: "2016-07-08T03:15:01.123456Z",
+  sensor: "tap",
+  client_ip: "10.0.0.5",
+  server_ip: "10.0.0.1",
+  transport: "udp",
+  qname: "xn--80ak6aa92e.com",
+  qname_wire: "xn--80ak6aa92e.com",
+  qtype: 16,
+  qclass: 1,
+  rcode: 3,
+  response_frame_len: 212,
+  community_id: "1:x",
+};
+
+describe("an explanation", () => {
+  it("says in words what decided", () => {
+    expect(summary(row)).toBe("subdomain length 32–63: 0.01% of host, no other host");
+    const of = (name: string, meaning: string) => summary({ ...row, standing: { ...row.standing, word_hosts: 9 }, why: { ...row.why, features: [], feature: name, value: meaning } });
+    expect(of("bytes", "16777216 to 33554431 bytes")).toBe("16.8 MB–33.6 MB: 0.01% of host");
+    expect(of("packets", "8192 to 16383 packets")).toBe("8,192–16,383 packets: 0.01% of host");
+    expect(of("hour", "03:00 to 03:59 UTC")).toBe("03:00–03:59: 0.01% of host");
+    expect(of("role", "owner of the low port")).toBe("owner of the low port: 0.01% of host");
+    expect(inWords({ name: "port", value: "4444", meaning: "port 4444" })).toBe("port 4444");
+    const text = drawn(<Explanation row={row} />).textContent ?? "";
+    for (const part of ["10.0.0.5", "one record in 10,000", "subdomain length 32 to 63 characters", "8 to 15 characters", "0.002%", "weak evidence", "аррӏе.com"]) {
+      expect(text).toContain(part);
+    }
+  });
+  it("says so when the word was never seen", () => {
+    const unseen: DnsRow = { ...row, standing: { ...row.standing, score: 0, surprise_bits: null }, why: { ...row.why, feature: null, host_share: null } };
+    expect(summary(unseen)).toBe("this combination: never seen, no other host");
+    expect(drawn(<Explanation row={unseen} />).textContent).toContain("never seen when the model was made");
+  });
+});
+
+describe("text from the wire", () => {
+  it("makes no element of it", () => {
+    const box = drawn(<Wire text={'<img src=x onerror="alert(1)">\u202e'} />);
+    expect(box.querySelector("img")).toBeNull();
+    expect(box.querySelectorAll(".escape")).toHaveLength(1);
+    expect(box.textContent).toBe('<img src=x onerror="alert(1)">\\u{202e}');
+  });
+});
