@@ -28,6 +28,8 @@ counters! {
     ip_length_over_frame,
     /// IPv4 packets with a length of 0 and IPv6 packets with a payload length of 0 and no jumbo option.
     superframes,
+    /// 802.11 aggregates (A-MSDU), of which only the first part was read.
+    aggregates_read_in_part,
     /// Packets read inside a tunnel.
     tunnelled,
     /// Frames with more tunnels in each other than are entered.

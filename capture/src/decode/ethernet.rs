@@ -13,7 +13,7 @@ pub(super) fn header<'a>(view: View<'a>, link: &mut Link) -> Next<'a> {
     let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = view.array(0).ok_or(Cause::Link)?;
     let (dst, src) = ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]);
     // Cisco ISL puts 26 bytes before the frame; its destination has 40 bits and a type.
-    if matches!(dst, [0x01 | 0x03 | 0x0c, 0x00, 0x0c, 0x00, 0x00, _]) && view.array(17) == Some([0xaa, 0xaa, 0x03]) {
+    if matches!(dst, [0x01 | 0x03 | 0x0c, 0x00, 0x0c, 0x00, 0x00, _]) && view.array(14) == Some([0xaa, 0xaa, 0x03]) {
         return Ok((Layer::Ethernet, view.skip(26)));
     }
     link.macs.get_or_insert((src, dst));

@@ -43,6 +43,8 @@ pub(super) type Next<'a> = Result<(Layer, View<'a>), Cause>;
 pub(super) struct Passed {
     pub(super) link: Link,
     pub(super) tunnel: Option<Tunnel>,
+    /// The frame is an 802.11 aggregate: only its first part is read.
+    pub(super) aggregated: bool,
 }
 
 /// Passes over every layer below IP.
@@ -50,7 +52,7 @@ pub(super) fn to_ip<'a>(start: Layer, view: View<'a>, passed: &mut Passed) -> Re
     let (mut layer, mut view) = (start, view);
     for _ in 0..MAX_LAYERS {
         (layer, view) = match layer {
-            Layer::LinkType(link) => link::enter(link, view, &mut passed.link)?,
+            Layer::LinkType(link) => link::enter(link, view, passed)?,
             Layer::Ethernet => ethernet::header(view, &mut passed.link)?,
             Layer::EtherType(ethertype) => ethernet::payload(ethertype, view, &mut passed.link)?,
             Layer::Llc => ethernet::llc(view)?,

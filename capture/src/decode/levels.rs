@@ -30,7 +30,9 @@ impl Decoder {
     /// Reads a frame, or whatever else `view` is, that begins with `start`.
     pub(super) fn levels<'a>(&mut self, start: Layer, view: View<'a>) -> Result<Levels<'a>, Cause> {
         let mut passed = Passed::default();
-        let (version, view) = layers::to_ip(start, view, &mut passed)?;
+        let found = layers::to_ip(start, view, &mut passed);
+        self.counters.aggregates_read_in_part += u64::from(passed.aggregated);
+        let (version, view) = found?;
         let ip = ip::read(version, view)?;
         self.counters.ip_length_over_frame += u64::from(ip.ip_bytes as usize > view.wire);
         self.counters.superframes += u64::from(ip.superframe);
@@ -55,7 +57,7 @@ impl Decoder {
         if pair.version == IpVersion::V6 {
             ip::walk_extensions(&mut ip);
         }
-        self.descend(ip, Passed { link, tunnel })
+        self.descend(ip, Passed { link, tunnel, aggregated: false })
     }
 
     /// From one IP header through tunnels to the innermost.

@@ -2,22 +2,22 @@
 
 use super::cause::Cause;
 use super::ethernet::type_at;
-use super::layers::{Layer, Next};
+use super::layers::{Layer, Next, Passed};
 use super::view::View;
 use super::{ppp, wlan};
 use crate::file::erf_payload;
 use crate::{Link, LinkType};
 
 /// Enters the header of a link type.
-pub(super) fn enter<'a>(link_type: LinkType, view: View<'a>, link: &mut Link) -> Next<'a> {
+pub(super) fn enter<'a>(link_type: LinkType, view: View<'a>, passed: &mut Passed) -> Next<'a> {
     match link_type.0 {
         0 | 108 => loopback(view),
         1 => Ok((Layer::Ethernet, view)),
-        6 => token_ring(view, link),
+        6 => token_ring(view, &mut passed.link),
         // SLIP with the BSD header of 16 bytes.
         8 => Ok((Layer::Ip, view.skip(16))),
         9 => Ok((Layer::Ppp, view)),
-        10 => fddi(view, link),
+        10 => fddi(view, &mut passed.link),
         11 | 100 => Ok((Layer::Llc, view)),
         12 | 14 | 101 => Ok((Layer::Ip, view)),
         228 => Ok((Layer::Ipv4, view)),
@@ -26,16 +26,16 @@ pub(super) fn enter<'a>(link_type: LinkType, view: View<'a>, link: &mut Link) ->
         50 => ppp::hdlc(view),
         51 => Ok((Layer::Pppoe, view)),
         104 => ppp::cisco_hdlc(view),
-        105 => wlan::header(view, wlan::Padding::None, link),
+        105 => wlan::header(view, wlan::Padding::None, passed),
         107 => ppp::frame_relay(view),
         109 => encrypted_host(view),
         113 => cooked(view, 2, 14, 16),
         276 => cooked(view, 8, 0, 20),
         117 => packet_filter(view),
-        119 | 163 => wlan::prism(view, link),
+        119 | 163 => wlan::prism(view, passed),
         122 => Ok((Layer::Llc, view.skip(16))),
         123 => sun_atm(view),
-        127 => wlan::radiotap(view, link),
+        127 => wlan::radiotap(view, passed),
         138 => type_at(view, 16),
         166 | 204 => Ok((Layer::Ppp, view.skip(1))),
         205 => ppp::cisco_hdlc(view.skip(1)),
@@ -59,8 +59,8 @@ pub(super) fn enter<'a>(link_type: LinkType, view: View<'a>, link: &mut Link) ->
         // Preamble and start delimiter, then the frame.
         274 => Ok((Layer::Ethernet, view.skip(8))),
         // Switch tags: after the addresses (Broadcom, Marvell DSA and EDSA), or before them.
-        281 | 284 => switch_tag(view, 4, link),
-        285 => switch_tag(view, 8, link),
+        281 | 284 => switch_tag(view, 4, &mut passed.link),
+        285 => switch_tag(view, 8, &mut passed.link),
         282 => Ok((Layer::Ethernet, view.skip(4))),
         _ => Err(Cause::LinkType),
     }

@@ -1,9 +1,9 @@
 //! IEEE 802.11 data frames, and the headers that capturing machines put before them.
 
 use super::cause::Cause;
-use super::layers::{Layer, Next};
+use super::layers::{Layer, Next, Passed};
 use super::view::View;
-use crate::{Link, LinkType};
+use crate::LinkType;
 
 /// Whether the 802.11 header is padded to a multiple of four bytes (a habit of Atheros cards).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,7 +13,7 @@ pub(super) enum Padding {
 }
 
 /// Reads an 802.11 header; only data frames that are not encrypted lead on.
-pub(super) fn header<'a>(view: View<'a>, padding: Padding, link: &mut Link) -> Next<'a> {
+pub(super) fn header<'a>(view: View<'a>, padding: Padding, passed: &mut Passed) -> Next<'a> {
     let [control, flags, ..] = view.array::<24>(0).ok_or_else(|| match view.u8(0) {
         // Control frames are short.
         Some(control) if control & 0x0c != 0x08 => Cause::Wlan,
@@ -31,15 +31,22 @@ pub(super) fn header<'a>(view: View<'a>, padding: Padding, link: &mut Link) -> N
     }
     let four_addresses = flags & 0x03 == 0x03;
     let mut length = if four_addresses { 30 } else { 24 };
-    let mut aggregated = false;
+    let (mut aggregated, mut mesh) = (false, false);
     if control & 0x80 != 0 {
-        aggregated = view.u8(length).ok_or(Cause::Link)? & 0x80 != 0;
+        let [qos, more] = view.array(length).ok_or(Cause::Link)?;
+        aggregated = qos & 0x80 != 0;
+        // Mesh stations use four addresses; elsewhere the bit means something else.
+        mesh = four_addresses && more & 1 != 0;
         length += 2;
         // HT control.
         length += if flags & 0x80 != 0 { 4 } else { 0 };
     }
     if padding == Padding::ToFour {
         length = length.next_multiple_of(4);
+    }
+    if mesh && !aggregated {
+        // Flags, TTL, sequence number, up to two addresses.
+        length += 6 + 6 * usize::from(view.u8(length).ok_or(Cause::Link)? & 3);
     }
     let (dst, src) = match flags & 0x03 {
         0 => (4, 10),
@@ -48,15 +55,16 @@ pub(super) fn header<'a>(view: View<'a>, padding: Padding, link: &mut Link) -> N
         _ => (16, 24),
     };
     if let (Some(dst), Some(src)) = (view.array(dst), view.array(src)) {
-        link.macs.get_or_insert((src, dst));
+        passed.link.macs.get_or_insert((src, dst));
     }
     // An aggregate of several frames: the first, after its addresses and length.
+    passed.aggregated = aggregated;
     let length = if aggregated { length + 14 } else { length };
     Ok((Layer::Llc, view.skip(length)))
 }
 
 /// Reads a radiotap header (radiotap.org).
-pub(super) fn radiotap<'a>(view: View<'a>, link: &mut Link) -> Next<'a> {
+pub(super) fn radiotap<'a>(view: View<'a>, passed: &mut Passed) -> Next<'a> {
     let [_, _, l0, l1, p0, _, _, p3] = view.array(0).ok_or(Cause::Link)?;
     let length = usize::from(u16::from_le_bytes([l0, l1]));
     if length < 8 {
@@ -71,7 +79,7 @@ pub(super) fn radiotap<'a>(view: View<'a>, link: &mut Link) -> Next<'a> {
     // The time stamp (bit 0) comes before the flags (bit 1), aligned to its size.
     let at = if p0 & 1 != 0 { at.next_multiple_of(8) + 8 } else { at };
     let flags = if p0 & 2 != 0 { view.u8(at).filter(|_| at < length).unwrap_or(0) } else { 0 };
-    header(view.skip(length), if flags & 0x20 != 0 { Padding::ToFour } else { Padding::None }, link)
+    header(view.skip(length), if flags & 0x20 != 0 { Padding::ToFour } else { Padding::None }, passed)
 }
 
 /// Reads a Per-Packet Information header; it names the link type of what follows.
@@ -83,7 +91,7 @@ pub(super) fn ppi(view: View<'_>) -> Next<'_> {
 }
 
 /// Reads a Prism or AVS header.
-pub(super) fn prism<'a>(view: View<'a>, link: &mut Link) -> Next<'a> {
+pub(super) fn prism<'a>(view: View<'a>, passed: &mut Passed) -> Next<'a> {
     let [code, length] = [view.array(0), view.array::<4>(4)].map(|b| b.ok_or(Cause::Link));
     let (code, length) = (code?, length?);
     // AVS is in network byte order, Prism in that of its host; its code is 0x44 or 0x41.
@@ -94,5 +102,5 @@ pub(super) fn prism<'a>(view: View<'a>, link: &mut Link) -> Next<'a> {
     if !(8..=1024).contains(&length) {
         return Err(Cause::Link);
     }
-    header(view.skip(length), Padding::None, link)
+    header(view.skip(length), Padding::None, passed)
 }
