@@ -130,8 +130,23 @@ pub enum FileOutcome {
     Interrupted,
 }
 
+impl FileOutcome {
+    /// The name in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Imported => "imported",
+            Self::Damaged => "damaged",
+            Self::AlreadyImported => "already_imported",
+            Self::InProgress => "in_progress",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 /// What became of a file, with its counts.
 #[derive(Clone, PartialEq, Debug, serde::Serialize)]
+#[non_exhaustive]
 pub struct FileReport {
     /// The file; `-` for standard input.
     pub path: PathBuf,

@@ -166,6 +166,38 @@ impl Lake {
     }
 }
 
+/// A folder inside the lake for input that has to be kept while it is imported; removed when dropped, or at
+/// the next start.
+#[derive(Debug)]
+pub(crate) struct SpoolHold {
+    staging: Option<staging::Staging>,
+    dir: PathBuf,
+}
+
+impl SpoolHold {
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+impl Drop for SpoolHold {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.staging.take().map(staging::Staging::remove) {
+            tracing::warn!(%error, "left to the next start");
+        }
+    }
+}
+
+impl Lake {
+    /// Makes a folder for spooled input.
+    pub(crate) fn spool(&self) -> Result<SpoolHold, LakeError> {
+        self.writable()?;
+        let gate = staging::Gate::enter(self.dir())?;
+        let staging = staging::Staging::create(&gate, self.dir(), &format!("spool-{}", uuid::Uuid::now_v7()))?;
+        Ok(SpoolHold { dir: staging.dir().to_owned(), staging: Some(staging) })
+    }
+}
+
 fn is_writable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok() && !on_read_only_mount(path)
 }

@@ -1,0 +1,296 @@
+//! The import of one file: its own decoder, flow table and set.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use capture::file::{CaptureReader, FileError};
+use capture::{Decoder, Nanos};
+
+use super::content::{self, HashError};
+use super::list::Candidate;
+use super::{FileOutcome, FileReport, ImportOptions, Originals};
+use crate::lake::{ImportMark, Lake, LakeError, SetKind, SetWriter, WriterOptions};
+use crate::record::{Micros, Origin};
+use crate::state::imports::{Begun, ImportState};
+use crate::{Aggregator, AggregatorConfig, Books, LedgerHead};
+
+/// Frames between two looks at the interrupt, the progress and what is finished.
+const STRIDE: u64 = 1_024;
+
+/// Finished records that are worth handing over.
+const BATCH: usize = 1_024;
+
+/// What is done with a capture that ends inside a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Patience {
+    /// It is damaged: what could be read is kept.
+    TakeAsItIs,
+    /// Somebody may be writing it: it is left for later.
+    Wait,
+}
+
+/// Imports one file.
+pub(super) struct Unit<'a> {
+    pub(super) lake: &'a Lake,
+    pub(super) options: &'a ImportOptions,
+    pub(super) interrupt: &'a AtomicBool,
+}
+
+/// What was read of a file.
+struct Reading {
+    books: Books,
+    first: Option<Nanos>,
+    last: Option<Nanos>,
+    /// The first thing wrong with the file.
+    error: Option<FileError>,
+    errors: u64,
+    counters: Vec<(&'static str, u64)>,
+    imbalances: Vec<String>,
+}
+
+enum End {
+    Read(Box<Reading>),
+    Interrupted,
+    /// It ends inside a record and may still grow.
+    Growing,
+}
+
+impl Unit<'_> {
+    /// Imports the file. `None` where it is to be tried again later. An error means that the lake cannot be written.
+    pub(super) fn import(
+        &self,
+        file: &Candidate,
+        patience: Patience,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Option<FileReport>, LakeError> {
+        let mut report = FileReport::new(file.name.clone(), FileOutcome::Failed, None);
+        report.bytes = file.bytes;
+        let hashes = match content::hash(&file.path, self.options.originals, self.interrupt) {
+            Ok(hashes) => hashes,
+            Err(HashError::Interrupted) => return Ok(Some(interrupted(report))),
+            Err(HashError::Io(error)) => return Ok(Some(failed(report, format!("cannot be read: {error}")))),
+        };
+        report.content = Some(hashes.content.clone());
+        let reader = match CaptureReader::open(&file.path) {
+            Ok(reader) => reader,
+            Err(FileError::Truncated { .. } | FileError::Empty { .. }) if patience == Patience::Wait => return Ok(None),
+            Err(error) => return Ok(Some(failed(report, error.to_string()))),
+        };
+        let name = file.name.to_string_lossy();
+        let begun = self.lake.state().begin_import(&hashes.content, &self.options.sensor, &name, file.bytes)?;
+        let import_id = match begun {
+            Begun::New(id) => id,
+            Begun::Already(row) => {
+                report.outcome = FileOutcome::AlreadyImported;
+                report.set = row.set;
+                return Ok(Some(report));
+            }
+            Begun::Running(set) => {
+                report.outcome = FileOutcome::InProgress;
+                report.set = set;
+                return Ok(Some(report));
+            }
+        };
+        let state = self.lake.state();
+        let end = self.read(file, reader, import_id, &hashes, patience, &mut report, progress);
+        match end {
+            Ok(Some(FileOutcome::Interrupted)) => {
+                state.fail_import(import_id, ImportState::Interrupted, "interrupted")?;
+                Ok(Some(interrupted(report)))
+            }
+            Ok(Some(FileOutcome::Failed)) => {
+                let reason = report.error.clone().unwrap_or_default();
+                state.fail_import(import_id, ImportState::Failed, &reason)?;
+                report.outcome = FileOutcome::Failed;
+                Ok(Some(report))
+            }
+            Ok(Some(outcome)) => {
+                report.outcome = outcome;
+                Ok(Some(report))
+            }
+            Ok(None) => {
+                state.fail_import(import_id, ImportState::Interrupted, "still being written")?;
+                Ok(None)
+            }
+            // Damaged times are the file's fault, not the lake's.
+            Err(error @ LakeError::TooManyHours { .. }) => {
+                let reason = error.to_string();
+                state.fail_import(import_id, ImportState::Failed, &reason)?;
+                Ok(Some(failed(report, reason)))
+            }
+            Err(error) => {
+                // The first error is the one to tell; where the disk is full this one fails too.
+                drop(state.fail_import(import_id, ImportState::Failed, &error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads the file into a set and publishes it. `None` where the file is to be tried again later.
+    #[expect(clippy::too_many_arguments, reason = "one call, each its own thing")]
+    fn read(
+        &self,
+        file: &Candidate,
+        reader: CaptureReader,
+        import_id: i64,
+        hashes: &content::Hashes,
+        patience: Patience,
+        report: &mut FileReport,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Option<FileOutcome>, LakeError> {
+        let mark = ImportMark { import_id, content: hashes.content.clone() };
+        let mut options = WriterOptions::new(&self.options.sensor);
+        options.memory_limit = self.options.memory_limit;
+        let mut writer = self.lake.begin(SetKind::Import(mark), options)?;
+        let reading = match self.frames(reader, &mut writer, patience, progress)? {
+            End::Read(reading) => *reading,
+            End::Interrupted => return Ok(Some(FileOutcome::Interrupted)),
+            End::Growing => return Ok(None),
+        };
+        if file.has_changed() {
+            if patience == Patience::Wait {
+                return Ok(None);
+            }
+            report.error = Some("it changed while it was read: import it again when it is complete".to_owned());
+            return Ok(Some(FileOutcome::Failed));
+        }
+        report.packets = reading.books.frames().packets;
+        if let (Some(error), 0) = (&reading.error, report.packets) {
+            report.error = Some(error.to_string());
+            return Ok(Some(FileOutcome::Failed));
+        }
+        report.imbalances.clone_from(&reading.imbalances);
+        let counters = reading.all_counters();
+        report.ledger = counters.iter().cloned().collect();
+        if let Some(head) = reading.head(&self.options.sensor, &file.name) {
+            writer.ledger(&head.rows(counters))?;
+        }
+        if let Some(sha256) = &hashes.sha256 {
+            if self.options.originals == Originals::Keep {
+                content::keep_original(self.lake, &file.path, &file.name, sha256)?;
+                self.lake.state().set_import_original(import_id, sha256)?;
+            }
+        }
+        let (outcome, state) = match reading.error {
+            Some(_) => (FileOutcome::Damaged, ImportState::Damaged),
+            None => (FileOutcome::Imported, ImportState::Done),
+        };
+        report.error = reading.error.as_ref().map(|error| match reading.errors {
+            1 => error.to_string(),
+            more => format!("{error} (and {} more places)", more - 1),
+        });
+        let counts = serde_json::json!({ "packets": report.packets, "bytes": report.bytes, "ledger": report.ledger });
+        let published = writer.commit_import(state, &counts.to_string(), report.error.as_deref())?;
+        report.records = published.rows;
+        report.set = Some(published.set);
+        Ok(Some(outcome))
+    }
+
+    fn frames(
+        &self,
+        mut reader: CaptureReader,
+        writer: &mut SetWriter,
+        patience: Patience,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<End, LakeError> {
+        let mut decoder = Decoder::new(self.options.decoder.clone());
+        let mut aggregator = Aggregator::new(AggregatorConfig {
+            timeouts: self.options.timeouts,
+            limits: self.options.limits,
+            vlan_in_key: self.options.vlan_in_key,
+            ..AggregatorConfig::new(self.options.sensor.clone(), Origin::Pcap)
+        });
+        let (mut books, mut first, mut last) = (Books::new(), None::<Nanos>, None::<Nanos>);
+        let (mut error, mut errors) = (None, 0_u64);
+        let (mut bytes, mut until) = (0_u64, STRIDE);
+        loop {
+            match reader.next_frame() {
+                Ok(Some(frame)) => {
+                    books.seen(frame.wire_len);
+                    bytes += frame.data.len() as u64 + 16;
+                    if let Some(ts) = frame.ts {
+                        first = Some(first.map_or(ts, |first| first.min(ts)));
+                        last = Some(last.map_or(ts, |last| last.max(ts)));
+                    }
+                    let fate = decoder.handle_frame(&frame, &mut aggregator);
+                    books.fate(frame.wire_len, fate);
+                }
+                Ok(None) => break,
+                Err(FileError::Truncated { .. }) if patience == Patience::Wait => return Ok(End::Growing),
+                Err(found) => {
+                    errors += 1;
+                    error.get_or_insert(found);
+                }
+            }
+            until -= 1;
+            if until == 0 {
+                until = STRIDE;
+                // Relaxed: a flag that orders nothing.
+                if self.interrupt.load(Ordering::Relaxed) {
+                    return Ok(End::Interrupted);
+                }
+                if aggregator.finished() >= BATCH {
+                    writer.records(aggregator.take_records())?;
+                }
+                progress(bytes, books.frames().packets);
+            }
+        }
+        decoder.finish(&mut aggregator);
+        aggregator.finish();
+        writer.records(aggregator.take_records())?;
+        let stats = aggregator.stats();
+        let imbalances = match books.close(&stats) {
+            Ok(()) => Vec::new(),
+            Err(found) => found.iter().map(ToString::to_string).collect(),
+        };
+        for imbalance in &imbalances {
+            tracing::error!(imbalance, "the books of an import do not close");
+        }
+        let nonzero = [stats.counters(), decoder.counters(), reader.counters()].into_iter().flatten();
+        let counters = nonzero.filter(|(_, value)| *value != 0).collect();
+        Ok(End::Read(Box::new(Reading { books, first, last, error, errors, counters, imbalances })))
+    }
+}
+
+impl Reading {
+    /// The ledger of the file. Counters of the books are always there, the others where they are not 0.
+    fn all_counters(&self) -> Vec<(String, u64)> {
+        let mut counters = self.books.counters();
+        counters.extend(self.counters.iter().map(|(name, value)| ((*name).to_owned(), *value)));
+        if self.errors > 0 {
+            counters.push(("file_errors".to_owned(), self.errors));
+        }
+        if !self.imbalances.is_empty() {
+            counters.push(("books.imbalances".to_owned(), self.imbalances.len() as u64));
+        }
+        counters
+    }
+
+    /// What the ledger's rows share; `None` for a file without frames, which has no interval. Frames without a time
+    /// count as of the epoch, as in the decoder.
+    fn head(&self, sensor: &str, name: &Path) -> Option<LedgerHead> {
+        if self.books.frames().packets == 0 {
+            return None;
+        }
+        let micros = |time: Option<Nanos>| Micros(time.unwrap_or_default().micros());
+        Some(LedgerHead {
+            interval_start: micros(self.first),
+            interval_end: micros(self.last),
+            sensor: sensor.to_owned(),
+            source: name.file_name().map_or_else(|| "-".into(), |n| n.to_string_lossy()).into_owned(),
+            queue: None,
+            clock: "file".to_owned(),
+        })
+    }
+}
+
+fn failed(mut report: FileReport, reason: String) -> FileReport {
+    report.outcome = FileOutcome::Failed;
+    report.error = Some(reason);
+    report
+}
+
+fn interrupted(mut report: FileReport) -> FileReport {
+    report.outcome = FileOutcome::Interrupted;
+    report
+}
