@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { describe, expect, it } from "vitest";
 import type { DnsRow } from "../src/api/types";
+import { bars, minuteOf } from "../src/suspicious/Activity";
 import { Explanation } from "../src/suspicious/Explanation";
 import { inWords, summary } from "../src/suspicious/words";
 import { Wire } from "../src/text/Wire";
@@ -71,5 +72,18 @@ describe("text from the wire", () => {
     expect(box.querySelector("img")).toBeNull();
     expect(box.querySelectorAll(".escape")).toHaveLength(1);
     expect(box.textContent).toBe('<img src=x onerror="alert(1)">\\u{202e}');
+  });
+});
+
+describe("the day at a glance", () => {
+  it("sums five minutes and keeps a gap a gap", () => {
+    const perMinute = Array.from({ length: 1440 }, () => 0);
+    perMinute[0] = 1;
+    perMinute[4] = 3;
+    perMinute[5] = 16;
+    const heights = bars(perMinute);
+    expect(heights).toHaveLength(288);
+    expect(heights.slice(0, 3)).toEqual([0.5, 1, 0]);
+    expect(minuteOf("2016-07-08T23:59:01.000000Z")).toBe(1439);
   });
 });

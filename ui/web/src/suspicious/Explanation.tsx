@@ -93,6 +93,7 @@ function roundTwo(value: number): number {
 
 function Frequency({ row }: { row: Row }) {
   const { why, standing } = row;
+  const deciding = decidingFeature(why);
   const most = Math.max(why.host_share ?? 0, why.all_share ?? 0, 1e-12);
   const line = (label: string, value: number | null) => (
     <tr>
@@ -107,17 +108,17 @@ function Frequency({ row }: { row: Row }) {
   );
   return (
     <table class="frequency">
-      <caption>Share of records with this word</caption>
+      <caption>{deciding ? <>How common is <Wire text={inWords(deciding)} />?</> : "How common is it?"}</caption>
       <tbody>
-        {line("this host", why.host_share)}
-        {line("all hosts", why.all_share)}
+        {line("of this host's records", why.host_share)}
+        {line("of all records", why.all_share)}
         <tr>
-          <th scope="row">hosts that have it</th>
+          <th scope="row">hosts with this word</th>
           <td class="num">{count(standing.word_hosts)}</td>
           <td />
         </tr>
         <tr>
-          <th scope="row">records in this group</th>
+          <th scope="row">records alike that day</th>
           <td class="num">{count(standing.group_size)}</td>
           <td />
         </tr>

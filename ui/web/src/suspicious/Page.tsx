@@ -7,6 +7,7 @@ import { change, type SuspiciousRoute } from "../app/route";
 import { Failed, Loading, Notice } from "../app/State";
 import { Grid } from "../table/Grid";
 import { escapeText } from "../text/hostile";
+import { Activity } from "./Activity";
 import { columnsOf } from "./columns";
 import { days, daysError, latest, loadDays } from "./days";
 import { Details } from "./Details";
@@ -92,6 +93,7 @@ export function SuspiciousPage({ at }: { at: SuspiciousRoute }) {
       }}
     >
       <Toolbar at={at} date={date} head={head} days={all} loading={list.loading.value} />
+      {date && head?.state === "ready" ? <Activity source={at.source} date={date} lines={lines} selected={at.selected} /> : null}
       <div class="main-table">
         {list.error.value && !head ? (
           <Failed error={list.error.value} retry={() => void list.load({ ...at, date })} />

@@ -85,7 +85,7 @@ function Rank({ line, groups }: { line: Line; groups: GroupState }) {
           tabIndex={-1}
           aria-expanded={open}
           aria-label={`${open ? "Close" : "Open"} the group of ${size} records`}
-          title={`${count(size)} records of the same host with the same word`}
+          title={`${count(size)} records of that day are of the same host with the same word`}
           onClick={(event) => {
             event.stopPropagation();
             groups.toggle(row);
