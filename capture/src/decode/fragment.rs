@@ -29,7 +29,7 @@ struct Key {
 }
 
 impl Key {
-    fn new(ip: &IpHeader<'_>, part: Part) -> Self {
+    fn new(ip: &IpHeader<'_>, part: Part<'_>) -> Self {
         let proto = match ip.version {
             IpVersion::V4 => part.proto,
             IpVersion::V6 => 0,
@@ -94,6 +94,12 @@ impl Fragments {
         }
     }
 
+    /// Datagrams and bytes held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, usize) {
+        (self.entries.len(), self.entries.values().map(|entry| entry.bytes.len()).sum())
+    }
+
     /// Whether a datagram's time is over at `now`.
     #[inline]
     pub(super) fn overdue(&self, now: Nanos) -> bool {
@@ -101,7 +107,7 @@ impl Fragments {
     }
 
     /// Ports of the datagram's first fragment, if it was seen.
-    pub(super) fn ports(&self, ip: &IpHeader<'_>, part: Part) -> Option<(u16, u16)> {
+    pub(super) fn ports(&self, ip: &IpHeader<'_>, part: Part<'_>) -> Option<(u16, u16)> {
         let first = self.entries.get(&Key::new(ip, part))?.first?;
         (first.pair.proto == ip.proto).then_some((first.pair.src_port, first.pair.dst_port))
     }
@@ -111,7 +117,7 @@ impl Fragments {
     pub(super) fn add(
         &mut self,
         ip: &IpHeader<'_>,
-        part: Part,
+        part: Part<'_>,
         packet: &Packet,
         counters: &mut Counters,
     ) -> Option<Datagram> {
@@ -132,12 +138,12 @@ impl Fragments {
         if entry.done {
             return None;
         }
-        let (start, length) = (part.offset, u32::try_from(ip.payload.wire).unwrap_or(u32::MAX));
+        let (start, length) = (part.offset, u32::try_from(part.payload.wire).unwrap_or(u32::MAX));
         let end = start.saturating_add(length);
-        if end > MAX_DATAGRAM || part.more && length % 8 != 0 && ip.payload.data.len() == ip.payload.wire {
+        if end > MAX_DATAGRAM || part.more && length % 8 != 0 && part.payload.data.len() == part.payload.wire {
             counters.fragments_invalid += 1;
         }
-        let captured = &ip.payload.data.get(..ip.payload.data.len().min(length as usize)).unwrap_or_default();
+        let captured = &part.payload.data.get(..part.payload.data.len().min(length as usize)).unwrap_or_default();
         let until = start.saturating_add(captured.len() as u32);
         let growth = (until as usize).saturating_sub(entry.bytes.len());
         if end > MAX_DATAGRAM || entry.pieces.len() >= MAX_PIECES || growth > room {

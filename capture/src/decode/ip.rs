@@ -27,21 +27,23 @@ pub(super) struct IpHeader<'a> {
     pub(super) ip_bytes: u32,
     /// The header's length field is 0, so the frame's length counts.
     pub(super) superframe: bool,
-    pub(super) part: Option<Part>,
+    pub(super) part: Option<Part<'a>>,
     /// What follows the headers, without what the link layer added. Its `wire` is the payload by the
     /// header's lengths.
     pub(super) payload: View<'a>,
 }
 
 /// A fragment's place in its datagram.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Part {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
     pub(super) id: u32,
     /// In bytes.
     pub(super) offset: u32,
     pub(super) more: bool,
     /// Protocol that the datagram's payload begins with (IPv6: perhaps an extension header).
     pub(super) proto: u8,
+    /// The fragment's piece of that payload.
+    pub(super) payload: View<'a>,
 }
 
 /// Reads the header of this version.
@@ -70,6 +72,7 @@ fn read_v4(view: View<'_>) -> Result<IpHeader<'_>, Cause> {
     let fragment = u16::from_be_bytes([f0, f1]);
     let (offset, more) = (u32::from(fragment & 0x1fff) * 8, fragment & 0x2000 != 0);
     let id = u32::from(u16::from_be_bytes([i0, i1]));
+    let payload = view.skip(header_len).sized(payload_len);
     Ok(IpHeader {
         version: IpVersion::V4,
         src: Ip::v4([s0, s1, s2, s3]),
@@ -78,8 +81,8 @@ fn read_v4(view: View<'_>) -> Result<IpHeader<'_>, Cause> {
         tos,
         ip_bytes: u32::try_from(total).unwrap_or(u32::MAX),
         superframe: length == 0,
-        part: (more || offset > 0).then_some(Part { id, offset, more, proto }),
-        payload: view.skip(header_len).sized(payload_len),
+        part: (more || offset > 0).then_some(Part { id, offset, more, proto, payload }),
+        payload,
     })
 }
 
@@ -122,7 +125,8 @@ pub(super) fn walk_extensions(header: &mut IpHeader<'_>) {
                 let (offset, more) = (u32::from(bits & 0xfff8), bits & 1 != 0);
                 if offset > 0 || more {
                     let id = u32::from_be_bytes([i0, i1, i2, i3]);
-                    header.part = Some(Part { id, offset, more, proto: next });
+                    let payload = header.payload.skip(8);
+                    header.part = Some(Part { id, offset, more, proto: next, payload });
                 }
                 8
             }

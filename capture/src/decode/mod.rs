@@ -14,6 +14,9 @@ mod levels;
 mod link;
 mod mpls;
 mod ppp;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests;
 mod transport;
 mod tunnel;
 mod view;
