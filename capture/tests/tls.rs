@@ -6,7 +6,7 @@ mod conversation;
 
 use capture::{Body, TlsClientHello};
 use conversation::From::{Client, Server};
-use conversation::{ACK, Conversation, counter};
+use conversation::{ACK, Conversation, SYN, counter};
 
 /// A handshake message: the example of the JA4 specification, with GREASE, a name and protocols.
 fn hello(padding: usize) -> Vec<u8> {
@@ -146,4 +146,18 @@ fn a_hello_that_claims_too_much_is_bounded() {
     }
     let (seen, _) = c.finish();
     assert_eq!(seen.len(), 1, "{seen:?}");
+}
+
+#[test]
+fn a_hello_sent_again_is_one_hello() {
+    let mut c = Conversation::connected(8_443);
+    let handshake = records(&hello(10), 20_000);
+    let start = c.next[0];
+    c.say(Client, &handshake);
+    c.packet(Client, ACK, start, 0, &handshake, handshake.len() as u32);
+    assert_eq!(c.seen.0.len(), 1);
+    // On the same ports after another SYN it is another.
+    c.packet(Client, SYN, start.wrapping_sub(1), 0, b"", 0);
+    c.packet(Client, ACK, start, 0, &handshake, handshake.len() as u32);
+    assert_eq!(c.seen.0.len(), 2);
 }

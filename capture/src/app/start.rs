@@ -76,6 +76,10 @@ pub(super) fn may_be_response(payload: &[u8]) -> bool {
 }
 
 fn known_method(payload: &[u8]) -> bool {
+    // Most text begins with a small letter.
+    if !payload.first().is_some_and(u8::is_ascii_uppercase) {
+        return false;
+    }
     let Some(method) = METHODS.iter().find(|m| payload.starts_with(m)) else { return false };
     let target = payload.get(method.len()..).unwrap_or_default();
     // "GET sip:…" and the like are not ours; a target is a path, "*", an absolute URI or an authority.
@@ -86,8 +90,11 @@ fn known_method(payload: &[u8]) -> bool {
 /// A token, a target and "HTTP/1.": a whole request line, whatever the method.
 fn odd_request(payload: &[u8]) -> bool {
     let method = payload.iter().take(32).take_while(|&&b| is_token(b)).count();
-    if payload.get(method) != Some(&b' ') {
-        return false;
+    // Ordinary text has words and spaces too: only a path or an absolute URI is looked at any further.
+    match payload.get(method..) {
+        Some([b' ', b'/' | b'*', ..]) => (),
+        Some([b' ', rest @ ..]) if rest.starts_with(b"http://") || rest.starts_with(b"https://") => (),
+        _ => return false,
     }
     let line = payload.get(..payload.len().min(LINE)).unwrap_or_default();
     line.iter().position(|&b| b == b'\n').and_then(|end| line.get(..end)).is_some_and(|line| {

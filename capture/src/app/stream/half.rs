@@ -58,7 +58,7 @@ pub(in crate::app) struct Half {
 }
 
 /// `a - b` in sequence space (RFC 9293 3.4).
-const fn distance(a: u32, b: u32) -> i32 {
+pub(in crate::app) const fn distance(a: u32, b: u32) -> i32 {
     a.wrapping_sub(b) as i32
 }
 
@@ -73,6 +73,11 @@ impl Half {
     /// Whether it is known to begin elsewhere than at `seq`.
     pub(in crate::app) fn begun_elsewhere(&self, seq: u32) -> bool {
         self.next.is_some() && self.first != seq
+    }
+
+    /// Sequence number after what was given out.
+    pub(in crate::app) fn next(&self) -> Option<u32> {
+        self.next
     }
 
     /// Bytes held back.

@@ -25,7 +25,7 @@ const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;
 
-/// Beginnings remembered, by hash; a newer SYN takes the place of an older one.
+/// Beginnings and ends remembered, by hash; a newer one takes the place of an older one.
 const BEGINNINGS: usize = 1 << 12;
 /// How far after its beginning a stream may first be seen and still be waited for.
 const FIRST_WINDOW: u32 = 64 << 10;
@@ -36,6 +36,9 @@ pub(super) struct Streams {
     table: Table<Connection>,
     /// Tag and sequence number of the first byte, per direction.
     beginnings: Box<[(u32, u32)]>,
+    /// Tag and sequence number after the last byte that was read of a stream no longer followed, per
+    /// direction: what is sent again is not read again.
+    ends: Box<[(u32, u32)]>,
     /// Bytes held by all connections together.
     buffered: usize,
     /// Latest packet time.
@@ -47,6 +50,7 @@ impl Streams {
         Self {
             table: Table::new(),
             beginnings: vec![(0, 0); BEGINNINGS].into_boxed_slice(),
+            ends: vec![(0, 0); BEGINNINGS].into_boxed_slice(),
             buffered: 0,
             now: Nanos(i64::MIN),
         }
@@ -120,17 +124,18 @@ impl Streams {
         if segment.len == 0 || packet.tcp.flags & RST != 0 {
             return None;
         }
-        let other = self.beginning(key, side.other());
         let dns = dns::tcp_transport(packet.pair.src_port, packet.pair.dst_port);
         let begins = self.beginning(key, side).filter(|&begins| segment.seq.wrapping_sub(begins) <= FIRST_WINDOW);
         let connection = match (dns, start::classify(segment.data)) {
-            (Some(transport), _) => Connection::dns(
-                transport,
-                match side {
-                    Side::Low => [begins.is_some(), other.is_some()],
-                    Side::High => [other.is_some(), begins.is_some()],
-                },
-            ),
+            (Some(transport), _) => {
+                let other = self.beginning(key, side.other()).is_some();
+                let from_start = match side {
+                    Side::Low => [begins.is_some(), other],
+                    Side::High => [other, begins.is_some()],
+                };
+                Connection::dns(transport, from_start)
+            }
+            _ if self.is_repeated(key, side, segment) => return None,
             (None, Start::Http | Start::Tls | Start::Maybe) => Connection::undecided(side),
             // The bytes say nothing; perhaps they only came before those that would.
             (None, Start::Other) if begins.is_some_and(|begins| begins != segment.seq) => Connection::undecided(side),
@@ -147,6 +152,7 @@ impl Streams {
             self.close(oldest, counters, out);
         }
         counters.streams_opened += 1;
+        let other = self.beginning(key, side.other());
         let at = self.table.insert(*key, connection);
         if let Some((_, connection)) = self.table.get_mut(at) {
             connection.half(side).begin(begins.unwrap_or(segment.seq));
@@ -169,6 +175,12 @@ impl Streams {
         if let Some((key, mut connection)) = self.table.remove(at) {
             self.buffered -= connection.accounted;
             connection.close(&key, counters, out);
+            for side in [Side::Low, Side::High] {
+                let (place, tag) = place(&key, side);
+                if let (Some(read), Some(entry)) = (connection.half(side).next(), self.ends.get_mut(place)) {
+                    *entry = (tag, read);
+                }
+            }
         }
     }
 
@@ -186,10 +198,14 @@ impl Streams {
         }
     }
 
+    /// A SYN: the stream begins, and what ended before is another.
     fn remember(&mut self, key: &Key, side: Side, seq: u32) {
         let (place, tag) = place(key, side);
         if let Some(entry) = self.beginnings.get_mut(place) {
             *entry = (tag, seq);
+        }
+        if let Some(entry) = self.ends.get_mut(place).filter(|entry| entry.0 == tag) {
+            entry.0 = 0;
         }
     }
 
@@ -203,6 +219,13 @@ impl Streams {
         if let Some(entry) = self.beginnings.get_mut(place).filter(|entry| entry.0 == tag) {
             entry.0 = 0;
         }
+    }
+
+    /// Whether all of a segment was read before, in a stream that is no longer followed.
+    fn is_repeated(&self, key: &Key, side: Side, segment: &Segment<'_>) -> bool {
+        let (place, tag) = place(key, side);
+        let end = segment.seq.wrapping_add(segment.len);
+        self.ends.get(place).is_some_and(|&(t, read)| t == tag && half::distance(end, read) <= 0)
     }
 }
 
