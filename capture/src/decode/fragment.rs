@@ -100,6 +100,11 @@ impl Fragments {
         (self.entries.len(), self.entries.values().map(|entry| entry.bytes.len()).sum())
     }
 
+    #[cfg(test)]
+    pub(super) fn order_len(&self) -> usize {
+        self.order.len()
+    }
+
     /// Whether a datagram's time is over at `now`.
     #[inline]
     pub(super) fn overdue(&self, now: Nanos) -> bool {
@@ -185,7 +190,11 @@ impl Fragments {
     }
 
     fn begin(&mut self, key: Key, proto: u8, now: Nanos, counters: &mut Counters) {
-        while self.entries.len() >= self.max_datagrams || self.bytes > self.max_bytes / 8 * 7 {
+        // A used key that begins again leaves its former place in the order behind.
+        while self.entries.len() >= self.max_datagrams
+            || self.order.len() >= 2 * self.max_datagrams
+            || self.bytes > self.max_bytes / 8 * 7
+        {
             let Some((oldest, serial, _)) = self.order.pop_front() else { break };
             if self.entries.get(&oldest).is_some_and(|entry| entry.serial == serial) {
                 counters.fragmented_evicted += 1;

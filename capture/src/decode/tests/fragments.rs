@@ -133,6 +133,17 @@ fn the_tables_are_bounded() {
 }
 
 #[test]
+fn ids_used_again_do_not_pile_up() {
+    let mut decoder = Decoder::new(DecoderConfig { max_fragmented: 10, ..DecoderConfig::default() });
+    let pieces = pieces_v4(1);
+    for _ in 0..1_000 {
+        feed(&mut decoder, &pieces);
+    }
+    assert_eq!(count(&decoder, "reassembled"), 1_000);
+    assert!(decoder.fragments.order_len() <= 20, "{}", decoder.fragments.order_len());
+}
+
+#[test]
 fn a_datagram_of_too_many_pieces_is_given_up() {
     let mut decoder = Decoder::new(DecoderConfig::default());
     let mut keep = Keep::default();
