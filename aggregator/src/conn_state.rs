@@ -115,12 +115,9 @@ impl End {
     }
 }
 
-/// State of a TCP or UDP conversation.
+/// The states of both ends of a TCP or UDP conversation, by their place in the key.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Conversation {
-    ends: [End; 2],
-    history: History,
-}
+pub(crate) struct Ends([End; 2]);
 
 /// Distance from `b` to `a` in sequence space.
 const fn distance(a: u32, b: u32) -> i32 {
@@ -133,35 +130,30 @@ fn scales(count: &mut u32) -> bool {
     matches!(*count, 1 | 10 | 100 | 1_000 | 10_000 | 100_000 | 1_000_000 | 10_000_000 | 100_000_000)
 }
 
-impl Conversation {
+/// The direction was turned: what was the originator is the responder.
+pub(crate) fn turn(history: &mut History) {
+    history.swap_ends();
+    history.push(b'^');
+}
+
+fn push(history: &mut History, originated: bool, letter: u8) {
+    history.push(if originated { letter } else { letter.to_ascii_lowercase() });
+}
+
+impl Ends {
     /// Nothing was sent yet.
-    pub(crate) const NEW: Self = Self { ends: [End::NEW; 2], history: History::NEW };
-
-    /// The letters so far.
-    pub(crate) const fn history(&self) -> History {
-        self.history
-    }
-
-    /// The direction was turned: what was the originator is the responder.
-    pub(crate) fn turn(&mut self) {
-        self.history.swap_ends();
-        self.history.push(b'^');
-    }
-
-    fn letter(&mut self, originated: bool, letter: u8) {
-        self.history.push(if originated { letter } else { letter.to_ascii_lowercase() });
-    }
+    pub(crate) const NEW: Self = Self([End::NEW; 2]);
 
     /// A UDP packet.
-    pub(crate) fn udp(&mut self, sender: Side, originated: bool) {
-        if self.ends[sender as usize].first(seen::DATA) {
-            self.letter(originated, b'D');
+    pub(crate) fn udp(&mut self, history: &mut History, sender: Side, originated: bool) {
+        if self.0[sender as usize].first(seen::DATA) {
+            push(history, originated, b'D');
         }
     }
 
     /// Zeek's conn_state of a UDP conversation.
     pub(crate) fn udp_state(&self, originator: Side) -> &'static str {
-        let sent = |side: Side| self.ends[side as usize].seen & seen::DATA != 0;
+        let sent = |side: Side| self.0[side as usize].seen & seen::DATA != 0;
         match (sent(originator), sent(originator.other())) {
             (true, true) => "SF",
             (true, false) => "S0",
@@ -172,55 +164,55 @@ impl Conversation {
 
     /// A FIN in both directions, or a RST.
     pub(crate) fn has_ended(&self) -> bool {
-        let [a, b] = &self.ends;
+        let [a, b] = &self.0;
         a.state == State::Reset || b.state == State::Reset || a.state == State::Closed && b.state == State::Closed
     }
 
     /// A FIN or a RST from either end: a SYN that follows begins another connection.
     pub(crate) fn is_ending(&self) -> bool {
-        self.ends.iter().any(|end| matches!(end.state, State::Closed | State::Reset))
+        self.0.iter().any(|end| matches!(end.state, State::Closed | State::Reset))
     }
 
     /// A TCP packet whose header was captured.
-    pub(crate) fn tcp(&mut self, sender: Side, originated: bool, packet: &Packet) {
+    pub(crate) fn tcp(&mut self, history: &mut History, sender: Side, originated: bool, packet: &Packet) {
         let flags = packet.tcp.flags;
         let length = packet.payload_bytes;
         let me = sender as usize;
         let peer = sender.other() as usize;
 
         if packet.fragment == Fragment::First {
-            self.ends[me].blind = true;
+            self.0[me].blind = true;
         }
         if length > 0 {
-            self.ends[me].seen |= seen::PAYLOAD;
+            self.0[me].seen |= seen::PAYLOAD;
         }
         let span = if flags & RST == 0 { length } else { 0 };
         let span = span + u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
         let after = packet.tcp.seq.wrapping_add(span);
 
         self.begin_end(me, packet, after);
-        self.flag_letters(me, originated, packet);
+        self.flag_letters(history, me, originated, packet);
         if packet.tcp.window == 0
             && flags & RST == 0
-            && self.ends[peer].state != State::Closed
-            && self.ends[me].state != State::Reset
-            && scales(&mut self.ends[me].zero_windows)
+            && self.0[peer].state != State::Closed
+            && self.0[me].state != State::Reset
+            && scales(&mut self.0[me].zero_windows)
         {
-            self.letter(originated, b'W');
+            push(history, originated, b'W');
         }
-        let retransmitted = self.ends[me].advance(flags, length, packet.tcp.seq, after);
-        if retransmitted && scales(&mut self.ends[me].retransmissions) {
-            self.letter(originated, b'T');
+        let retransmitted = self.0[me].advance(flags, length, packet.tcp.seq, after);
+        if retransmitted && scales(&mut self.0[me].retransmissions) {
+            push(history, originated, b'T');
         }
         self.next_state(me, peer, originated, flags, length);
         if flags & ACK != 0 && flags & RST == 0 && self.gap(me, peer, packet.tcp.ack) {
-            self.letter(!originated, b'G');
+            push(history, !originated, b'G');
         }
     }
 
     /// Sequence numbers of an end that sends for the first time, or begins again with another SYN.
     fn begin_end(&mut self, me: usize, packet: &Packet, after: u32) {
-        let end = &mut self.ends[me];
+        let end = &mut self.0[me];
         let syn = packet.tcp.flags & SYN != 0;
         let begins = match end.state {
             State::Inactive => true,
@@ -236,9 +228,9 @@ impl Conversation {
         }
     }
 
-    fn flag_letters(&mut self, me: usize, originated: bool, packet: &Packet) {
+    fn flag_letters(&mut self, history: &mut History, me: usize, originated: bool, packet: &Packet) {
         let (flags, seq, length) = (packet.tcp.flags, packet.tcp.seq, packet.payload_bytes);
-        let end = &mut self.ends[me];
+        let end = &mut self.0[me];
         let letter = match (flags & SYN != 0, flags & FIN != 0, flags & RST != 0) {
             (_, true, true) => end.first(seen::FIN_RST).then_some(b'I'),
             (true, true, _) | (true, _, true) => end.first(seen::MULTI_FLAG).then_some(b'Q'),
@@ -262,66 +254,66 @@ impl Conversation {
             _ => None,
         };
         if let Some(letter) = letter {
-            self.letter(originated, letter);
+            push(history, originated, letter);
         }
     }
 
     fn next_state(&mut self, me: usize, peer: usize, originated: bool, flags: u8, length: u32) {
         let [syn, fin, rst, ack] = [SYN, FIN, RST, ACK].map(|flag| flags & flag != 0);
-        let peer_state = self.ends[peer].state;
-        match self.ends[me].state {
+        let peer_state = self.0[peer].state;
+        match self.0[me].state {
             State::Inactive => {
                 if syn && originated {
-                    self.ends[me].enter(if ack { State::SynAckSent } else { State::SynSent });
+                    self.0[me].enter(if ack { State::SynAckSent } else { State::SynSent });
                 } else if syn {
                     if peer_state == State::SynSent {
-                        self.ends[peer].enter(State::Established);
+                        self.0[peer].enter(State::Established);
                     }
-                    self.ends[me].enter(State::Established);
+                    self.0[me].enter(State::Established);
                 }
                 if fin {
-                    self.ends[me].enter(State::Closed);
+                    self.0[me].enter(State::Closed);
                 }
                 if rst {
-                    self.ends[me].enter(State::Reset);
+                    self.0[me].enter(State::Reset);
                 }
-                if self.ends[me].state == State::Inactive {
+                if self.0[me].state == State::Inactive {
                     let answers_syn = !originated && length == 0 && peer_state == State::SynSent;
                     if ack && peer_state == State::Established {
                         // The SYN was missed, the SYN+ACK was not.
-                        self.ends[me].enter(State::Established);
+                        self.0[me].enter(State::Established);
                     } else if !answers_syn {
-                        self.ends[me].enter(State::Partial);
+                        self.0[me].enter(State::Partial);
                     }
                 }
             }
             State::SynSent | State::SynAckSent => {
                 if fin {
-                    self.ends[me].enter(State::Closed);
+                    self.0[me].enter(State::Closed);
                 }
                 if rst {
-                    self.ends[me].enter(State::Reset);
+                    self.0[me].enter(State::Reset);
                 }
             }
             State::Established | State::Partial => {
-                if syn && !ack && self.ends[me].state == State::Partial && peer_state == State::Inactive {
-                    self.ends[me].enter(State::SynSent);
+                if syn && !ack && self.0[me].state == State::Partial && peer_state == State::Inactive {
+                    self.0[me].enter(State::SynSent);
                 }
                 if fin && !rst {
-                    self.ends[me].enter(State::Closed);
-                    let other = &mut self.ends[peer];
+                    self.0[me].enter(State::Closed);
+                    let other = &mut self.0[peer];
                     if other.state == State::Reset && other.previous == State::Closed {
                         // FIN, then RST, then the answer to the FIN: a normal end after all.
                         other.enter(State::Closed);
                     }
                 }
                 if rst {
-                    self.ends[me].enter(State::Reset);
+                    self.0[me].enter(State::Reset);
                 }
             }
             State::Closed => {
                 if rst && peer_state != State::Closed {
-                    self.ends[me].enter(State::Reset);
+                    self.0[me].enter(State::Reset);
                 }
             }
             State::Reset => {}
@@ -330,8 +322,8 @@ impl Conversation {
 
     /// Whether this acknowledgement says that the peer sent what was not seen.
     fn gap(&mut self, me: usize, peer: usize, ack: u32) -> bool {
-        let established = self.ends[me].was_established() && self.ends[peer].was_established();
-        let end = &mut self.ends[peer];
+        let established = self.0[me].was_established() && self.0[peer].was_established();
+        let end = &mut self.0[peer];
         // One missing byte is a FIN that was not captured, or a keep-alive.
         let missing = distance(ack, end.contiguous);
         if !established || end.blind || missing <= 1 || missing > FAR {
@@ -343,9 +335,9 @@ impl Conversation {
     }
 
     /// Zeek's conn_state of a TCP connection.
-    pub(crate) fn tcp_state(&self, originator: Side) -> &'static str {
-        let orig = &self.ends[originator as usize];
-        let resp = &self.ends[originator.other() as usize];
+    pub(crate) fn tcp_state(&self, history: &History, originator: Side) -> &'static str {
+        let orig = &self.0[originator as usize];
+        let resp = &self.0[originator.other() as usize];
         let no_payload = (orig.seen | resp.seen) & seen::PAYLOAD == 0;
         match (orig.state, resp.state) {
             (State::SynSent | State::SynAckSent, State::Reset) => "REJ",
@@ -353,7 +345,7 @@ impl Conversation {
             (state, State::Reset) if state.is_inactive() => "RSTRH",
             (_, State::Reset) => "RSTR",
             (State::Reset, state) if state.is_inactive() => {
-                if self.is_syn_then_reset() {
+                if is_syn_then_reset(history) {
                     "RSTOS0"
                 } else {
                     "OTH"
@@ -380,14 +372,14 @@ impl Conversation {
             _ => "OTH",
         }
     }
+}
 
-    /// A SYN, then a RST of the originator, and nothing of weight between (Zeek: `^?S[^HAFGIQ]*R`).
-    fn is_syn_then_reset(&self) -> bool {
-        let letters = self.history.as_str();
-        let letters = letters.strip_prefix('^').unwrap_or(letters);
-        let stop = letters.find(['R', 'H', 'A', 'F', 'G', 'I', 'Q']);
-        letters.starts_with('S') && stop.is_some_and(|at| letters.as_bytes().get(at) == Some(&b'R'))
-    }
+/// A SYN, then a RST of the originator, and nothing of weight between (Zeek: `^?S[^HAFGIQ]*R`).
+fn is_syn_then_reset(history: &History) -> bool {
+    let letters = history.as_str();
+    let letters = letters.strip_prefix('^').unwrap_or(letters);
+    let stop = letters.find(['R', 'H', 'A', 'F', 'G', 'I', 'Q']);
+    letters.starts_with('S') && stop.is_some_and(|at| letters.as_bytes().get(at) == Some(&b'R'))
 }
 
 impl End {

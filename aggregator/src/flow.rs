@@ -3,10 +3,10 @@
 use capture::{Fragment, Packet, Service, Tunnel};
 
 use crate::config::Timeouts;
-use crate::conn_state::Conversation;
+use crate::conn_state::{self, Ends};
 use crate::icmp::{ICMP, ICMPV6};
 use crate::key::{Key, Side};
-use crate::record::{Direction, EndReason, FlowRecord, Micros, Origin, RecordId};
+use crate::record::{Direction, EndReason, FlowRecord, History, Micros, Origin, RecordId};
 
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
@@ -51,68 +51,84 @@ struct Sent {
 
 /// See the [module](self). Times are nanoseconds: `first`, `last` and `start` as the packets have them, the
 /// others by the aggregator's clock, which never goes back.
+///
+/// Five cache lines, in the order in which packets need them:
+///
+/// ```text
+/// 0  key                                   | active_at | begun_at | ended_at
+/// 1  sent by the low end                   | by the high end      | first, last
+/// 2  the ends' TCP states …
+/// 3  …            | initiator, service …   | link-layer fields, segment
+/// 4  history                               | number, start
+/// ```
 #[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Flow {
-    pub(crate) hash: u64,
-    /// Number of the record, counted over the aggregator: breaks ties of time.
-    pub(crate) number: u64,
+    pub(crate) key: Key,
     /// Clock at the last packet.
     active_at: i64,
     /// Clock at the first packet of this record.
     begun_at: i64,
     /// Clock when FIN+FIN or RST was seen; `i64::MAX` = not yet.
     ended_at: i64,
+    sent: [Sent; 2],
     first: i64,
     last: i64,
-    sent: [Sent; 2],
-    proto: u8,
+    ends: Ends,
+    pub(crate) hash: u32,
+    segment: u32,
     initiator: Side,
     /// A SYN or SYN+ACK said who the initiator is.
     initiator_is_sure: bool,
     tunnel: Option<Tunnel>,
     service: Option<Service>,
     cos: Option<u8>,
+    icmp: u16,
     vlan: Option<u16>,
     ethertype: Option<u16>,
-    icmp: u16,
-    segment: u32,
-    start: i64,
-    conversation: Conversation,
     /// MAC addresses of the ends of the key.
     macs: Option<[[u8; 6]; 2]>,
+    history: History,
+    /// Number of the record, counted over the aggregator: breaks ties of time.
+    pub(crate) number: u64,
+    start: i64,
 }
+
+const _: () = assert!(size_of::<Flow>() == 5 * 64, "a flow is five cache lines");
 
 impl Flow {
     /// Fills the slab's vacant places.
     pub(crate) const VACANT: Self = Self {
-        hash: 0,
-        number: 0,
+        key: Key::NONE,
         active_at: 0,
         begun_at: 0,
         ended_at: i64::MAX,
+        sent: [Sent { packets: 0, bytes: 0, tcp_flags: 0, tos: 0 }; 2],
         first: 0,
         last: 0,
-        sent: [Sent { packets: 0, bytes: 0, tcp_flags: 0, tos: 0 }; 2],
-        proto: 0,
+        ends: Ends::NEW,
+        hash: 0,
+        segment: 0,
         initiator: Side::Low,
         initiator_is_sure: false,
         tunnel: None,
         service: None,
         cos: None,
+        icmp: 0,
         vlan: None,
         ethertype: None,
-        icmp: 0,
-        segment: 0,
-        start: 0,
-        conversation: Conversation::NEW,
         macs: None,
+        history: History::NEW,
+        number: 0,
+        start: 0,
     };
 
     /// A flow that begins with this packet; the packet itself is [`add`](Self::add)ed next.
-    pub(crate) fn open(hash: u64, number: u64, clock: i64, sender: Side, packet: &Packet) -> Self {
+    pub(crate) fn open(key: Key, hash: u32, number: u64, clock: i64, sender: Side, packet: &Packet) -> Self {
         let is_icmp = matches!(packet.pair.proto, ICMP | ICMPV6);
         let type_known = packet.fragment != (Fragment::Later { ports_known: false });
         Self {
+            key,
             hash,
             number,
             active_at: clock,
@@ -120,7 +136,6 @@ impl Flow {
             first: packet.ts.0,
             last: packet.ts.0,
             start: packet.ts.0,
-            proto: packet.pair.proto,
             initiator: sender,
             tunnel: packet.tunnel,
             service: packet.service,
@@ -146,21 +161,20 @@ impl Flow {
         }
         self.active_at = clock;
         let sent = &mut self.sent[sender as usize];
-        if sent.packets == 0 {
-            sent.tos = packet.tos;
-        }
         sent.packets += 1;
         sent.bytes += u64::from(packet.ip_bytes);
         sent.tcp_flags |= packet.tcp.flags;
-        if self.service.is_none() {
+        // From here on only what needs the farther cache lines.
+        if sent.packets == 1 {
+            sent.tos = packet.tos;
+            if self.key.proto() == UDP {
+                self.ends.udp(&mut self.history, sender, sender == self.initiator);
+            }
+        }
+        if packet.service.is_some() && self.service.is_none() {
             self.service = packet.service;
         }
-        match self.proto {
-            TCP if packet.tcp.flags != 0 => return self.add_tcp(clock, sender, packet),
-            UDP => self.conversation.udp(sender, sender == self.initiator),
-            _ => {}
-        }
-        false
+        self.key.proto() == TCP && packet.tcp.flags != 0 && self.add_tcp(clock, sender, packet)
     }
 
     fn add_tcp(&mut self, clock: i64, sender: Side, packet: &Packet) -> bool {
@@ -174,13 +188,13 @@ impl Flow {
                 // Earlier records of the connection have named another; they cannot be changed.
                 if initiator != self.initiator && self.segment == 0 {
                     self.initiator = initiator;
-                    self.conversation.turn();
+                    conn_state::turn(&mut self.history);
                 }
                 self.initiator_is_sure = true;
             }
         }
-        self.conversation.tcp(sender, sender == self.initiator, packet);
-        let ends = self.ended_at == i64::MAX && self.conversation.has_ended();
+        self.ends.tcp(&mut self.history, sender, sender == self.initiator, packet);
+        let ends = self.ended_at == i64::MAX && self.ends.has_ended();
         if ends {
             self.ended_at = clock;
         }
@@ -190,7 +204,7 @@ impl Flow {
     /// Whether this packet of the same key begins another connection: a SYN after FIN or RST.
     #[inline]
     pub(crate) fn is_succeeded_by(&self, packet: &Packet) -> bool {
-        packet.tcp.flags & FIN_SYN_RST_ACK == SYN && self.proto == TCP && self.conversation.is_ending()
+        packet.tcp.flags & FIN_SYN_RST_ACK == SYN && self.key.proto() == TCP && self.ends.is_ending()
     }
 
     /// No packet since the last record of this connection.
@@ -202,8 +216,11 @@ impl Flow {
     /// When this record ends if no packet comes, and why.
     #[inline]
     pub(crate) fn deadline(&self, timeouts: &FlowTimeouts) -> (i64, EndReason) {
-        let idle =
-            self.active_at.saturating_add(if self.proto == TCP { timeouts.idle_tcp } else { timeouts.idle_other });
+        let idle = self.active_at.saturating_add(if self.key.proto() == TCP {
+            timeouts.idle_tcp
+        } else {
+            timeouts.idle_other
+        });
         if self.ended_at != i64::MAX {
             let end = self.ended_at.saturating_add(timeouts.tcp_end);
             return (end.min(idle), EndReason::Detected);
@@ -238,28 +255,28 @@ impl Flow {
     }
 
     /// Initiator's and responder's port as the record has them.
-    const fn ports(&self, key: &Key) -> (u16, u16) {
-        match self.proto {
+    const fn ports(&self) -> (u16, u16) {
+        match self.key.proto() {
             ICMP | ICMPV6 => (0, self.icmp),
-            _ => (key.port(self.initiator), key.port(self.initiator.other())),
+            _ => (self.key.port(self.initiator), self.key.port(self.initiator.other())),
         }
     }
 
     /// The record so far.
-    pub(crate) fn record(&self, key: &Key, origin: Origin, id: RecordId, end_reason: EndReason) -> FlowRecord {
+    pub(crate) fn record(&self, origin: Origin, id: RecordId, end_reason: EndReason) -> FlowRecord {
         let (src, dst) = (self.initiator, self.initiator.other());
-        let (src_port, dst_port) = self.ports(key);
-        let is_tcp = self.proto == TCP;
+        let (src_port, dst_port) = self.ports();
+        let proto = self.key.proto();
         let direction = |side: Side| {
             let sent = &self.sent[side as usize];
             Direction {
                 packets: sent.packets,
                 bytes: sent.bytes,
-                tcp_flags: is_tcp.then_some(sent.tcp_flags),
+                tcp_flags: (proto == TCP).then_some(sent.tcp_flags),
                 tos: (sent.packets > 0).then_some(sent.tos),
             }
         };
-        let history = self.conversation.history();
+        let history = self.history;
         FlowRecord {
             record_id: id,
             first_seen: Micros(self.first.div_euclid(1_000)),
@@ -267,17 +284,17 @@ impl Flow {
             flow_start: self.start(),
             segment: self.segment,
             origin,
-            src_ip: key.ip(src),
-            dst_ip: key.ip(dst),
-            version: key.version(),
+            src_ip: self.key.ip(src),
+            dst_ip: self.key.ip(dst),
+            version: self.key.version(),
             src_port,
             dst_port,
-            proto: self.proto,
+            proto,
             src: direction(src),
             dst: Some(direction(dst)),
-            conn_state: Some(match self.proto {
-                TCP => self.conversation.tcp_state(src),
-                UDP => self.conversation.udp_state(src),
+            conn_state: Some(match proto {
+                TCP => self.ends.tcp_state(&self.history, src),
+                UDP => self.ends.udp_state(src),
                 _ => "OTH",
             }),
             history: (!history.as_str().is_empty()).then_some(history),

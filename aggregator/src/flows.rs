@@ -22,6 +22,7 @@ const EVICTION_TRIES: usize = 8;
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Flows {
+    hasher: KeyHasher,
     table: Table,
     slab: Slab,
     wheel: Wheel,
@@ -46,7 +47,8 @@ impl Flows {
     pub(crate) fn new(config: &AggregatorConfig, hasher: KeyHasher, ids: RecordIds) -> Self {
         let max_flows = config.limits.max_flows.clamp(1, u32::MAX as usize / 4);
         Self {
-            table: Table::new(hasher, config.limits.initial_flows, max_flows),
+            hasher,
+            table: Table::new(config.limits.initial_flows, max_flows),
             slab: Slab::default(),
             wheel: Wheel::new(i64::MIN),
             timeouts: FlowTimeouts::from(&config.timeouts),
@@ -71,16 +73,17 @@ impl Flows {
             self.look_at_due(clock, &mut out);
         }
         let (key, sender) = Key::of(packet, self.vlan_in_key);
-        let hash = self.table.hash(&key);
+        let hash = self.hasher.hash(&key) as u32;
         out.stats.packets_live += 1;
         out.stats.bytes_live += u64::from(packet.ip_bytes);
-        let Some(place) = self.table.find(hash, &key) else {
+        let slab = &self.slab;
+        let Some(place) = self.table.find(hash, |place| slab.peek(place).key == key) else {
             return self.open(hash, key, sender, clock, packet, &mut out);
         };
         let flow = self.slab.get(place);
         let (deadline, reason) = flow.deadline(&self.timeouts);
         if clock >= deadline && reason == EndReason::Active {
-            self.export(place, &key, reason, &mut out);
+            self.export(place, reason, &mut out);
             self.slab.get(place).next_segment();
         }
         // Silence since before the active timeout may have ended it, too.
@@ -127,16 +130,16 @@ impl Flows {
         self.expiring = all;
     }
 
-    fn open(&mut self, hash: u64, key: Key, sender: Side, clock: i64, packet: &Packet, out: &mut Out<'_>) {
+    fn open(&mut self, hash: u32, key: Key, sender: Side, clock: i64, packet: &Packet, out: &mut Out<'_>) {
         if self.slab.len() >= self.max_flows {
             self.evict(out);
         }
-        let mut flow = Flow::open(hash, self.next_number, clock, sender, packet);
+        let mut flow = Flow::open(key, hash, self.next_number, clock, sender, packet);
         self.next_number += 1;
         flow.add(clock, sender, packet);
         let (deadline, _) = flow.deadline(&self.timeouts);
         let place = self.slab.insert(flow);
-        self.table.insert(hash, key, place);
+        self.table.insert(hash, place);
         self.wheel.schedule(place, deadline);
         out.stats.flows_opened += 1;
         out.stats.flows_live += 1;
@@ -178,11 +181,9 @@ impl Flows {
     }
 
     fn expire(&mut self, place: u32, now: i64, out: &mut Out<'_>) {
-        let flow = *self.slab.get(place);
-        let (_, reason) = flow.deadline(&self.timeouts);
+        let (_, reason) = self.slab.get(place).deadline(&self.timeouts);
         if reason == EndReason::Active {
-            let Some(key) = self.table.key(flow.hash, place) else { return };
-            self.export(place, &key, reason, out);
+            self.export(place, reason, out);
             let flow = self.slab.get(place);
             flow.next_segment();
             let (deadline, _) = flow.deadline(&self.timeouts);
@@ -195,23 +196,20 @@ impl Flows {
 
     /// Writes the record, unless nothing came since the last one, and forgets the flow.
     fn close(&mut self, place: u32, reason: EndReason, out: &mut Out<'_>) {
-        let (hash, dormant) = {
-            let flow = self.slab.get(place);
-            (flow.hash, flow.is_dormant())
-        };
+        let flow = self.slab.peek(place);
+        let (hash, dormant) = (flow.hash, flow.is_dormant());
         self.wheel.cancel(place);
-        if let Some(key) = self.table.remove(hash, place)
-            && !dormant
-        {
-            self.export(place, &key, reason, out);
+        self.table.remove(hash, place);
+        if !dormant {
+            self.export(place, reason, out);
         }
         self.slab.remove(place);
     }
 
-    fn export(&mut self, place: u32, key: &Key, reason: EndReason, out: &mut Out<'_>) {
-        let flow = self.slab.get(place);
-        let mut record = flow.record(key, self.origin, RecordId::default(), reason);
-        record.record_id = self.ids.flow(&record, key.vlan());
+    fn export(&mut self, place: u32, reason: EndReason, out: &mut Out<'_>) {
+        let flow = self.slab.peek(place);
+        let mut record = flow.record(self.origin, RecordId::default(), reason);
+        record.record_id = self.ids.flow(&record, flow.key.vlan());
         let (packets, bytes) = flow.totals();
         out.records.push(record);
         let stats = &mut *out.stats;

@@ -29,6 +29,7 @@ impl Side {
 /// ICMP has its type for the sender's port and the type of the counterpart for the receiver's, so request
 /// and reply meet. Messages that go one way have (type, code), the ends unsorted, and a mark.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[cfg_attr(test, derive(Hash))]
 #[repr(C)]
 pub(crate) struct Key(pub(crate) [u64; 5]);
 
@@ -87,6 +88,12 @@ impl Key {
         }
     }
 
+    /// IANA protocol number.
+    #[inline]
+    pub(crate) const fn proto(&self) -> u8 {
+        (self.0[4] >> 8) as u8
+    }
+
     /// VLAN id + 1, or 0 if the VLAN is not part of the key.
     pub(crate) const fn vlan(&self) -> u16 {
         (self.0[4] >> 16) as u16
@@ -103,8 +110,6 @@ impl Key {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyHasher {
     seeds: [u64; 6],
-    /// All ones; tests clear bits to make keys collide.
-    mask: u64,
 }
 
 impl KeyHasher {
@@ -117,13 +122,7 @@ impl KeyHasher {
             let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             z ^ (z >> 31)
         });
-        Self { seeds, mask: u64::MAX }
-    }
-
-    /// The same with only the masked bits left: with 0 every key collides with every other.
-    #[cfg(test)]
-    pub(crate) const fn masked(self, mask: u64) -> Self {
-        Self { mask, ..self }
+        Self { seeds }
     }
 
     /// The hash.
@@ -134,7 +133,7 @@ impl KeyHasher {
         let low = fold(a ^ s[0], b ^ s[1]);
         let high = fold(c ^ s[2], d ^ s[3]);
         // Not `low ^ high`: what two equal ends would cancel.
-        fold(low ^ e ^ s[4], high.rotate_left(32) ^ s[5]) & self.mask
+        fold(low ^ e ^ s[4], high.rotate_left(32) ^ s[5])
     }
 }
 
@@ -143,4 +142,16 @@ impl KeyHasher {
 const fn fold(a: u64, b: u64) -> u64 {
     let product = (a as u128).wrapping_mul(b as u128);
     (product >> 64) as u64 ^ product as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_ends_do_not_cancel() {
+        let hasher = KeyHasher::new(3);
+        let hashes: std::collections::BTreeSet<u64> = (0..1_000).map(|n| hasher.hash(&Key([n, n, n, n, 0]))).collect();
+        assert_eq!(hashes.len(), 1_000);
+    }
 }

@@ -199,3 +199,94 @@ impl LedgerHead {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hundred frames of 100 bytes, of which the aggregator took 90.
+    fn closed() -> (Books, Stats) {
+        let mut books = Books::new();
+        for i in 0..100_u32 {
+            books.seen(100);
+            books.fate(
+                100,
+                match i % 20 {
+                    0 => Fate::NotIp("arp"),
+                    1 => Fate::Malformed("ipv4_header"),
+                    _ => Fate::Received { ip_bytes: 80 },
+                },
+            );
+        }
+        let stats = Stats {
+            packets_in: 90,
+            bytes_in: 7_200,
+            packets_exported: 80,
+            bytes_exported: 6_400,
+            packets_live: 10,
+            bytes_live: 800,
+            flows_opened: 7,
+            flows_idle: 2,
+            flows_evicted: 4,
+            flows_live: 1,
+            ..Stats::default()
+        };
+        (books, stats)
+    }
+
+    #[test]
+    fn closed_books_are_fine() {
+        let (books, stats) = closed();
+        assert_eq!(books.close(&stats), Ok(()));
+    }
+
+    /// Each loss opens the equation it belongs to, and no other.
+    #[test]
+    fn every_loss_is_reported() {
+        type Loss = fn(&mut Books, &mut Stats);
+        let losses: [(&str, Loss); 11] = [
+            ("packets.seen", |books, _| books.seen.packets += 1),
+            ("bytes.seen", |books, _| books.seen.bytes += 1),
+            ("packets.received", |books, _| {
+                books.seen(60);
+                books.fate(60, Fate::Received { ip_bytes: 0 });
+            }),
+            ("ip_bytes.received", |books, _| books.received_ip_bytes += 1),
+            ("packets.aggregated", |_, stats| stats.packets_live -= 1),
+            ("ip_bytes.aggregated", |_, stats| stats.bytes_exported -= 1),
+            ("flows.opened", |_, stats| stats.flows_evicted -= 1),
+            ("dns.query_questions", |_, stats| stats.dns_query_questions += 1),
+            ("dns.response_questions", |_, stats| stats.dns_unasked += 1),
+            ("http.requests", |_, stats| stats.http_requests_waiting += 1),
+            ("http.responses", |_, stats| stats.http_unasked += 1),
+        ];
+        for (equation, loss) in losses {
+            let (mut books, mut stats) = closed();
+            loss(&mut books, &mut stats);
+            let open = books.close(&stats).unwrap_err();
+            let names: Vec<_> = open.iter().map(|imbalance| imbalance.equation).collect();
+            assert!(names.len() == 1 && names[0].starts_with(&format!("{equation} =")), "{equation}: {names:?}");
+        }
+    }
+
+    #[test]
+    fn rows_carry_every_counter_with_its_cause() {
+        let (books, _) = closed();
+        let head = LedgerHead {
+            interval_start: Micros(1),
+            interval_end: Micros(2),
+            sensor: "tap".into(),
+            source: "a.pcap".into(),
+            queue: None,
+            clock: "file, 1 us".into(),
+        };
+        let rows = head.rows(books.counters());
+        let value = |name: &str| rows.iter().find(|row| row.counter == name).map(|row| row.value);
+        assert_eq!(value("packets.seen"), Some(100));
+        assert_eq!(value("bytes.not_ip"), Some(500));
+        assert_eq!(value("packets.malformed.ipv4_header"), Some(5));
+        assert_eq!(value("ip_bytes.received"), Some(7_200));
+        assert_eq!(value("packets.filtered"), Some(0));
+        assert!(rows.iter().all(|row| row.source == "a.pcap" && row.interval_end == Micros(2)));
+    }
+}

@@ -10,6 +10,8 @@ mod aggregate;
 mod community_id;
 mod config;
 mod conn_state;
+#[cfg(test)]
+mod cost;
 mod dns_match;
 mod flow;
 mod flows;

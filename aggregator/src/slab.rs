@@ -40,6 +40,12 @@ impl Slab {
 
     /// The flow at a place that [`insert`](Self::insert) gave.
     #[inline]
+    pub(crate) fn peek(&self, place: u32) -> &Flow {
+        &self.chunks[place as usize / CHUNK][place as usize % CHUNK]
+    }
+
+    /// The same, to be changed.
+    #[inline]
     pub(crate) fn get(&mut self, place: u32) -> &mut Flow {
         &mut self.chunks[place as usize / CHUNK][place as usize % CHUNK]
     }
