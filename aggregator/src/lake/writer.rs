@@ -174,7 +174,7 @@ impl SetWriter {
                 self.send(Table::Ledger, hour, |place| Job::Ledger(place, rows))?;
             }
         }
-        self.bound_memory()
+        self.note_rows()
     }
 
     /// Adds rows that are columns already, with exactly the schema of the table ([`super::schema`]), times not null. Rows of
@@ -260,7 +260,7 @@ impl SetWriter {
                 self.send(Table::Flow, hour, |place| Job::Flow(place, rows))?;
             }
         }
-        self.bound_memory()
+        self.note_rows()
     }
 
     fn take_dns(&mut self, records: impl Iterator<Item = DnsRecord>) -> Result<(), LakeError> {
@@ -270,7 +270,7 @@ impl SetWriter {
                 self.send(Table::Dns, hour, |place| Job::Dns(place, rows))?;
             }
         }
-        self.bound_memory()
+        self.note_rows()
     }
 
     fn take_proxy(&mut self, records: impl Iterator<Item = ProxyRecord>) -> Result<(), LakeError> {
@@ -280,16 +280,22 @@ impl SetWriter {
                 self.send(Table::Proxy, hour, |place| Job::Proxy(place, rows))?;
             }
         }
-        self.bound_memory()
+        self.note_rows()
     }
 
-    /// Counts a row, and the hour it opens. The memory bound is kept here too, so that one long slice cannot pass it.
+    /// Counts a row, and the hour it opens. The memory bound is kept at every row: one may be large.
     fn place<R: Row>(&mut self, row: &R) -> Result<(), LakeError> {
         self.rows += 1;
-        if self.rows.is_multiple_of(4_096) {
-            self.bound_memory()?;
+        if self.kept_bytes() > self.options.memory_limit {
+            self.spill()?;
         }
         self.visit(R::TABLE, Hour::of(row.first()))
+    }
+
+    fn kept_bytes(&self) -> usize {
+        // An hour costs its entry in the map; its part costs a footer, which the bound on open parts covers.
+        let hours = self.places.len() * size_of::<(Table, Hour)>() * 2;
+        hours + self.flow.bytes + self.dns.bytes + self.proxy.bytes + self.ledger.bytes
     }
 
     fn visit(&mut self, table: Table, hour: Hour) -> Result<(), LakeError> {
@@ -299,15 +305,12 @@ impl SetWriter {
         Ok(())
     }
 
-    fn bound_memory(&mut self) -> Result<(), LakeError> {
-        // An hour costs its map entry, and its part the footer: about as much as some rows.
-        let of_hours = self.places.len() * size_of::<(Table, Hour)>() * 2;
-        loop {
-            let sizes = [self.flow.bytes, self.dns.bytes, self.proxy.bytes, self.ledger.bytes];
-            let total = of_hours.saturating_add(sizes.iter().sum());
-            let [flow, dns, proxy, ledger] = sizes;
+    /// Encodes the fullest hours early, until the rest is within the bound.
+    fn spill(&mut self) -> Result<(), LakeError> {
+        while self.kept_bytes() > self.options.memory_limit {
+            let [flow, dns, proxy, ledger] = [self.flow.bytes, self.dns.bytes, self.proxy.bytes, self.ledger.bytes];
             let largest = flow.max(dns).max(proxy).max(ledger);
-            if total <= self.options.memory_limit || largest == 0 {
+            if largest == 0 {
                 break;
             }
             if flow == largest {
@@ -326,10 +329,15 @@ impl SetWriter {
                 self.send(Table::Ledger, hour, |place| Job::Ledger(place, rows))?;
             }
         }
-        if let (SetKind::Flush, Some(staging)) = (&self.kind, &mut self.staging) {
-            staging.note_rows(self.rows)?;
-        }
         Ok(())
+    }
+
+    /// Notes how many rows were given, for sets without a source.
+    fn note_rows(&mut self) -> Result<(), LakeError> {
+        match (&self.kind, &mut self.staging) {
+            (SetKind::Flush, Some(staging)) => staging.note_rows(self.rows),
+            _ => Ok(()),
+        }
     }
 
     /// Hands over all rows still kept.
