@@ -203,7 +203,7 @@ impl Default for SynthConfig {
             days: 1,
             hosts: 300,
             activity: 1.0,
-            volume: 0.02,
+            volume: 0.005,
             attacks: Attack::ALL.into(),
             intensity: Intensity::Medium,
             snaplen: 0,

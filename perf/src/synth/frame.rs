@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 
 use super::play::{Planned, Player, SYN, SYN_OPTIONS};
-use super::session::{Session, Side, Transport};
+use super::session::{Data, Session, Side, Transport};
 
 /// Shortest Ethernet frame without FCS: shorter packets are padded, as on the wire.
 const MINIMUM: usize = 60;
+
+/// TCP window of every segment.
+pub(crate) const WINDOW: u16 = 64_240;
 
 /// IP bytes of a packet: header, transport header, payload.
 pub(crate) fn ip_bytes(session: &Session, packet: &Planned) -> u32 {
@@ -60,7 +63,9 @@ pub(crate) fn build(player: &Player, packet: &Planned, out: &mut Vec<u8>) {
             out.extend_from_slice(&packet.seq.to_be_bytes());
             out.extend_from_slice(&packet.ack.to_be_bytes());
             let syn = packet.flags & SYN != 0;
-            out.extend_from_slice(&[if syn { 0x80 } else { 0x50 }, packet.flags, 0xfa, 0xf0, 0, 0, 0, 0]);
+            out.extend_from_slice(&[if syn { 0x80 } else { 0x50 }, packet.flags]);
+            out.extend_from_slice(&WINDOW.to_be_bytes());
+            out.extend_from_slice(&[0; 4]);
             if syn {
                 let mss: u16 = if session.client.ip.is_ipv4() { 1460 } else { 1440 };
                 out.extend_from_slice(&[2, 4]);
@@ -75,13 +80,7 @@ pub(crate) fn build(player: &Player, packet: &Planned, out: &mut Vec<u8>) {
             out.extend_from_slice(&[0, 0]);
         }
         Transport::Echo => {
-            let kind = match (proto, packet.from) {
-                (1, Side::Client) => 8,
-                (1, Side::Server) => 0,
-                (_, Side::Client) => 128,
-                (_, Side::Server) => 129,
-            };
-            out.extend_from_slice(&[kind, 0, 0, 0]);
+            out.extend_from_slice(&[echo_type(proto, packet.from) as u8, 0, 0, 0]);
             out.extend_from_slice(&session.client.port.to_be_bytes());
             out.extend_from_slice(&echo_number(player, packet).to_be_bytes());
         }
@@ -103,17 +102,20 @@ pub(crate) fn build(player: &Player, packet: &Planned, out: &mut Vec<u8>) {
     }
 }
 
-fn echo_number(player: &Player, packet: &Planned) -> u16 {
-    match packet_step(player) {
-        Some(number) => number,
-        None => packet.number,
+/// ICMP type of an echo request or reply.
+pub(crate) const fn echo_type(proto: u8, from: Side) -> u16 {
+    match (proto, from) {
+        (1, Side::Client) => 8,
+        (1, Side::Server) => 0,
+        (_, Side::Client) => 128,
+        (_, Side::Server) => 129,
     }
 }
 
-fn packet_step(player: &Player) -> Option<u16> {
-    match player.data(player.current())? {
-        (_, super::session::Data::Echo(number, _)) => Some(*number),
-        _ => None,
+fn echo_number(player: &Player, packet: &Planned) -> u16 {
+    match player.data(player.current()) {
+        Some((_, Data::Echo(number, _))) => *number,
+        _ => packet.number,
     }
 }
 

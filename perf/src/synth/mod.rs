@@ -22,6 +22,7 @@ mod pcap;
 mod play;
 mod protocols;
 mod random;
+mod records;
 mod session;
 mod sim;
 mod sites;
@@ -33,6 +34,7 @@ mod world;
 pub use config::{Attack, Date, Intensity, SynthConfig};
 pub use label::{Label, Selector, Source, read_labels, write_labels};
 pub use pcap::{Summary, write_pcap, write_pcap_hourly};
+pub use records::{RecordSummary, make_records, write_lake};
 
 /// Why nothing, or not all, was generated.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +64,12 @@ pub enum SynthError {
     /// The output could not be written.
     #[error("cannot write the traffic: {0}")]
     Io(#[from] std::io::Error),
+    /// The lake did not take the records.
+    #[error(transparent)]
+    Lake(#[from] aggregator::lake::LakeError),
+    /// The writer stopped without an error of its own: it panicked.
+    #[error("the lake's writer stopped")]
+    WriterStopped,
 }
 
 /// Progress of a run: the share that is done, 0 to 1, and packets so far. Called about once per simulated minute.

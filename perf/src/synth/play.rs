@@ -136,6 +136,11 @@ impl Player {
         self.step
     }
 
+    /// Bytes of the current message that are not filler.
+    pub(crate) fn own(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// The message of a step.
     pub(crate) fn data(&self, step: usize) -> Option<(Side, &Data)> {
         match self.session.steps.get(step) {

@@ -177,7 +177,7 @@ pub(crate) fn ssh(session: Session, random: &mut Random, agent: &str, rounds: &[
         .send(Side::Server, bytes(kexinit(random)))
         .send(Side::Client, bytes(packet(30, &string(32, random))))
         .wait(2 * MILLI)
-        .send(Side::Server, bytes([packet(31, &[string(51, random), string(32, random), string(83, random)].concat()), packet(21, &[])].concat()))
+        .send(Side::Server, bytes([packet(31, &[key(32, random), string(32, random), key(64, random)].concat()), packet(21, &[])].concat()))
         .send(Side::Client, bytes(packet(21, &[])));
     for &(up, down, pause) in rounds {
         session = session.wait(pause).exchange(Data::Fill(up), 3 * MILLI, Data::Fill(down));
@@ -198,6 +198,16 @@ fn packet(number: u8, content: &[u8]) -> Vec<u8> {
 fn string(n: usize, random: &mut Random) -> Vec<u8> {
     let mut out = (n as u32).to_be_bytes().to_vec();
     super::tls::noise(random.bits(), n, &mut out);
+    out
+}
+
+/// A host key or a signature: its algorithm and so many bytes.
+fn key(n: usize, random: &mut Random) -> Vec<u8> {
+    let name = b"ssh-ed25519";
+    let mut out = ((4 + name.len() + 4 + n) as u32).to_be_bytes().to_vec();
+    out.extend_from_slice(&(name.len() as u32).to_be_bytes());
+    out.extend_from_slice(name);
+    out.extend_from_slice(&string(n, random));
     out
 }
 

@@ -234,9 +234,9 @@ impl Sim {
         self.out.push(session);
     }
 
-    /// Bytes of a bulk transfer, by the configured volume: what is above 30 kB is scaled.
+    /// Bytes of a bulk transfer, by the configured volume: what is above 12 kB is scaled.
     pub(crate) fn bulk(&self, bytes: f64) -> u64 {
-        const KEPT: f64 = 30_000.0;
+        const KEPT: f64 = 12_000.0;
         if bytes <= KEPT { bytes as u64 } else { (KEPT + (bytes - KEPT) * self.config.volume) as u64 }
     }
 
