@@ -53,6 +53,8 @@ pub(in crate::app) struct Half {
     waiting_bytes: usize,
     /// Sequence number after the last byte, once a FIN was seen.
     fin: Option<u32>,
+    /// When the latest of what was given out could be: bytes that waited for others are as late as these.
+    clock: Option<Nanos>,
     /// What the other side has, as far as it said.
     acked: Option<u32>,
 }
@@ -142,14 +144,16 @@ impl Half {
         if known >= segment.len {
             return;
         }
+        let ts = self.clock.map_or(segment.ts, |clock| clock.max(segment.ts));
+        self.clock = Some(ts);
         let captured = u32::try_from(segment.data.len()).unwrap_or(u32::MAX).min(segment.len);
         let new = segment.data.get(known as usize..captured as usize).unwrap_or_default();
         if !new.is_empty() {
-            give(segment.ts, Piece::Data(new));
+            give(ts, Piece::Data(new));
         }
         let cut = segment.len - captured.max(known);
         if cut > 0 {
-            give(segment.ts, Piece::Cut(cut));
+            give(ts, Piece::Cut(cut));
         }
         self.next = Some(segment.seq.wrapping_add(segment.len));
     }
