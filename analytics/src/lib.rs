@@ -4,7 +4,9 @@
 //! [`output`] writes the answers. The scoring half makes words of records, learns topics, and ranks what
 //! does not fit.
 
+pub mod explain;
 pub mod lda;
 pub mod output;
+pub mod score;
 pub mod sql;
 pub mod words;

@@ -77,6 +77,11 @@ impl Corpus {
         words.binary_search(&word).ok().map(|at| range.start + at)
     }
 
+    /// The document of a place; the last one past the end.
+    pub fn document_of(&self, place: usize) -> u32 {
+        (self.offsets.partition_point(|offset| *offset <= place).saturating_sub(1)) as u32
+    }
+
     /// Word and count at a place.
     pub fn pair(&self, place: usize) -> Option<(u32, u32)> {
         Some((*self.words.get(place)?, *self.counts.get(place)?))

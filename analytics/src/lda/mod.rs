@@ -54,4 +54,4 @@ pub(crate) fn check_positive(name: &'static str, value: f64) -> Result<(), LdaEr
 }
 
 /// What a fit tells while it runs; return `false` to stop it.
-pub type Progress<'a> = &'a mut dyn FnMut(usize, usize) -> bool;
+pub type Progress<'a> = &'a mut (dyn FnMut(usize, usize) -> bool + Send);

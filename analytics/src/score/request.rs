@@ -1,0 +1,220 @@
+//! What is to be scored, and how.
+
+use std::path::PathBuf;
+
+use aggregator::lake::{Day, Source};
+
+use super::ScoreError;
+use super::train::{CorpusLimits, ExtraToken};
+use crate::lda::em::EmParameters;
+use crate::lda::online::OnlineParameters;
+
+/// How records are put into words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WordScheme {
+    /// Apache Spot 1.0's, to the letter.
+    #[default]
+    Spot,
+}
+
+impl WordScheme {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spot => "spot",
+        }
+    }
+}
+
+impl std::str::FromStr for WordScheme {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "spot" => Ok(Self::Spot),
+            _ => Err(format!("unknown word scheme {text:?}: spot")),
+        }
+    }
+}
+
+/// How the model is fitted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Optimizer {
+    /// MAP expectation maximisation.
+    #[default]
+    Em,
+    /// Online variational Bayes.
+    Online,
+}
+
+impl Optimizer {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Em => "em",
+            Self::Online => "online",
+        }
+    }
+}
+
+impl std::str::FromStr for Optimizer {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "em" => Ok(Self::Em),
+            "online" => Ok(Self::Online),
+            _ => Err(format!("unknown optimizer {text:?}: em or online")),
+        }
+    }
+}
+
+/// A day of a source to be scored. [`ScoreRequest::new`] has Spot's settings.
+#[derive(Clone, Debug)]
+pub struct ScoreRequest {
+    /// What.
+    pub source: Source,
+    /// Which day, UTC.
+    pub date: Day,
+    /// How it is put into words.
+    pub words: WordScheme,
+    /// Most rows written, 1 to [`ScoreRequest::LIMIT`].
+    pub limit: usize,
+    /// Most rows written of one group (host and deciding word), so that a scan does not fill the list; 0 = as many as there are, as Spot.
+    pub members: usize,
+    /// Highest score written (Spot's TOL, inclusive).
+    pub threshold: f64,
+    /// Topics.
+    pub topics: usize,
+    /// Seed.
+    pub seed: u64,
+    /// Iterations; `None` = the optimiser's default (20, online 200).
+    pub iterations: Option<usize>,
+    /// How the model is fitted.
+    pub optimizer: Optimizer,
+    /// Document concentration; `None` = the optimiser's default.
+    pub alpha: Option<f64>,
+    /// Topic concentration; `None` = the optimiser's default.
+    pub beta: Option<f64>,
+    /// List of well-known domains (dns, proxy): `rank,domain` or a domain a line.
+    pub top_domains: Option<PathBuf>,
+    /// The organisation's own domain label (`example` of example.com); empty = none.
+    pub user_domain: String,
+    /// Threads; `None` = as many as the machine has. The scores do not depend on it.
+    pub threads: Option<usize>,
+    /// Bounds of the corpus.
+    pub corpus: CorpusLimits,
+    /// Tokens to train on beside the day's.
+    pub extra: Vec<ExtraToken>,
+}
+
+impl ScoreRequest {
+    /// Most rows that can be asked for.
+    pub const LIMIT: usize = 1_000_000;
+
+    /// A day of a source with the defaults: 3,000 rows, at most 100 of a group, no threshold, 20 topics, EM.
+    pub fn new(source: Source, date: Day) -> Self {
+        let EmParameters { topics, seed, .. } = EmParameters::default();
+        Self {
+            source,
+            date,
+            words: WordScheme::Spot,
+            limit: 3000,
+            members: 100,
+            threshold: f64::INFINITY,
+            topics,
+            seed,
+            iterations: None,
+            optimizer: Optimizer::Em,
+            alpha: None,
+            beta: None,
+            top_domains: None,
+            user_domain: String::new(),
+            threads: None,
+            corpus: CorpusLimits::default(),
+            extra: Vec::new(),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), ScoreError> {
+        let wrong = |name, expected, found: String| Err(ScoreError::Setting { name, expected, found });
+        if !(1..=Self::LIMIT).contains(&self.limit) {
+            return wrong("limit", "1 to 1000000", self.limit.to_string());
+        }
+        if self.threshold.is_nan() {
+            return wrong("threshold", "a number", self.threshold.to_string());
+        }
+        if self.threads == Some(0) {
+            return wrong("threads", "at least 1", "0".into());
+        }
+        if self.user_domain.contains('.') {
+            return wrong("user domain", "one label (`example`, not `example.com`)", self.user_domain.clone());
+        }
+        Ok(())
+    }
+
+    pub(super) fn em(&self) -> EmParameters {
+        let default = EmParameters::default();
+        EmParameters {
+            topics: self.topics,
+            alpha: self.alpha.unwrap_or(default.alpha),
+            beta: self.beta.unwrap_or(default.beta),
+            iterations: self.iterations.unwrap_or(default.iterations),
+            seed: self.seed,
+        }
+    }
+
+    pub(super) fn online(&self) -> OnlineParameters {
+        let default = OnlineParameters::default();
+        OnlineParameters {
+            topics: self.topics,
+            alpha: self.alpha.unwrap_or(default.alpha),
+            beta: self.beta.unwrap_or(default.beta),
+            iterations: self.iterations.unwrap_or(default.iterations),
+            seed: self.seed,
+            ..default
+        }
+    }
+}
+
+/// What a run is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// Counts user agents (proxy), rows.
+    Agents,
+    /// Counts words, rows.
+    Count,
+    /// Fits the model, iterations.
+    Fit,
+    /// Scores, rows.
+    Score,
+    /// Writes, rows.
+    Write,
+}
+
+impl Stage {
+    /// In a word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agents => "counting user agents",
+            Self::Count => "counting words",
+            Self::Fit => "fitting",
+            Self::Score => "scoring",
+            Self::Write => "writing",
+        }
+    }
+}
+
+/// Is told how far a run is, and may stop it.
+pub trait Progress: Send {
+    /// So much of so much (rows, iterations) is done.
+    fn step(&mut self, stage: Stage, done: u64, total: u64) {
+        let _ = (stage, done, total);
+    }
+
+    /// True to stop: nothing is written then.
+    fn stopped(&self) -> bool {
+        false
+    }
+}
+
+/// Tells nobody.
+impl Progress for () {}

@@ -1,0 +1,299 @@
+//! From columns of records to tokens: which documents a record belongs to, and its word in each.
+
+use aggregator::lake::Source;
+use arrow::array::{
+    Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+};
+
+use super::ScoreError;
+use super::intern::Interner;
+use super::parts::column;
+use crate::words::dns::{DnsInput, DnsScheme, DnsWord};
+use crate::words::domain::DomainLists;
+use crate::words::flow::{FlowInput, FlowScheme, FlowWords};
+use crate::words::proxy::{ProxyInput, ProxyScheme, ProxyWord};
+use crate::words::{Invalid, Scheme, TimeOfDay, WordCode};
+
+/// A record's tokens: one, or for flows one for each side (source first).
+#[derive(Clone, Copy)]
+pub(super) struct Tokens<'a> {
+    /// Microseconds: breaks ties.
+    pub(super) first_seen: i64,
+    /// Document and word of the source, or of the client.
+    pub(super) first: (&'a str, WordCode),
+    /// Document and word of the destination.
+    pub(super) second: Option<(&'a str, WordCode)>,
+}
+
+/// Most different user agents counted, and their bytes; what comes after counts as seen once.
+const AGENTS: usize = 1_000_000;
+const AGENT_BYTES: usize = 256 << 20;
+
+/// Puts the records of a source into words. Holds what outlives a record: lists, texts inside words, counts of user agents.
+pub(super) enum Speller {
+    Flow(FlowScheme),
+    Dns { scheme: DnsScheme, lists: DomainLists, counts: Noted },
+    Proxy { scheme: ProxyScheme, lists: DomainLists, agents: Agents, uri: String },
+}
+
+/// What was counted beside the words. Grows with every pass: take it after the first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Noted {
+    /// Questions without an answer: Spot never had them. Their word has rcode −1 and the query's length.
+    pub(super) dns_unanswered: u64,
+    /// Frame lengths computed from the message's (+42, +62 for IPv6), for want of the frame's.
+    pub(super) dns_lengths_computed: u64,
+    /// Records whose user agent found no room.
+    pub(super) agents_overflow: u64,
+    /// Methods and content types that found no room.
+    pub(super) texts_overflow: u64,
+}
+
+/// How often each user agent occurs in the day.
+pub(super) struct Agents {
+    names: Interner,
+    counts: Vec<u64>,
+    overflow: u64,
+}
+
+impl Agents {
+    fn new() -> Self {
+        Self { names: Interner::new(AGENTS, AGENT_BYTES), counts: Vec::new(), overflow: 0 }
+    }
+
+    fn add(&mut self, agent: &str) {
+        match self.names.place(agent) {
+            Some(place) if place as usize == self.counts.len() => self.counts.push(1),
+            Some(place) => {
+                if let Some(count) = self.counts.get_mut(place as usize) {
+                    *count += 1;
+                }
+            }
+            None => self.overflow += 1,
+        }
+    }
+
+    fn count(&self, agent: &str) -> u64 {
+        self.names.get(agent).and_then(|place| self.counts.get(place as usize)).copied().unwrap_or(1)
+    }
+}
+
+/// Null and empty are "not there".
+fn text(column: &StringArray, row: usize) -> Option<&str> {
+    (!column.is_null(row)).then(|| column.value(row))
+}
+
+fn address(column: &StringArray, row: usize) -> Option<&str> {
+    text(column, row).filter(|text| !text.is_empty())
+}
+
+fn hour(micros: i64) -> Option<u8> {
+    TimeOfDay::from_micros(micros).hour().ok()
+}
+
+impl Speller {
+    pub(super) fn new(source: Source, lists: DomainLists) -> Self {
+        match source {
+            Source::Flow => Self::Flow(FlowScheme),
+            Source::Dns => Self::Dns { scheme: DnsScheme, lists, counts: Noted::default() },
+            Source::Proxy => {
+                Self::Proxy { scheme: ProxyScheme::default(), lists, agents: Agents::new(), uri: String::new() }
+            }
+        }
+    }
+
+    pub(super) fn scheme(&self) -> &dyn Scheme {
+        match self {
+            Self::Flow(scheme) => scheme,
+            Self::Dns { scheme, .. } => scheme,
+            Self::Proxy { scheme, .. } => scheme,
+        }
+    }
+
+    /// What was counted beside the words so far.
+    pub(super) fn noted(&self) -> Noted {
+        match self {
+            Self::Flow(_) => Noted::default(),
+            Self::Dns { counts, .. } => *counts,
+            Self::Proxy { scheme, agents, .. } => Noted {
+                agents_overflow: agents.overflow,
+                texts_overflow: scheme.lexicon.overflow(),
+                ..Noted::default()
+            },
+        }
+    }
+
+    /// The columns [`Self::spell`] needs.
+    pub(super) const fn columns(&self) -> &'static [&'static str] {
+        match self {
+            Self::Flow(_) => {
+                &["first_seen", "src_ip", "dst_ip", "src_port", "dst_port", "proto", "src_packets", "src_bytes"]
+            }
+            Self::Dns { .. } => &[
+                "first_seen",
+                "last_seen",
+                "client_ip",
+                "qname_wire",
+                "qtype",
+                "qclass",
+                "rcode",
+                "query_len",
+                "response_len",
+                "response_frame_len",
+            ],
+            Self::Proxy { .. } => &[
+                "first_seen",
+                "client_ip",
+                "method",
+                "host",
+                "uri_path",
+                "uri_query",
+                "user_agent",
+                "content_type",
+                "status",
+            ],
+        }
+    }
+
+    /// Counts a batch's user agents (column `user_agent`): the pass before any word of a proxy record.
+    pub(super) fn count_agents(&mut self, batch: &RecordBatch) -> Result<(), ScoreError> {
+        if let Self::Proxy { agents, .. } = self {
+            let names: &StringArray = column(batch, "user_agent")?;
+            for row in 0..names.len() {
+                agents.add(text(names, row).unwrap_or("-"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` for every record of a batch, in order, with its number in the batch.
+    pub(super) fn spell(
+        &mut self,
+        batch: &RecordBatch,
+        each: &mut dyn FnMut(usize, Result<Tokens<'_>, Invalid>) -> Result<(), ScoreError>,
+    ) -> Result<(), ScoreError> {
+        match self {
+            Self::Flow(_) => spell_flow(batch, each),
+            Self::Dns { lists, counts, .. } => spell_dns(batch, lists, counts, each),
+            Self::Proxy { scheme, lists, agents, uri } => spell_proxy(batch, scheme, lists, agents, uri, each),
+        }
+    }
+}
+
+type Each<'e> = &'e mut dyn FnMut(usize, Result<Tokens<'_>, Invalid>) -> Result<(), ScoreError>;
+
+/// Every record counts, each segment of a long connection too, as each of an exporter's records counted for Spot.
+fn spell_flow(batch: &RecordBatch, each: Each<'_>) -> Result<(), ScoreError> {
+    let first_seen: &TimestampMicrosecondArray = column(batch, "first_seen")?;
+    let (src, dst): (&StringArray, &StringArray) = (column(batch, "src_ip")?, column(batch, "dst_ip")?);
+    let (src_port, dst_port): (&UInt16Array, &UInt16Array) = (column(batch, "src_port")?, column(batch, "dst_port")?);
+    let proto: &UInt8Array = column(batch, "proto")?;
+    let (packets, bytes): (&UInt64Array, &UInt64Array) = (column(batch, "src_packets")?, column(batch, "src_bytes")?);
+    // Spot's counters are signed 64-bit; larger ones stand at the largest.
+    let counter = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    for row in 0..batch.num_rows() {
+        let time = first_seen.value(row);
+        let input = FlowInput {
+            time: (!first_seen.is_null(row)).then(|| TimeOfDay::from_micros(time)),
+            src_ip: address(src, row),
+            dst_ip: address(dst, row),
+            src_port: (!src_port.is_null(row)).then(|| src_port.value(row).into()),
+            dst_port: (!dst_port.is_null(row)).then(|| dst_port.value(row).into()),
+            proto: proto.value(row),
+            packets: (!packets.is_null(row)).then(|| counter(packets.value(row))),
+            bytes: (!bytes.is_null(row)).then(|| counter(bytes.value(row))),
+        };
+        let tokens = FlowWords::of(&input).map(|words| Tokens {
+            first_seen: time,
+            first: (src.value(row), words.src.code()),
+            second: Some((dst.value(row), words.dst.code())),
+        });
+        each(row, tokens)?;
+    }
+    Ok(())
+}
+
+/// The moment and length are the answer's where there is one, else the query's.
+fn spell_dns(batch: &RecordBatch, lists: &DomainLists, counts: &mut Noted, each: Each<'_>) -> Result<(), ScoreError> {
+    const HEADERS_V4: u32 = 42;
+    const HEADERS_V6: u32 = 62;
+    let first_seen: &TimestampMicrosecondArray = column(batch, "first_seen")?;
+    let last_seen: &TimestampMicrosecondArray = column(batch, "last_seen")?;
+    let (client, qname): (&StringArray, &StringArray) = (column(batch, "client_ip")?, column(batch, "qname_wire")?);
+    let (qtype, qclass): (&UInt16Array, &UInt16Array) = (column(batch, "qtype")?, column(batch, "qclass")?);
+    let rcode: &UInt16Array = column(batch, "rcode")?;
+    let (query, response): (&UInt16Array, &UInt16Array) = (column(batch, "query_len")?, column(batch, "response_len")?);
+    let frame: &UInt32Array = column(batch, "response_frame_len")?;
+    for row in 0..batch.num_rows() {
+        let answered = !rcode.is_null(row);
+        let time = if answered { last_seen } else { first_seen };
+        let client_ip = address(client, row);
+        let message = [response, query].into_iter().find(|len| !len.is_null(row)).map(|len| u32::from(len.value(row)));
+        let headers = if client_ip.is_some_and(|ip| ip.contains(':')) { HEADERS_V6 } else { HEADERS_V4 };
+        let frame_len = if frame.is_null(row) { message.map(|len| len + headers) } else { Some(frame.value(row)) };
+        counts.dns_unanswered += u64::from(!answered);
+        counts.dns_lengths_computed += u64::from(frame.is_null(row) && frame_len.is_some());
+        let input = DnsInput {
+            hour: (!time.is_null(row)).then(|| time.value(row)).and_then(hour),
+            unix_time: (!time.is_null(row)).then(|| time.value(row).div_euclid(1_000_000)),
+            frame_len: frame_len.map(i64::from),
+            client_ip,
+            // tshark, which wrote Spot's names, calls the root so.
+            qname: text(qname, row).map(|name| if name == "." { "<Root>" } else { name }),
+            qclass: (!qclass.is_null(row)).then_some("present"),
+            qtype: (!qtype.is_null(row)).then(|| qtype.value(row).into()),
+            rcode: answered.then(|| rcode.value(row).into()),
+        };
+        let tokens = DnsWord::of(&input, lists).map(|word| Tokens {
+            first_seen: first_seen.value(row),
+            first: (client.value(row), word.code()),
+            second: None,
+        });
+        each(row, tokens)?;
+    }
+    Ok(())
+}
+
+/// The URI is Spot's `fulluri`: host, path and query without the scheme (the view `spot_proxy` says the same).
+fn spell_proxy(
+    batch: &RecordBatch,
+    scheme: &mut ProxyScheme,
+    lists: &DomainLists,
+    agents: &Agents,
+    uri: &mut String,
+    each: Each<'_>,
+) -> Result<(), ScoreError> {
+    let first_seen: &TimestampMicrosecondArray = column(batch, "first_seen")?;
+    let (client, method): (&StringArray, &StringArray) = (column(batch, "client_ip")?, column(batch, "method")?);
+    let (host, path): (&StringArray, &StringArray) = (column(batch, "host")?, column(batch, "uri_path")?);
+    let (query, agent): (&StringArray, &StringArray) = (column(batch, "uri_query")?, column(batch, "user_agent")?);
+    let content: &StringArray = column(batch, "content_type")?;
+    let status: &UInt16Array = column(batch, "status")?;
+    for row in 0..batch.num_rows() {
+        let time = first_seen.value(row);
+        uri.clear();
+        uri.push_str(text(host, row).unwrap_or(""));
+        for piece in [text(path, row), text(query, row)].into_iter().flatten() {
+            if piece.chars().nth(1).is_some() {
+                uri.push_str(piece);
+            }
+        }
+        let input = ProxyInput {
+            hour: (!first_seen.is_null(row)).then_some(time).and_then(hour),
+            client_ip: address(client, row),
+            host: text(host, row),
+            method: text(method, row).unwrap_or("-"),
+            full_uri: Some(uri),
+            content_type: text(content, row),
+            agent_count: agents.count(text(agent, row).unwrap_or("-")),
+            status: (!status.is_null(row)).then(|| status.value(row).into()),
+        };
+        let tokens = ProxyWord::of(&input, lists, &mut scheme.lexicon).map(|word| Tokens {
+            first_seen: time,
+            first: (client.value(row), word.code()),
+            second: None,
+        });
+        each(row, tokens)?;
+    }
+    Ok(())
+}

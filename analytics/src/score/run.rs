@@ -1,0 +1,387 @@
+//! The passes of a run, one after the other.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::time::Instant;
+
+use aggregator::lake::{Lake, Part, SetKind, Table, WriterOptions};
+use aggregator::record::Micros;
+use aggregator::state;
+use arrow::array::{Array, FixedSizeBinaryArray, RecordBatch};
+
+use super::card::{CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard, columns};
+use super::judge::{LEFT_OUT_PRIORS, Scored, judge};
+use super::request::{Optimizer, Progress, ScoreRequest, Stage};
+use super::rows::{Noted, Speller};
+use super::select::{Candidate, Selection, is_kept};
+use super::train::{CorpusBuilder, DayCorpus};
+use super::write::{RunColumns, batch};
+use super::{ScoreError, parts};
+use crate::lda::{LdaError, Model, em, online};
+use crate::words::Scheme;
+use crate::words::domain::{DomainLists, TopDomains};
+
+/// A list of domains may be this large.
+const TOP_DOMAINS_BYTES: u64 = 256 << 20;
+
+/// What a run did.
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+pub struct ScoreRun {
+    /// Identity: the `run_id` of its rows.
+    pub run_id: String,
+    /// What made its scores.
+    pub card: ModelCard,
+}
+
+/// Scores a day: fits the day, scores every record, writes the most suspicious as a set and makes the run the current one of its source
+/// and day.
+///
+/// # Errors
+/// See [`ScoreError`]. Nothing is written then, and the former run stays current.
+pub fn score(lake: &Lake, request: &ScoreRequest, progress: &mut dyn Progress) -> Result<ScoreRun, ScoreError> {
+    request.check()?;
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(threads) = request.threads {
+        pool = pool.num_threads(threads);
+    }
+    let pool = pool.build().map_err(|error| ScoreError::Threads(error.to_string()))?;
+    let (lists, list_card) = read_lists(request)?;
+    let parts = parts::of_day(lake, request.source.table(), request.date)?;
+    let mut day = DayRun {
+        request,
+        rows: parts.iter().map(|part| part.rows).sum(),
+        parts,
+        speller: Speller::new(request.source, lists),
+        card: RowsCard::default(),
+        noted: Noted::default(),
+        seconds: BTreeMap::new(),
+    };
+    let corpus = day.count(progress)?;
+    let model = day.timed("fit", |day| pool.install(|| day.fit(&corpus, progress)))?;
+    let scores = pool.install(|| model.pair_probabilities(&corpus.corpus));
+    let (candidates, decided) = day.timed("score", |day| day.rank(&corpus, &scores, progress))?;
+    let kept = day.timed("explain", |day| {
+        let judged = judge(&corpus, &model, &scores, candidates, &decided, day.speller.scheme());
+        day.card.groups = judged.groups;
+        Ok(judged.rows)
+    })?;
+    day.publish(lake, &corpus, &model, &kept, (list_card, pool.current_num_threads()), progress)
+}
+
+fn read_lists(request: &ScoreRequest) -> Result<(DomainLists, Option<TopDomainsCard>), ScoreError> {
+    let user_domain = request.user_domain.clone();
+    let Some(path) = &request.top_domains else {
+        return Ok((DomainLists { top: TopDomains::default(), user_domain }, None));
+    };
+    let open = |source| ScoreError::Open { path: path.clone(), source };
+    let file = std::fs::File::open(path).map_err(open)?;
+    let mut bytes = Vec::new();
+    file.take(TOP_DOMAINS_BYTES + 1).read_to_end(&mut bytes).map_err(open)?;
+    if bytes.len() as u64 > TOP_DOMAINS_BYTES {
+        let found = format!("{} of more than 256 MiB", path.display());
+        return Err(ScoreError::Setting { name: "top domains", expected: "a file of at most 256 MiB", found });
+    }
+    let top =
+        TopDomains::read(bytes.as_slice()).map_err(|source| ScoreError::TopDomains { path: path.clone(), source })?;
+    let card = TopDomainsCard {
+        file: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        blake3: blake3::hash(&bytes).to_hex().to_string(),
+        labels: top.len(),
+    };
+    Ok((DomainLists { top, user_domain }, Some(card)))
+}
+
+/// A run at work.
+struct DayRun<'a> {
+    request: &'a ScoreRequest,
+    parts: Vec<Part>,
+    rows: u64,
+    speller: Speller,
+    card: RowsCard,
+    /// As of the first pass.
+    noted: Noted,
+    seconds: BTreeMap<&'static str, f64>,
+}
+
+impl DayRun<'_> {
+    fn timed<T>(
+        &mut self,
+        stage: &'static str,
+        work: impl FnOnce(&mut Self) -> Result<T, ScoreError>,
+    ) -> Result<T, ScoreError> {
+        let start = Instant::now();
+        let done = work(self);
+        self.seconds.insert(stage, start.elapsed().as_secs_f64());
+        done
+    }
+
+    /// Calls `each` for all batches of the day with the part's number and the first row's number.
+    fn pass(
+        &mut self,
+        stage: Stage,
+        columns: &[&str],
+        progress: &mut dyn Progress,
+        each: &mut dyn FnMut(&mut Self, u32, u64, &RecordBatch) -> Result<(), ScoreError>,
+    ) -> Result<(), ScoreError> {
+        let total = self.rows;
+        let mut done = 0;
+        let parts = std::mem::take(&mut self.parts);
+        let mut run = || {
+            for (number, part) in parts.iter().enumerate() {
+                parts::read(part, columns, None, &mut |first, batch| {
+                    if progress.stopped() {
+                        return Err(ScoreError::Stopped);
+                    }
+                    each(self, number as u32, first, batch)?;
+                    done += batch.num_rows() as u64;
+                    progress.step(stage, done, total);
+                    Ok(())
+                })?;
+            }
+            Ok(())
+        };
+        let outcome = run();
+        self.parts = parts;
+        outcome
+    }
+
+    /// First pass: the corpus.
+    fn count(&mut self, progress: &mut dyn Progress) -> Result<DayCorpus, ScoreError> {
+        self.timed("count", |day| {
+            if matches!(day.speller, Speller::Proxy { .. }) {
+                day.pass(Stage::Agents, &["user_agent"], progress, &mut |day, _, _, batch| {
+                    day.speller.count_agents(batch)
+                })?;
+            }
+            let mut builder = CorpusBuilder::new(day.request.corpus);
+            let columns = day.speller.columns();
+            day.pass(Stage::Count, columns, progress, &mut |day, _, _, batch| {
+                let card = &mut day.card;
+                card.read += batch.num_rows() as u64;
+                day.speller.spell(batch, &mut |_, tokens| {
+                    match tokens {
+                        Ok(tokens) => {
+                            card.scored += 1;
+                            for (document, word) in [Some(tokens.first), tokens.second].into_iter().flatten() {
+                                builder.add(document, word, 1);
+                            }
+                        }
+                        Err(cause) => *card.invalid.entry(cause.as_str()).or_insert(0) += 1,
+                    }
+                    Ok(())
+                })
+            })?;
+            let (source_name, date) = (day.request.source.as_str(), day.request.date);
+            if day.card.read == 0 {
+                return Err(ScoreError::NoRecords { source_name, date });
+            }
+            if day.card.scored == 0 {
+                let causes: Vec<String> =
+                    day.card.invalid.iter().map(|(cause, rows)| format!("{cause} {rows}")).collect();
+                return Err(ScoreError::NoWords { source_name, date, rows: day.card.read, causes: causes.join(", ") });
+            }
+            day.noted = day.speller.noted();
+            builder.add_extra(&day.request.extra);
+            Ok(builder.finish(day.speller.scheme()))
+        })
+    }
+
+    fn fit(&self, day: &DayCorpus, progress: &mut dyn Progress) -> Result<Model, ScoreError> {
+        let mut tell = |done: usize, total: usize| {
+            progress.step(Stage::Fit, done as u64, total as u64);
+            !progress.stopped()
+        };
+        let fitted = match self.request.optimizer {
+            Optimizer::Em => em::fit(&day.corpus, &self.request.em(), &mut tell),
+            Optimizer::Online => online::fit(&day.corpus, &self.request.online(), &mut tell),
+        };
+        fitted.map_err(|error| if error == LdaError::Stopped { ScoreError::Stopped } else { error.into() })
+    }
+
+    /// Second pass: looks up every record's score and keeps the lowest. Returns them, and by place how many records each pair decided.
+    fn rank(
+        &mut self,
+        corpus: &DayCorpus,
+        scores: &[f64],
+        progress: &mut dyn Progress,
+    ) -> Result<(Vec<Candidate>, Vec<u32>), ScoreError> {
+        let members = if self.request.members == 0 { usize::MAX } else { self.request.members };
+        let mut selection = Selection::new(self.request.limit, members);
+        let mut decided = vec![0_u32; scores.len()];
+        let mut columns = self.speller.columns().to_vec();
+        columns.push("record_id");
+        let threshold = self.request.threshold;
+        let mut below = 0;
+        self.pass(Stage::Score, &columns, progress, &mut |day, part, first, batch| {
+            let ids: &FixedSizeBinaryArray = parts::column(batch, "record_id")?;
+            day.speller.spell(batch, &mut |row, tokens| {
+                let Ok(tokens) = tokens else { return Ok(()) };
+                let look_up = |(document, word)| {
+                    let (_, place) = corpus.place(document, word)?;
+                    Some((scores.get(place).copied()?, place))
+                };
+                let one = look_up(tokens.first);
+                let other = tokens.second.and_then(look_up);
+                // The smaller of both sides; the source's where they are equal.
+                let (second, (score, place)) = match (one, other) {
+                    (Some(one), Some(other)) if other.0 < one.0 => (true, other),
+                    (Some(one), _) => (false, one),
+                    (None, Some(other)) => (true, other),
+                    // Every token of these files was counted by the first pass.
+                    (None, None) => return Ok(()),
+                };
+                if let Some(count) = decided.get_mut(place) {
+                    *count = count.saturating_add(1);
+                }
+                if is_kept(score, threshold) {
+                    below += 1;
+                    let mut record_id = [0; 16];
+                    if !ids.is_null(row) && ids.value(row).len() == record_id.len() {
+                        record_id.copy_from_slice(ids.value(row));
+                    }
+                    let row = first + row as u64;
+                    let first_seen = tokens.first_seen;
+                    selection.push(Candidate { score, first_seen, record_id, place, second, part, row });
+                }
+                Ok(())
+            })
+        })?;
+        self.card.below_threshold = below;
+        Ok((selection.finish(), decided))
+    }
+
+    fn publish(
+        mut self,
+        lake: &Lake,
+        day: &DayCorpus,
+        model: &Model,
+        kept: &[Scored],
+        (top_domains, threads): (Option<TopDomainsCard>, usize),
+        progress: &mut dyn Progress,
+    ) -> Result<ScoreRun, ScoreError> {
+        let request = self.request;
+        let run_id = uuid::Uuid::now_v7().to_string();
+        let now = state::now();
+        let fit = fit_card(request, model, day.corpus.tokens());
+        let model_id = model_id(request, &fit, day, self.speller.scheme());
+        progress.step(Stage::Write, 0, kept.len() as u64);
+        let start = Instant::now();
+        if !kept.is_empty() {
+            let run = RunColumns { run_id: &run_id, scored_at: now.0, model: &model_id, words: request.words.as_str() };
+            let rows = batch(kept, &self.parts, request.source, &mut self.speller, &run)?;
+            let kind = SetKind::Scores { run_id: run_id.clone(), source: request.source, date: request.date };
+            let mut set = lake.begin(kind, WriterOptions::new("scores"))?;
+            set.batch(Table::Scores(request.source), &rows)?;
+            set.commit()?;
+        }
+        self.seconds.insert("write", start.elapsed().as_secs_f64());
+        self.card.kept = kept.len() as u64;
+        let card = self.model_card(model_id, fit, day, top_domains, threads);
+        record_run(lake, request, &run_id, &card, now)?;
+        progress.step(Stage::Write, kept.len() as u64, kept.len() as u64);
+        Ok(ScoreRun { run_id, card })
+    }
+
+    fn model_card(
+        self,
+        model: String,
+        fit: FitCard,
+        day: &DayCorpus,
+        top_domains: Option<TopDomainsCard>,
+        threads: usize,
+    ) -> ModelCard {
+        let request = self.request;
+        let Noted { dns_unanswered, dns_lengths_computed, agents_overflow, texts_overflow } = self.noted;
+        let corpus = CorpusCard {
+            documents: day.corpus.documents(),
+            vocabulary: day.corpus.vocabulary(),
+            pairs: day.corpus.pairs(),
+            tokens: day.corpus.tokens(),
+            extra_tokens: request.extra.iter().map(|token| u64::from(token.weight)).sum(),
+            overflow: day.overflow,
+            agents_overflow,
+            texts_overflow,
+            dns_unanswered,
+            dns_lengths_computed,
+        };
+        let rows = RowsCard {
+            threshold: request.threshold.is_finite().then_some(request.threshold),
+            limit: request.limit,
+            members: request.members,
+            ..self.card
+        };
+        ModelCard {
+            model,
+            source: request.source.as_str().into(),
+            date: request.date.to_string(),
+            words: request.words.as_str().into(),
+            fit,
+            corpus,
+            rows,
+            top_domains,
+            user_domain: request.user_domain.clone(),
+            columns: columns(),
+            seconds: self.seconds,
+            threads,
+        }
+    }
+}
+
+fn fit_card(request: &ScoreRequest, model: &Model, tokens: u64) -> FitCard {
+    let (alpha, beta) = match request.optimizer {
+        Optimizer::Em => (request.em().alpha, request.em().beta),
+        Optimizer::Online => (request.online().alpha, request.online().beta),
+    };
+    FitCard {
+        optimizer: request.optimizer.as_str(),
+        topics: model.topics(),
+        alpha,
+        beta,
+        iterations: model.iterations(),
+        seed: request.seed,
+        log_likelihood: model.log_likelihood(),
+        train_perplexity: (-model.log_likelihood() / tokens.max(1) as f64).exp(),
+        left_out_priors: LEFT_OUT_PRIORS,
+    }
+}
+
+/// Equal for equal training data and parameters.
+fn model_id(request: &ScoreRequest, fit: &FitCard, day: &DayCorpus, scheme: &dyn Scheme) -> String {
+    let FitCard { optimizer, topics, alpha, beta, iterations, seed, .. } = fit;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(day.digest(scheme).as_bytes());
+    hasher.update(format!("{optimizer} {topics} {alpha} {beta} {iterations} {seed}").as_bytes());
+    let hash = hasher.finalize().to_hex();
+    let hash: String = hash.chars().take(16).collect();
+    format!("{}-{}-{}-{hash}", request.source.as_str(), request.words.as_str(), request.date)
+}
+
+fn record_run(
+    lake: &Lake,
+    request: &ScoreRequest,
+    run_id: &str,
+    card: &ModelCard,
+    now: Micros,
+) -> Result<(), ScoreError> {
+    let json = serde_json::to_string(card).map_err(|error| ScoreError::Card(error.to_string()))?;
+    let words = request.words.as_str().to_owned();
+    lake.state().put_model(&state::runs::Model {
+        model_id: card.model.clone(),
+        source: request.source,
+        words: words.clone(),
+        file: None,
+        card: json.clone(),
+        created: now,
+    })?;
+    lake.state().put_run(&state::runs::Run {
+        run_id: run_id.to_owned(),
+        source: request.source,
+        date: request.date,
+        words,
+        model: Some(card.model.clone()),
+        card: json,
+        created: now,
+        current: true,
+    })?;
+    Ok(())
+}
