@@ -4,8 +4,9 @@
 //! record header) and Ixia's (a total after the file header); the field order of versions before 2.4.
 //! Another capture appended to the first (`cat a.pcap b.pcap`) is read on.
 //!
-//! The record header is parsed here and not by pcap-parser: that crate copies into a buffer of its own
-//! where the file is already mapped, takes a record length at its word, and cannot go on after a damaged one.
+//! The record header is parsed here and not by pcap-parser, which stays the tests' oracle: its streaming
+//! reader copies everything into a buffer of its own, its slice reader wants the whole file in memory, and
+//! neither goes on after a damaged record.
 
 use super::counters::Counters;
 use super::record::{Fault, Order, Record, array};
