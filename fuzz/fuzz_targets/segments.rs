@@ -5,8 +5,8 @@ use capture::{AddressPair, Body, Fragment, Ip, IpVersion, Link, Message, Nanos, 
 
 /// Checks every message it is given.
 #[derive(Default)]
-pub struct Check {
-    pub messages: u64,
+struct Check {
+    messages: u64,
 }
 
 impl Sink for Check {
@@ -48,7 +48,7 @@ fn packet(src_port: u16, dst_port: u16, proto: u8) -> Packet {
 }
 
 /// One datagram; the first byte says how much of it was cut off.
-pub fn datagram(data: &[u8], port: u16) {
+pub(crate) fn datagram(data: &[u8], port: u16) {
     let Some((&cut, payload)) = data.split_first() else { return };
     let mut decoder = AppDecoder::new(AppConfig::default());
     let mut packet = packet(40_000, port, 17);
@@ -58,7 +58,7 @@ pub fn datagram(data: &[u8], port: u16) {
 }
 
 /// A conversation: operations of five bytes (side and flags, jump, length, cut), each with its data.
-pub fn conversation(mut data: &[u8], port: u16) {
+pub(crate) fn conversation(mut data: &[u8], port: u16) {
     // Small bounds, so that they are met.
     let config = AppConfig {
         max_streams: 4,
