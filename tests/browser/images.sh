@@ -1,0 +1,7 @@
+#!/bin/bash
+# images.sh SPOTTER — takes the pictures of the README anew: docs/images/suspicious-{light,dark}.png
+set -euo pipefail
+spotter=$(realpath "$1")
+cd "$(dirname "$0")"
+[[ -d node_modules ]] || npm ci --silent
+./with-server.sh "$spotter" node screenshot.mjs
