@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// True for characters that steer a terminal (C0, DEL, C1), break or turn lines (line and paragraph
 /// separators, bidirectional controls), or hide (zero width, tags, fillers): whoever looks at a table must see that
 /// they are there.
-pub const fn is_unsafe(c: char) -> bool {
+pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

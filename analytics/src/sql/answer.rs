@@ -1,6 +1,5 @@
 //! A running query and its batches.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -67,17 +66,15 @@ impl Answer {
         place: OwnedSemaphorePermit,
         workers: Arc<Workers>,
     ) -> Result<Self, QueryError> {
-        let mut planning = workers
-            .spawn(async move {
-                let planned = query.plan().await;
-                (query, planned)
-            })
-            .ok_or(QueryError::Closed)?;
+        let mut planning = workers.spawn(async move {
+            let planned = query.plan().await;
+            (query, planned)
+        });
         let (query, planned) = deadline.hold(planning.join()).await?.map_err(|error| broke(&error))?;
         let planned = planned?;
         let schema = Arc::clone(&planned.schema);
         let (sender, batches) = mpsc::channel(AHEAD);
-        let pump = workers.spawn(pump(query, planned, sender)).ok_or(QueryError::Closed)?;
+        let pump = workers.spawn(pump(query, planned, sender));
         Ok(Self {
             schema,
             batches,

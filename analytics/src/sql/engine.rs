@@ -1,5 +1,6 @@
 //! The engine: SQL in, record batches out, within limits.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,7 +24,7 @@ use super::answer::{Answer, Deadline};
 use super::error::{QueryError, explain};
 use super::param::Param;
 use super::rows::{RowLimits, Rows};
-use super::table::{LakeTable, STORE, Snapshot};
+use super::table::{LakeTable, Listing, STORE, Snapshot};
 use super::workers::Workers;
 use super::{functions, guard, views};
 use super::limits::EngineLimits;
@@ -45,24 +46,29 @@ pub struct Engine {
 
 /// What the worker threads need of the engine.
 pub(super) struct Core {
-    lake: Lake,
+    listing: Arc<dyn Listing>,
     limits: EngineLimits,
     state: SessionState,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("lake", &self.core.lake.dir()).field("limits", &self.core.limits).finish()
+        f.debug_struct("Engine").field("lake", &self.core.listing.dir()).field("limits", &self.core.limits).finish()
     }
 }
 
 impl Engine {
     /// Opens a lake for queries. Nothing is read yet: each query sees the lake as it is when it starts.
     pub fn open(lake: Lake, limits: EngineLimits) -> Result<Self, QueryError> {
+        Self::over(Arc::new(lake), limits)
+    }
+
+    /// The same over any listing of parts.
+    pub(super) fn over(listing: Arc<dyn Listing>, limits: EngineLimits) -> Result<Self, QueryError> {
         let workers = Workers::start(limits.threads)?;
-        let state = session(&lake, &limits).map_err(|error| QueryError::Open(error.strip_backtrace()))?;
+        let state = session(listing.dir(), &limits).map_err(|error| QueryError::Open(error.strip_backtrace()))?;
         let places = Arc::new(Semaphore::new(limits.concurrent.max(1)));
-        let engine = Self { core: Arc::new(Core { lake, limits, state }), workers: Arc::new(workers), places };
+        let engine = Self { core: Arc::new(Core { listing, limits, state }), workers: Arc::new(workers), places };
         engine.create_views()?;
         Ok(engine)
     }
@@ -78,11 +84,6 @@ impl Engine {
         let made = receiver.recv().map_err(|_| QueryError::Closed)?;
         drop(task);
         made.map_err(|error| QueryError::Open(error.strip_backtrace()))
-    }
-
-    /// The lake.
-    pub fn lake(&self) -> &Lake {
-        &self.core.lake
     }
 
     /// The limits.
@@ -176,7 +177,7 @@ impl Query {
 impl Core {
     /// A session that sees one state of the lake.
     fn snapshot(&self) -> SessionState {
-        let config = self.state.config().clone().with_extension(Arc::new(Snapshot::new(self.lake.clone())));
+        let config = self.state.config().clone().with_extension(Arc::new(Snapshot::new(Arc::clone(&self.listing))));
         SessionStateBuilder::new_from_existing(self.state.clone()).with_config(config).build()
     }
 
@@ -188,7 +189,7 @@ impl Core {
     }
 }
 
-fn session(lake: &Lake, limits: &EngineLimits) -> DataFusionResult<SessionState> {
+fn session(lake: &Path, limits: &EngineLimits) -> DataFusionResult<SessionState> {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_create_default_catalog_and_schema(false)
@@ -212,7 +213,7 @@ fn session(lake: &Lake, limits: &EngineLimits) -> DataFusionResult<SessionState>
         .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limits.memory), consumers)))
         .with_disk_manager_builder(disk)
         .build_arc()?;
-    let files = LocalFileSystem::new_with_prefix(lake.dir())?;
+    let files = LocalFileSystem::new_with_prefix(lake)?;
     runtime.register_object_store(ObjectStoreUrl::parse(STORE)?.as_ref(), Arc::new(files));
 
     let catalog = MemoryCatalogProvider::new();

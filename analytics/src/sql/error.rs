@@ -165,6 +165,7 @@ pub(super) fn explain(error: DataFusionError, memory: usize) -> QueryError {
         }
         DataFusionError::External(inner) => match inner.downcast_ref::<QueryError>() {
             Some(QueryError::Journal(detail)) => QueryError::Journal(detail.clone()),
+            Some(QueryError::Part(detail)) => QueryError::Part(detail.clone()),
             _ => QueryError::Run(inner.to_string()),
         },
         _ => QueryError::Run(error.strip_backtrace()),

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::TableReference;
+use datafusion::common::TableReference;
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast::visit_relations;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -142,7 +142,8 @@ pub(super) fn check_tables(
             TableReference::Partial { schema, .. } => schema.as_ref() == super::engine::SCHEMA,
             TableReference::Full { .. } => false,
         };
-        if is_ours && !known.iter().any(|name| name == reference.table()) {
+        let is_function = state.table_functions().contains_key(reference.table());
+        if is_ours && !is_function && !known.iter().any(|name| name == reference.table()) {
             return Err(QueryError::UnknownTable {
                 name: reference.table().to_owned(),
                 nearest: nearest(reference.table(), known.iter().map(String::as_str)),

@@ -128,7 +128,8 @@ pub(super) fn prune(
         let predicate = state.create_physical_expr(predicate, &df_schema)?;
         let pruner = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).build(predicate);
         if let Some(pruner) = pruner {
-            keep(&mut parts, &pruner.prune(&Journal { parts: &parts, columns })?);
+            let verdicts = pruner.prune(&Journal { parts: &parts, columns })?;
+            keep(&mut parts, &verdicts);
         }
     }
     if let Some(predicate) = conjunction(exact)

@@ -12,19 +12,19 @@ use std::collections::HashMap;
 use std::path::Path as FsPath;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aggregator::lake::{Lake, Part, Source, Table, schema};
+use aggregator::lake::{Lake, LakeError, Part, Source, Table, schema};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::project_schema;
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+use datafusion::common::{ColumnStatistics, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
@@ -32,6 +32,8 @@ use datafusion::physical_plan::empty::EmptyExec;
 
 use super::error::QueryError;
 use super::prune::{self, PartColumns};
+
+type Result<T, E = DataFusionError> = std::result::Result<T, E>;
 
 /// Where the lake's files are found by DataFusion.
 pub(super) const STORE: &str = "lake://files/";
@@ -45,26 +47,49 @@ pub(super) struct LakeTable {
     store: ObjectStoreUrl,
 }
 
+/// Who knows which parts there are: the lake's journal.
+pub(super) trait Listing: Send + Sync {
+    /// The folder that holds all of them.
+    fn dir(&self) -> &FsPath;
+    /// The parts of a table, at this moment.
+    fn parts(&self, table: Table) -> Result<Vec<Part>, LakeError>;
+}
+
+impl Listing for Lake {
+    fn dir(&self) -> &FsPath {
+        self.dir()
+    }
+
+    fn parts(&self, table: Table) -> Result<Vec<Part>, LakeError> {
+        self.parts(table, None)
+    }
+}
+
 /// The parts that one query reads: each table is listed once, so that a query that names a table twice sees
 /// the same rows twice, whatever is published meanwhile.
 pub(super) struct Snapshot {
-    lake: Lake,
-    whole: Mutex<HashMap<Table, Arc<Vec<Part>>>>,
+    listing: Arc<dyn Listing>,
+    listed: Mutex<HashMap<Table, Arc<Vec<Part>>>>,
 }
 
 impl Snapshot {
-    pub(super) fn new(lake: Lake) -> Self {
-        Self { lake, whole: Mutex::default() }
+    pub(super) fn new(listing: Arc<dyn Listing>) -> Self {
+        Self { listing, listed: Mutex::default() }
+    }
+
+    fn of(state: &dyn Session) -> Result<Arc<Self>> {
+        let missing = || external(QueryError::Journal("the query has no snapshot of the lake".to_owned()));
+        state.config().get_extension::<Self>().ok_or_else(missing)
     }
 
     fn parts(&self, table: Table) -> Result<Arc<Vec<Part>>> {
-        let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(parts) = whole.get(&table) {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(parts) = listed.get(&table) {
             return Ok(Arc::clone(parts));
         }
-        let parts = self.lake.parts(table, None).map_err(|error| external(QueryError::Journal(error.to_string())))?;
+        let parts = self.listing.parts(table).map_err(|error| external(QueryError::Journal(error.to_string())))?;
         let parts = Arc::new(parts);
-        whole.insert(table, Arc::clone(&parts));
+        listed.insert(table, Arc::clone(&parts));
         Ok(parts)
     }
 }
@@ -106,17 +131,14 @@ impl LakeTable {
             };
             Arc::new(Field::new(*name, data_type, true)) as FieldRef
         });
-        let folders = folders.collect();
-        let schema = TableSchema::new(file_schema, folders);
+        let folders: Vec<FieldRef> = folders.collect();
+        let schema = TableSchema::builder(file_schema).with_table_partition_cols(folders).build();
         Ok(Self { tables, schema, columns, store: ObjectStoreUrl::parse(STORE)? })
     }
 
     /// The parts of this table that can hold rows for these filters.
     fn parts(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Part>> {
-        let snapshot = state
-            .config()
-            .get_extension::<Snapshot>()
-            .ok_or_else(|| external(QueryError::Journal("the query has no snapshot of the lake".to_owned())))?;
+        let snapshot = Snapshot::of(state)?;
         let mut parts = Vec::new();
         for table in &self.tables {
             parts.extend(snapshot.parts(*table)?.iter().cloned());
@@ -200,12 +222,8 @@ impl TableProvider for LakeTable {
             let schema = project_schema(&self.schema(), projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let root = state
-            .config()
-            .get_extension::<Snapshot>()
-            .map(|snapshot| snapshot.lake.dir().to_owned())
-            .unwrap_or_default();
-        let files = parts.iter().map(|part| self.file(&root, part)).collect::<Result<Vec<_>>>()?;
+        let snapshot = Snapshot::of(state)?;
+        let files = parts.iter().map(|part| self.file(snapshot.listing.dir(), part)).collect::<Result<Vec<_>>>()?;
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
 
         let runtime = state.runtime_env();

@@ -10,6 +10,8 @@ use datafusion::common::exec_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
+use super::{Wanted, coerce};
+
 /// A network: an address range given by its first bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Network {
@@ -112,7 +114,7 @@ pub(super) struct InCidr {
 impl InCidr {
     pub(super) fn new() -> Self {
         Self {
-            signature: Signature::variadic(vec![DataType::Utf8], Volatility::Immutable),
+            signature: Signature::user_defined(Volatility::Immutable),
             aliases: vec!["cidr_match".to_owned()],
         }
     }
@@ -129,6 +131,10 @@ impl ScalarUDFImpl for InCidr {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), Wanted::Text, None, types)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
@@ -167,7 +173,7 @@ pub(super) struct IsPrivate {
 
 impl IsPrivate {
     pub(super) fn new() -> Self {
-        Self { signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable) }
+        Self { signature: Signature::user_defined(Volatility::Immutable) }
     }
 }
 
@@ -178,6 +184,10 @@ impl ScalarUDFImpl for IsPrivate {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), Wanted::Text, Some(1), types)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

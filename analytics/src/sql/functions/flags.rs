@@ -9,6 +9,8 @@ use datafusion::common::exec_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
+use super::{Wanted, coerce};
+
 /// From the highest bit down: CWR, ECE, URG, ACK, PSH, RST, SYN, FIN (RFC 9293, RFC 3168).
 const LETTERS: [u8; 8] = *b"CEUAPRSF";
 
@@ -31,7 +33,7 @@ pub(super) struct TcpFlags {
 
 impl TcpFlags {
     pub(super) fn new() -> Self {
-        Self { signature: Signature::exact(vec![DataType::UInt8], Volatility::Immutable) }
+        Self { signature: Signature::user_defined(Volatility::Immutable) }
     }
 }
 
@@ -42,6 +44,10 @@ impl ScalarUDFImpl for TcpFlags {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), Wanted::Byte, Some(1), types)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

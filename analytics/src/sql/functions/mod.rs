@@ -20,6 +20,8 @@ mod time;
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::plan_err;
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::ScalarUDF;
@@ -39,4 +41,42 @@ pub(super) fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
         registry.register_udf(Arc::new(function))?;
     }
     Ok(())
+}
+
+/// What a function takes its arguments for. Whatever can be read as that is cast to it.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// A number from 0 to 255.
+    Byte,
+    /// Text.
+    Text,
+    /// A moment.
+    Moment,
+}
+
+/// The types that the arguments of a function are cast to; exactly `count` arguments if that is given.
+fn coerce(name: &str, wanted: Wanted, count: Option<usize>, types: &[DataType]) -> Result<Vec<DataType>> {
+    if count.is_some_and(|count| count != types.len()) {
+        return plan_err!("{name} takes {} argument(s), {} given", count.unwrap_or_default(), types.len());
+    }
+    let fits = |given: &DataType| match wanted {
+        _ if given.is_null() => true,
+        Wanted::Byte => given.is_integer(),
+        Wanted::Text => given.is_string(),
+        Wanted::Moment => given.is_string() || matches!(given, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64),
+    };
+    if let Some(other) = types.iter().find(|given| !fits(given)) {
+        let wanted = match wanted {
+            Wanted::Byte => "a number from 0 to 255",
+            Wanted::Text => "text",
+            Wanted::Moment => "a moment",
+        };
+        return plan_err!("{name} needs {wanted}, not {other}");
+    }
+    let target = match wanted {
+        Wanted::Byte => DataType::UInt8,
+        Wanted::Text => DataType::Utf8,
+        Wanted::Moment => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+    };
+    Ok(vec![target; types.len()])
 }

@@ -9,6 +9,8 @@ use datafusion::common::exec_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
+use super::{Wanted, coerce};
+
 use crate::words::protocol::name;
 
 /// `proto_name(proto)`.
@@ -19,7 +21,7 @@ pub(super) struct ProtoName {
 
 impl ProtoName {
     pub(super) fn new() -> Self {
-        Self { signature: Signature::exact(vec![DataType::UInt8], Volatility::Immutable) }
+        Self { signature: Signature::user_defined(Volatility::Immutable) }
     }
 }
 
@@ -30,6 +32,10 @@ impl ScalarUDFImpl for ProtoName {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), Wanted::Byte, Some(1), types)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, StringBuilder, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use chrono::{DateTime, NaiveDateTime};
 use datafusion::common::cast::as_timestamp_microsecond_array;
 use datafusion::common::{ScalarValue, exec_err};
@@ -15,6 +15,8 @@ use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
+
+use super::{Wanted, coerce};
 
 const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 const SECOND: i64 = 1_000_000;
@@ -45,8 +47,7 @@ impl FloorToSecond {
     }
 
     fn new(form: Form) -> Self {
-        let moment = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        Self { form, signature: Signature::exact(vec![moment], Volatility::Immutable) }
+        Self { form, signature: Signature::user_defined(Volatility::Immutable) }
     }
 
     /// The second that a constant names, if it names one exactly.
@@ -88,6 +89,10 @@ impl ScalarUDFImpl for FloorToSecond {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), Wanted::Moment, Some(1), types)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
