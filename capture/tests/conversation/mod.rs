@@ -1,16 +1,18 @@
 //! A TCP connection for tests: what the sides say becomes packets, in the order and pieces the test wants.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use capture::app::{AppConfig, AppDecoder};
 use capture::{AddressPair, Fragment, Ip, IpVersion, Link, Message, Nanos, Packet, Sink, Tcp};
 
-pub const FIN: u8 = 1;
-pub const SYN: u8 = 2;
-pub const RST: u8 = 4;
-pub const ACK: u8 = 16;
+pub(crate) const FIN: u8 = 1;
+pub(crate) const SYN: u8 = 2;
+pub(crate) const RST: u8 = 4;
+pub(crate) const ACK: u8 = 16;
 
 /// Collects messages.
 #[derive(Default)]
-pub struct Seen(pub Vec<Message>);
+pub(crate) struct Seen(pub(crate) Vec<Message>);
 
 impl Sink for Seen {
     fn packet(&mut self, _: &Packet) {}
@@ -20,23 +22,23 @@ impl Sink for Seen {
 }
 
 /// One connection, with a decoder of its own.
-pub struct Conversation {
-    pub decoder: AppDecoder,
-    pub seen: Seen,
-    pub port: u16,
-    pub now: i64,
+pub(crate) struct Conversation {
+    pub(crate) decoder: AppDecoder,
+    pub(crate) seen: Seen,
+    pub(crate) port: u16,
+    pub(crate) now: i64,
     /// Next sequence numbers of client and server.
-    pub next: [u32; 2],
+    pub(crate) next: [u32; 2],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub(crate) enum From {
     Client,
     Server,
 }
 
 impl Conversation {
-    pub fn new(port: u16) -> Self {
+    pub(crate) fn new(port: u16) -> Self {
         // Sequence numbers that wrap soon, so that every test crosses the wrap.
         Self {
             decoder: AppDecoder::new(AppConfig::default()),
@@ -48,7 +50,7 @@ impl Conversation {
     }
 
     /// The same after a handshake.
-    pub fn connected(port: u16) -> Self {
+    pub(crate) fn connected(port: u16) -> Self {
         let mut c = Self::new(port);
         let [client, server] = c.next;
         c.packet(From::Client, SYN, client.wrapping_sub(1), 0, b"", 0);
@@ -57,7 +59,7 @@ impl Conversation {
     }
 
     /// One packet with everything given; `len` is the payload's length on the wire.
-    pub fn packet(&mut self, from: From, flags: u8, seq: u32, ack: u32, data: &[u8], len: u32) {
+    pub(crate) fn packet(&mut self, from: From, flags: u8, seq: u32, ack: u32, data: &[u8], len: u32) {
         self.now += 1_000;
         let pair = AddressPair {
             src: Ip::v4([10, 0, 0, 1]),
@@ -83,7 +85,7 @@ impl Conversation {
     }
 
     /// The next bytes of a side, in one segment.
-    pub fn say(&mut self, from: From, data: impl AsRef<[u8]>) {
+    pub(crate) fn say(&mut self, from: From, data: impl AsRef<[u8]>) {
         let data = data.as_ref();
         let seq = self.skip(from, data.len());
         let ack = self.next[1 - from as usize];
@@ -91,7 +93,7 @@ impl Conversation {
     }
 
     /// The next bytes of a side, of which only the first `captured` are.
-    pub fn say_cut(&mut self, from: From, data: impl AsRef<[u8]>, captured: usize) {
+    pub(crate) fn say_cut(&mut self, from: From, data: impl AsRef<[u8]>, captured: usize) {
         let data = data.as_ref();
         let seq = self.skip(from, data.len());
         let ack = self.next[1 - from as usize];
@@ -99,7 +101,7 @@ impl Conversation {
     }
 
     /// The next bytes of a side are lost. Returns where they stood.
-    pub fn skip(&mut self, from: From, len: usize) -> u32 {
+    pub(crate) fn skip(&mut self, from: From, len: usize) -> u32 {
         let next = &mut self.next[from as usize];
         let seq = *next;
         *next = next.wrapping_add(len as u32);
@@ -107,19 +109,19 @@ impl Conversation {
     }
 
     /// A side closes.
-    pub fn close(&mut self, from: From) {
+    pub(crate) fn close(&mut self, from: From) {
         let (seq, ack) = (self.skip(from, 1), self.next[1 - from as usize]);
         self.packet(from, FIN | ACK, seq, ack, b"", 0);
     }
 
     /// End of input; all that was seen.
-    pub fn finish(mut self) -> (Vec<Message>, AppDecoder) {
+    pub(crate) fn finish(mut self) -> (Vec<Message>, AppDecoder) {
         self.decoder.finish(&mut self.seen);
         (self.seen.0, self.decoder)
     }
 }
 
 /// A counter's value.
-pub fn counter(decoder: &AppDecoder, name: &str) -> u64 {
+pub(crate) fn counter(decoder: &AppDecoder, name: &str) -> u64 {
     decoder.counters().into_iter().find(|(n, _)| *n == name).map(|(_, v)| v).unwrap_or_else(|| panic!("no {name}"))
 }

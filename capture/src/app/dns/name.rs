@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(text(&name(61), 0).1, whole(255));
         assert_eq!(text(&name(62), 0).1, damaged(Some(256), NAME_TOO_LONG));
         assert_eq!(text(&name(62), 0).0.len(), 254);
-        let mut very_long = vec![1, b'y'].repeat(1_000);
+        let mut very_long = [1, b'y'].repeat(1_000);
         very_long.push(0);
         let (kept, end) = text(&very_long, 0);
         assert_eq!(end, damaged(Some(2_001), NAME_TOO_LONG));
