@@ -199,3 +199,58 @@ impl Clock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use capture::{AddressPair, Fragment, Ip, IpVersion, Link, Tcp};
+
+    use super::*;
+    use crate::record::{FlowRecord, Origin};
+
+    /// 3,000 packets of 505 flows that differ in one field each.
+    fn records(mask: u64) -> Vec<FlowRecord> {
+        let config = AggregatorConfig { vlan_in_key: true, ..AggregatorConfig::new("test", Origin::Pcap) };
+        let hasher = KeyHasher::new(1).masked(mask);
+        let mut aggregator = Aggregator::with_hasher(config, hasher);
+        for i in 0..3_000_u16 {
+            let n = i % 101;
+            let mut pair = AddressPair {
+                src: Ip::v4([10, 0, 0, 1]),
+                dst: Ip::v4([10, 0, 0, 2]),
+                src_port: 1_000,
+                dst_port: 2_000,
+                proto: 17,
+                version: IpVersion::V4,
+            };
+            let mut link = Link::default();
+            match i % 5 {
+                0 => pair.src.0[14] = n as u8,
+                1 => pair.dst_port = n,
+                2 => pair.proto = 100 + n as u8,
+                3 => link.vlan = Some(n),
+                _ => (pair.version, pair.src.0[0]) = (IpVersion::V6, n as u8),
+            }
+            aggregator.packet(&Packet {
+                ts: Nanos(i64::from(i) * 10_000_000),
+                pair,
+                ip_bytes: 100,
+                payload_bytes: 0,
+                tcp: Tcp::default(),
+                tos: 0,
+                fragment: Fragment::Whole,
+                link,
+                tunnel: None,
+                service: None,
+            });
+        }
+        aggregator.finish();
+        aggregator.take_records().flow
+    }
+
+    #[test]
+    fn two_flows_with_one_hash_stay_two() {
+        let apart = records(u64::MAX);
+        assert_eq!(apart.len(), 505);
+        assert_eq!(records(0), apart);
+    }
+}

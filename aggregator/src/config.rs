@@ -76,7 +76,7 @@ impl Default for Timeouts {
 pub struct Limits {
     /// Flows the table has room for at the start; it grows from there. 4,096.
     pub initial_flows: usize,
-    /// Most flows at once, about 350 bytes each. At the bound the flow nearest to its deadline is written
+    /// Most flows at once, about 350 bytes each (320 and their places in index and wheel). At the bound the flow nearest to its deadline is written
     /// early, with end reason 5. 524,288.
     pub max_flows: usize,
     /// Most DNS questions that wait for an answer; past it the oldest is written unanswered. 65,536.

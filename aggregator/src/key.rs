@@ -110,6 +110,9 @@ impl Key {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyHasher {
     seeds: [u64; 6],
+    /// Bits of the hash that are left: none, and every key collides with every other.
+    #[cfg(test)]
+    mask: u64,
 }
 
 impl KeyHasher {
@@ -122,7 +125,17 @@ impl KeyHasher {
             let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             z ^ (z >> 31)
         });
-        Self { seeds }
+        Self {
+            seeds,
+            #[cfg(test)]
+            mask: u64::MAX,
+        }
+    }
+
+    /// The same with only these bits of the hash left.
+    #[cfg(test)]
+    pub(crate) const fn masked(self, mask: u64) -> Self {
+        Self { mask, ..self }
     }
 
     /// The hash.
@@ -133,7 +146,10 @@ impl KeyHasher {
         let low = fold(a ^ s[0], b ^ s[1]);
         let high = fold(c ^ s[2], d ^ s[3]);
         // Not `low ^ high`: what two equal ends would cancel.
-        fold(low ^ e ^ s[4], high.rotate_left(32) ^ s[5])
+        let hash = fold(low ^ e ^ s[4], high.rotate_left(32) ^ s[5]);
+        #[cfg(test)]
+        let hash = hash & self.mask;
+        hash
     }
 }
 
