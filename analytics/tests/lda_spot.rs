@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use analytics::lda::em::{self, EmParameters};
-use analytics::lda::model::{PairCounts, dot32, dot64};
+use analytics::lda::model::{PairCounts, dot32, dot64, significant};
 use analytics::lda::online::{self, OnlineParameters};
 use analytics::lda::{Corpus, LdaError, Model};
 use proptest::prelude::*;
@@ -88,6 +88,22 @@ fn spots_corpus_formatting() {
 fn spots_score_function() {
     assert_eq!(dot64(&[0.05; 4], &[0.05; 4]), 0.010000000000000002);
     assert_eq!(dot32(&[0.05; 4], &[0.05; 4]), 0.010000000149011612);
+}
+
+/// Words of equal counts in one document differed in the seventh digit, and the noise of the fit decided their rank.
+#[test]
+fn equal_evidence_ties() {
+    let entries: Vec<_> = (0..200).map(|word| (0, word, 1 + word % 2)).collect();
+    let corpus = corpus(1, 200, &entries);
+    let scores = fit_em(&corpus, 20, 20).pair_probabilities(&corpus);
+    let mut different: Vec<u64> = scores.iter().map(|score| score.to_bits()).collect();
+    different.sort_unstable();
+    different.dedup();
+    assert_eq!(different.len(), 2, "{:?}", different.iter().map(|bits| f64::from_bits(*bits)).collect::<Vec<_>>());
+    for (value, expected) in [(0.0, 0.0), (1.0, 1.0), (1.0000001, 1.0), (0.5, 0.5), (-0.0, 0.0)] {
+        assert_eq!(significant(value), expected);
+    }
+    assert!((significant(1e-300) / 1e-300 - 1.0).abs() < 8e-6);
 }
 
 #[test]

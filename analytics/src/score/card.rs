@@ -123,7 +123,10 @@ pub(super) const CONFIDENCE_TOKENS: f64 = 50.0;
 /// What the columns of a `spot` run mean.
 pub(super) fn columns() -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([
-        ("score", "P(word | document) without smoothing, as Apache Spot 1.0; flow: the smaller of both sides"),
+        (
+            "score",
+            "P(word | document) without smoothing, as Apache Spot 1.0, to 16 significant bits; flow: the smaller of both sides",
+        ),
         ("rank", "ascending score among the rows written; ties by first_seen, then record_id"),
         ("fused_rank", "equal to rank: no other detector takes part yet"),
         ("group_id", "host and deciding word; group_size counts its records of the whole day"),

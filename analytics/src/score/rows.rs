@@ -29,11 +29,14 @@ pub(super) struct Tokens<'a> {
 const AGENTS: usize = 1_000_000;
 const AGENT_BYTES: usize = 256 << 20;
 
+/// Is called for every record of a batch, in order, with its number in the batch.
+type Each<'e> = &'e mut dyn FnMut(usize, Result<Tokens<'_>, Invalid>) -> Result<(), ScoreError>;
+
 /// Puts the records of a source into words. Holds what outlives a record: lists, texts inside words, counts of user agents.
 pub(super) enum Speller {
     Flow(FlowScheme),
     Dns { scheme: DnsScheme, lists: DomainLists, counts: Noted },
-    Proxy { scheme: ProxyScheme, lists: DomainLists, agents: Agents, uri: String },
+    Proxy { scheme: ProxyScheme, lists: DomainLists, agents: Box<Agents>, uri: String },
 }
 
 /// What was counted beside the words. Grows with every pass: take it after the first.
@@ -96,9 +99,12 @@ impl Speller {
         match source {
             Source::Flow => Self::Flow(FlowScheme),
             Source::Dns => Self::Dns { scheme: DnsScheme, lists, counts: Noted::default() },
-            Source::Proxy => {
-                Self::Proxy { scheme: ProxyScheme::default(), lists, agents: Agents::new(), uri: String::new() }
-            }
+            Source::Proxy => Self::Proxy {
+                scheme: ProxyScheme::default(),
+                lists,
+                agents: Box::new(Agents::new()),
+                uri: String::new(),
+            },
         }
     }
 
@@ -167,11 +173,7 @@ impl Speller {
     }
 
     /// Calls `each` for every record of a batch, in order, with its number in the batch.
-    pub(super) fn spell(
-        &mut self,
-        batch: &RecordBatch,
-        each: &mut dyn FnMut(usize, Result<Tokens<'_>, Invalid>) -> Result<(), ScoreError>,
-    ) -> Result<(), ScoreError> {
+    pub(super) fn spell(&mut self, batch: &RecordBatch, each: Each<'_>) -> Result<(), ScoreError> {
         match self {
             Self::Flow(_) => spell_flow(batch, each),
             Self::Dns { lists, counts, .. } => spell_dns(batch, lists, counts, each),
@@ -179,8 +181,6 @@ impl Speller {
         }
     }
 }
-
-type Each<'e> = &'e mut dyn FnMut(usize, Result<Tokens<'_>, Invalid>) -> Result<(), ScoreError>;
 
 /// Every record counts, each segment of a long connection too, as each of an exporter's records counted for Spot.
 fn spell_flow(batch: &RecordBatch, each: Each<'_>) -> Result<(), ScoreError> {

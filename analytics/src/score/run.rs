@@ -40,6 +40,10 @@ pub struct ScoreRun {
 /// See [`ScoreError`]. Nothing is written then, and the former run stays current.
 pub fn score(lake: &Lake, request: &ScoreRequest, progress: &mut dyn Progress) -> Result<ScoreRun, ScoreError> {
     request.check()?;
+    if !lake.is_writable() {
+        // Says why, before the work and not after it.
+        drop(lake.begin(SetKind::Books, WriterOptions::new("scores"))?);
+    }
     let mut pool = rayon::ThreadPoolBuilder::new();
     if let Some(threads) = request.threads {
         pool = pool.num_threads(threads);
@@ -103,6 +107,9 @@ struct DayRun<'a> {
     seconds: BTreeMap<&'static str, f64>,
 }
 
+/// Is called with a batch, the number of its part, and the number of its first row in the part.
+type OnBatch<'e, Run> = &'e mut dyn FnMut(&mut Run, u32, u64, &RecordBatch) -> Result<(), ScoreError>;
+
 impl DayRun<'_> {
     fn timed<T>(
         &mut self,
@@ -121,7 +128,7 @@ impl DayRun<'_> {
         stage: Stage,
         columns: &[&str],
         progress: &mut dyn Progress,
-        each: &mut dyn FnMut(&mut Self, u32, u64, &RecordBatch) -> Result<(), ScoreError>,
+        each: OnBatch<'_, Self>,
     ) -> Result<(), ScoreError> {
         let total = self.rows;
         let mut done = 0;
