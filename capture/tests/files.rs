@@ -210,6 +210,18 @@ fn a_block_length_that_leads_nowhere_is_resumed_at_the_next_section() {
 }
 
 #[test]
+fn a_block_of_four_gigabytes_is_beyond_the_end() {
+    let mut file = [section(false), block(false, 0x0bad, b"custom!!")].concat();
+    file[32..36].fill(0xff);
+    let (frames, errors, _) = read_all_ways(&file);
+    assert_eq!(frames.len(), 0);
+    let end = file.len();
+    let expected =
+        format!("FILE: ends at offset {end} inside a pcapng block that begins at offset 28 and needs 4294967296 bytes");
+    assert_eq!(errors, [expected]);
+}
+
+#[test]
 fn a_cut_file_gives_everything_before_the_cut() {
     let whole = pcap(&[DATA, DATA, DATA]);
     for cut in 25..whole.len() {

@@ -135,11 +135,11 @@ impl PcapNg {
                 });
             }
             // Some writers leave the padding out of the length.
-            let whole = length.next_multiple_of(4);
+            let whole = u64::from(length).next_multiple_of(4);
             let packet = matches!(kind, PACKET | SIMPLE_PACKET | ENHANCED_PACKET);
-            if !packet && !matches!(kind, SECTION_HEADER | INTERFACE | STATISTICS) || whole > MAX_BLOCK {
-                if source.skip(u64::from(whole)) < u64::from(whole) {
-                    return Err(Fault::Truncated { offset, what: "a pcapng block", needed: u64::from(whole) });
+            if !packet && !matches!(kind, SECTION_HEADER | INTERFACE | STATISTICS) || whole > u64::from(MAX_BLOCK) {
+                if source.skip(whole) < whole {
+                    return Err(Fault::Truncated { offset, what: "a pcapng block", needed: whole });
                 }
                 counters.blocks_skipped += 1;
                 if packet {
