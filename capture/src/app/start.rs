@@ -82,9 +82,12 @@ fn known_method(payload: &[u8]) -> bool {
     }
     let Some(method) = METHODS.iter().find(|m| payload.starts_with(m)) else { return false };
     let target = payload.get(method.len()..).unwrap_or_default();
-    // "GET sip:…" and the like are not ours; a target is a path, "*", an absolute URI or an authority.
-    let first = target.first().copied().unwrap_or(b'/');
-    (first == b'/' || first == b'*' || first.is_ascii_alphanumeric() || first == b'[') && !target.starts_with(b"sip:")
+    if target.first().is_some_and(|b| !b.is_ascii_graphic()) {
+        return false;
+    }
+    // Other protocols have such words too ("HEAD <id>" of news); a line that is all there says which it is.
+    let line = target.get(..target.len().min(LINE)).unwrap_or_default();
+    line.iter().position(|&b| b == b'\n').is_none_or(|end| has_version(line.get(..end).unwrap_or_default()))
 }
 
 /// A token, a target and "HTTP/1.": a whole request line, whatever the method.
@@ -97,10 +100,13 @@ fn odd_request(payload: &[u8]) -> bool {
         _ => return false,
     }
     let line = payload.get(..payload.len().min(LINE)).unwrap_or_default();
-    line.iter().position(|&b| b == b'\n').and_then(|end| line.get(..end)).is_some_and(|line| {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        line.len() > 9 && line.get(line.len() - 9..line.len() - 1) == Some(b" HTTP/1.")
-    })
+    line.iter().position(|&b| b == b'\n').and_then(|end| line.get(..end)).is_some_and(has_version)
+}
+
+/// Whether a request line, without its line feed, ends in a version of HTTP/1.x.
+fn has_version(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    line.len() > 9 && line.get(line.len() - 9..line.len() - 1) == Some(b" HTTP/1.")
 }
 
 fn is_prefix(payload: &[u8]) -> bool {
@@ -131,6 +137,7 @@ mod tests {
             "CONNECT a:443 HTTP/1.1\r\n",
             "OPTIONS * HTTP/1.1\r\n",
             "CONNECT [2001:db8::1]:443",
+            "GET . HTTP/1.0\r\n",
         ] {
             assert_eq!(classify(http.as_bytes()), Start::Http, "{http}");
         }
@@ -146,6 +153,7 @@ mod tests {
             "\x16\x03\x03\x00\x40\x02",
             "\x17\x03\x03\x00\x40\x02",
             "hello",
+            "HEAD <1@news.example>\r\n",
             "\0\0\0\u{1}",
         ] {
             assert_eq!(classify(other.as_bytes()), Start::Other, "{other}");
