@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use aggregator::lake::{CompactOptions, Day, Lake, SetKind, Source, Table, WriterOptions};
 use aggregator::record::{Direction, DnsRecord, EndReason, FlowRecord, Micros, Origin, ProxyRecord, RecordId};
 use analytics::score::{
-    CorpusBuilder, CorpusLimits, ExtraToken, OTHER, Progress, ScoreError, ScoreRequest, ScoreRun, Stage, score,
+    CorpusBuilder, CorpusLimits, ExtraToken, OTHER, Progress, ScoreError, ScoreRequest, ScoreRun, Stage, days, ranked,
+    score,
 };
 use analytics::words::flow::{FlowInput, FlowScheme, FlowWords};
 use analytics::words::{TimeOfDay, WordCode};
@@ -402,6 +403,34 @@ fn what_cannot_be_scored_is_said() {
     assert!(matches!(stopped, Err(ScoreError::Stopped)), "{stopped:?}");
     assert_eq!(place.lake.state().current_run(Source::Flow, day()).unwrap(), None, "a failed run became current");
     assert!(place.lake.parts(Table::Scores(Source::Flow), None).unwrap().is_empty());
+}
+
+#[test]
+fn days_and_the_current_run_are_listed() {
+    let place = lake();
+    assert!(days(&place.lake, Source::Flow).unwrap().is_empty());
+    let mut flows = busy();
+    flows.push(flow(9001, 25, [10, 0, 0, 1], [10, 0, 0, 2], 1, 2, 3, 4));
+    write(&place.lake, &flows, &[], &[]);
+    assert_eq!(ranked(&place.lake, Source::Flow, day()).unwrap(), None);
+    let (first, _) = run(&place.lake, Source::Flow);
+    let (second, batch) = run(&place.lake, Source::Flow);
+    let listed = days(&place.lake, Source::Flow).unwrap();
+    let said: Vec<_> =
+        listed.iter().map(|d| (d.date.to_string(), d.rows, d.run.as_ref().map(|r| r.run_id.clone()))).collect();
+    let expected = [("2026-03-04", 6001, Some(second.run_id.clone())), ("2026-03-05", 1, None)];
+    assert_eq!(said, expected.map(|(date, rows, run)| (date.to_owned(), rows, run)));
+    assert_ne!(first.run_id, second.run_id);
+    let shown = ranked(&place.lake, Source::Flow, day()).unwrap().unwrap();
+    assert_eq!((shown.run.run_id, shown.rows.columns()), (second.run_id, batch.columns()));
+    let card: serde_json::Value = serde_json::from_str(&shown.run.card).unwrap();
+    assert_eq!((&card["rows"]["read"], &card["fit"]["topics"]), (&6001.into(), &20.into()));
+    // A threshold nothing is below: a run without rows, and it is the one shown.
+    let mut request = ScoreRequest::new(Source::Flow, day());
+    request.threshold = -0.5;
+    let none = score(&place.lake, &request, &mut ()).unwrap();
+    let shown = ranked(&place.lake, Source::Flow, day()).unwrap().unwrap();
+    assert_eq!((shown.run.run_id, shown.rows.num_rows()), (none.run_id, 0));
 }
 
 #[test]

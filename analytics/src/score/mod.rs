@@ -10,6 +10,7 @@
 mod card;
 mod intern;
 mod judge;
+mod list;
 mod parts;
 mod request;
 mod rows;
@@ -20,6 +21,7 @@ mod write;
 
 pub use card::{CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard};
 pub use intern::Interner;
+pub use list::{DayRows, Ranked, days, ranked};
 pub use request::{Optimizer, Progress, ScoreRequest, Stage, WordScheme};
 pub use run::{ScoreRun, score};
 pub use select::is_kept;
