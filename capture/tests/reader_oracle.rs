@@ -10,8 +10,10 @@ use capture::file::CaptureReader;
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 
-/// Wire length and data of each frame; the second value says whether the end was reached without error.
-type Frames = (Vec<(u32, Vec<u8>)>, bool);
+/// Wire length and data.
+type Seen = (u32, Vec<u8>);
+/// Each frame; the second value says whether the end was reached without error.
+type Frames = (Vec<Seen>, bool);
 
 fn oracle(path: &Path) -> Option<Frames> {
     let mut reader = create_reader(1 << 20, File::open(path).unwrap()).ok()?;
@@ -68,7 +70,7 @@ fn the_same_frames_as_pcap_parser() {
         let path = entry.unwrap().path();
         let (Some(theirs), Some(ours)) = (oracle(&path), ours(&path)) else { continue };
         if theirs.1 && ours.1 {
-            let same = |(a, b): (&(u32, Vec<u8>), &(u32, Vec<u8>))| {
+            let same = |(a, b): (&Seen, &Seen)| {
                 // The oracle ignores the interface's limit for simple packets and so includes their padding.
                 a.0 == b.0
                     && b.1.starts_with(&a.1)

@@ -68,12 +68,18 @@ impl CaptureReader {
         }
         let mut start = [0; Compression::MAGIC_LEN];
         let length = read_start(&mut file, &mut start).map_err(io_error)?;
-        if let Some(compression) = Compression::detect(start.get(..length).unwrap_or_default()) {
-            io::Seek::rewind(&mut file).map_err(io_error)?;
-            return Self::compressed(path, compression, Box::new(file));
+        let compression = Compression::detect(start.get(..length).unwrap_or_default());
+        if compression.is_none()
+            && let Ok(mapping) = Mapping::new(&file)
+        {
+            return Self::new(path, Source::mapped(mapping), None);
         }
-        let mapping = Mapping::new(&file).map_err(io_error)?;
-        Self::new(path, Source::mapped(mapping), None)
+        // Compressed, or on a file system that maps no files.
+        io::Seek::rewind(&mut file).map_err(io_error)?;
+        match compression {
+            Some(compression) => Self::compressed(path, compression, Box::new(file)),
+            None => Self::new(path, Source::stream(Box::new(file)), None),
+        }
     }
 
     /// Reads a capture from a stream, such as standard input. `name` stands for the file in errors.

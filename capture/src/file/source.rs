@@ -151,7 +151,7 @@ impl Stream {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 
