@@ -21,6 +21,9 @@ use crate::lda::{LdaError, Model, em, online};
 use crate::words::Scheme;
 use crate::words::domain::{DomainLists, TopDomains};
 
+/// How often a run begins anew because parts were replaced under it.
+const ATTEMPTS: usize = 3;
+
 /// A list of domains may be this large.
 const TOP_DOMAINS_BYTES: u64 = 256 << 20;
 
@@ -49,7 +52,26 @@ pub fn score(lake: &Lake, request: &ScoreRequest, progress: &mut dyn Progress) -
         pool = pool.num_threads(threads);
     }
     let pool = pool.build().map_err(|error| ScoreError::Threads(error.to_string()))?;
-    let (lists, list_card) = read_lists(request)?;
+    let lists = read_lists(request)?;
+    // A compaction may replace parts between the passes: then from the start, on the parts as they are now.
+    for _ in 1..ATTEMPTS {
+        match attempt(lake, request, &pool, lists.clone(), progress) {
+            Err(ScoreError::Changed { path }) => {
+                tracing::info!(path = %path.display(), "replaced meanwhile; scoring again")
+            }
+            outcome => return outcome,
+        }
+    }
+    attempt(lake, request, &pool, lists, progress)
+}
+
+fn attempt(
+    lake: &Lake,
+    request: &ScoreRequest,
+    pool: &rayon::ThreadPool,
+    (lists, list_card): (DomainLists, Option<TopDomainsCard>),
+    progress: &mut dyn Progress,
+) -> Result<ScoreRun, ScoreError> {
     let parts = parts::of_day(lake, request.source.table(), request.date)?;
     let mut day = DayRun {
         request,
