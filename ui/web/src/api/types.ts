@@ -1,328 +1,580 @@
-// provisional
-export type Source = "flow" | "dns" | "proxy";
-export type ListState = "ready" | "not_scored" | "no_data";
-export interface Health {
-  status: string;
-  version: string;
-}
-export interface Days {
-  today: string;
-  days: Day[];
-}
-export interface Day {
-  date: string;
-  flow: SourceDay;
-  dns: SourceDay;
-  proxy: SourceDay;
-}
-export interface SourceDay {
-  rows: number;
-  bytes: number;
-  scored: number | null;
-}
-export interface Run {
-  run_id: string;
-  source: Source;
-  date: string;
-  scored_at: string;
-  rows: number;
-  words: string;
-  model: string;
-  current: boolean;
-  card: Record<string, unknown> | null;
-}
-export interface Standing {
-  rank: number;
-  group_id: string;
-  group_size: number;
-  score: number;
-  surprise_bits: number | null;
-  percentile: number;
-  confidence: number;
-  word_hosts: number;
-  words: string;
-}
-export interface Why {
-  host: string;
-  side: string | null;
-  word: string;
-  other_word: string | null;
-  features: Feature[];
-  feature: string | null;
-  value: string | null;
-  deciding_score: number | null;
-  host_share: number | null;
-  all_share: number | null;
-  nearest_common: string | null;
-}
-export interface Feature {
-  name: string;
-  value: string;
-  meaning: string;
-}
-export interface FlowRow {
-  record_id: string;
-  standing: Standing;
-  why: Why;
-  first_seen: string;
-  last_seen: string;
-  sensor: string;
-  src_ip: string;
-  dst_ip: string;
-  src_port: number;
-  dst_port: number;
-  proto: number;
-  src_packets: number;
-  src_bytes: number;
-  dst_packets: number | null;
-  dst_bytes: number | null;
-  conn_state: string | null;
-  service: string | null;
-  src_internal: boolean | null;
-  dst_internal: boolean | null;
-  community_id: string;
-}
-export interface DnsRow {
-  record_id: string;
-  standing: Standing;
-  why: Why;
-  first_seen: string;
-  sensor: string;
-  client_ip: string;
-  server_ip: string;
-  transport: string;
-  qname: string;
-  qname_wire: string;
-  qtype: number;
-  qclass: number;
-  rcode: number | null;
-  response_frame_len: number | null;
-  community_id: string;
-}
-export interface ProxyRow {
-  record_id: string;
-  standing: Standing;
-  why: Why;
-  first_seen: string;
-  sensor: string;
-  client_ip: string;
-  server_ip: string | null;
-  scheme: string;
-  method: string;
-  host: string;
-  full_uri: string;
-  user_agent: string | null;
-  referer: string | null;
-  content_type: string | null;
-  category: string | null;
-  status: number | null;
-  request_bytes: number | null;
-  response_bytes: number | null;
-}
-export interface ListQuery {
-  date: string | null;
-  limit: number | null;
-  cursor: string | null;
-  filter: string | null;
-  groups: string | null;
-  group: string | null;
-  sort: string | null;
-}
-export interface DayQuery {
-  date: string;
-}
-export interface FlowDetailsQuery {
-  src: string;
-  dst: string;
-  time: string;
-  limit: number | null;
-}
-export interface DnsDetailsQuery {
-  name: string;
-  time: string;
-  limit: number | null;
-}
-export interface ProxyDetailsQuery {
-  uri: string;
-  client: string;
-  time: string;
-  limit: number | null;
-}
-export interface FlowDetails {
-  from: string;
-  to: string;
-  more: boolean;
-  rows: FlowDetail[];
-}
-export interface FlowDetail {
-  record_id: string;
-  first_seen: string;
-  last_seen: string;
-  src_ip: string;
-  dst_ip: string;
-  src_port: number;
-  dst_port: number;
-  proto: number;
-  src_tcp_flags: number | null;
-  dst_tcp_flags: number | null;
-  src_tos: number | null;
-  src_packets: number;
-  src_bytes: number;
-  dst_packets: number | null;
-  dst_bytes: number | null;
-  conn_state: string | null;
-  service: string | null;
-  exporter_ip: string | null;
-  input_if: number | null;
-  output_if: number | null;
-}
-export interface DnsDetails {
-  from: string;
-  to: string;
-  more: boolean;
-  rows: DnsDetail[];
-}
-export interface DnsDetail {
-  record_id: string;
-  first_seen: string;
-  client_ip: string;
-  server_ip: string;
-  qname: string;
-  qtype: number;
-  qclass: number;
-  rcode: number | null;
-  response_frame_len: number | null;
-  rtt_us: number | null;
-  answers: string[];
-  damage: string | null;
-}
-export interface ProxyDetails {
-  from: string;
-  to: string;
-  more: boolean;
-  rows: ProxyDetail[];
-}
-export interface ProxyDetail {
-  record_id: string;
-  first_seen: string;
-  client_ip: string;
-  server_ip: string | null;
-  server_port: number | null;
-  host: string;
-  method: string;
-  status: number | null;
-  category: string | null;
-  user_agent: string | null;
-  content_type: string | null;
-  referer: string | null;
-  request_bytes: number | null;
-  response_bytes: number | null;
-  full_uri: string;
-}
-export interface LakeRecord {
-  source: Source;
-  record_id: string;
-  columns: RecordColumn[];
-}
-export interface RecordColumn {
-  name: string;
-  value: string | null;
-}
-export interface Ingest {
-  source: Source;
-  date: string;
-  total: number;
-  per_minute: number[];
-}
-export interface Status {
-  version: string;
-  at: string;
-  lake: string;
-  tables: TableStatus[];
-  books: Book[];
-  runs: Run[];
-}
-export interface TableStatus {
-  table: string;
-  parts: number;
-  rows: number;
-  bytes: number;
-  first: string | null;
-  last: string | null;
-}
+// Generated by `npm run types` from ../openapi.json. Do not edit.
+
+/** The ledger of one source over one interval. */
 export interface Book {
-  sensor: string;
-  source: string;
-  from: string;
-  to: string;
-  equations: Equation[];
+  /** Do all of them hold? `null` where none applies. */
   closed: boolean | null;
-  lost: number;
+  /** Every counter. */
   counters: Counter[];
+  /** The equations that apply. */
+  equations: Equation[];
+  /** First moment. */
+  from: string;
+  /** Packets lost or dropped, by any counter that says so. */
+  lost: number;
+  /** Which sensor. */
+  sensor: string;
+  /** Which input: a file, an interface, a collector, `lake`. */
+  source: string;
+  /** End. */
+  to: string;
 }
-export interface Equation {
-  unit: string;
-  total: Counter;
-  terms: Counter[];
-  difference: string;
-}
+
+/** A counter of the ledger. */
 export interface Counter {
+  /** Its name. */
   name: string;
+  /** Its value. */
   value: number;
 }
-export interface Problem {
-  type: string;
-  title: string;
-  status: number;
-  detail: string;
-  action: string;
+
+/** One day. */
+export interface Day {
+  /** The day. */
+  date: string;
+  /** Its DNS questions. */
+  dns: SourceDay;
+  /** Its flow records. */
+  flow: SourceDay;
+  /** Its requests. */
+  proxy: SourceDay;
 }
+
+/** The days that have records, latest first. */
+export interface Days {
+  /** The days. */
+  days: Day[];
+  /** Today, in UTC. */
+  today: string;
+}
+
+/** One raw DNS question. */
+export interface DnsDetail {
+  /** Who asked. */
+  client_ip: string;
+  /** What could not be read. */
+  damage: string | null;
+  /** Query, or answer if alone. */
+  first_seen: string;
+  /** Class. */
+  qclass: number;
+  /** Name as it was sent. */
+  qname: string;
+  /** Type. */
+  qtype: number;
+  /** Response code; `null` where no answer was seen. */
+  rcode: number | null;
+  /** Identity. */
+  record_id: string;
+  /** Bytes of the answer's frame. */
+  response_frame_len: number | null;
+  /** Time to the answer. */
+  rtt_us: number | null;
+  /** Who was asked. */
+  server_ip: string;
+}
+
+/** Raw DNS questions. */
+export interface DnsDetails {
+  /** First moment of the span. */
+  from: string;
+  /** Are there more than `rows` has? */
+  more: boolean;
+  /** The records, oldest first. */
+  rows: DnsDetail[];
+  /** The first moment after the span. */
+  to: string;
+}
+
+/** Suspicious DNS questions. */
+export interface DnsList {
+  /** The day. */
+  date: string;
+  /** Groups they form. */
+  groups: number;
+  /** Records of the run that pass the filter. */
+  matching: number;
+  /** Give it back as `cursor` for what follows; `null` at the end. */
+  next_cursor: string | null;
+  /** Records of this day in the lake. */
+  records: number;
+  /** One row per record, or the leader of each group. */
+  rows: DnsRow[];
+  run: Run | null;
+  /** Are there scores? */
+  state: ListState;
+}
+
+/** A DNS question that was scored. */
+export interface DnsRow {
+  /** Who asked. */
+  client_ip: string;
+  /** Community ID v1. */
+  community_id: string;
+  /** Query, or answer if alone. */
+  first_seen: string;
+  /** Class. */
+  qclass: number;
+  /** Name asked for. */
+  qname: string;
+  /** The same as it was sent. */
+  qname_wire: string;
+  /** Type. */
+  qtype: number;
+  /** Response code; `null` where no answer was seen. */
+  rcode: number | null;
+  /** Identity. */
+  record_id: string;
+  /** Bytes of the answer's frame. */
+  response_frame_len: number | null;
+  /** Sensor. */
+  sensor: string;
+  /** Who was asked. */
+  server_ip: string;
+  /** Where it stands. */
+  standing: Standing;
+  /** udp, tcp, mdns, llmnr. */
+  transport: string;
+  /** Why. */
+  why: Why;
+}
+
+/** `total = sum of the terms`. */
+export interface Equation {
+  /** Left minus right, as text since it may be negative and large; `0` where the books close. */
+  difference: string;
+  /** Right side; terms of value 0 are left out. */
+  terms: Counter[];
+  /** Left side. */
+  total: Counter;
+  /** Packets, bytes or flows. */
+  unit: string;
+}
+
+/** One part of a word. */
+export interface Feature {
+  /** What the value means: a range with its unit, a name. */
+  meaning: string;
+  /** What it measures. */
+  name: string;
+  /** What stands in the word. */
+  value: string;
+}
+
+/** One raw flow record. */
+export interface FlowDetail {
+  /** Zeek's conn_state. */
+  conn_state: string | null;
+  /** Responder to initiator. */
+  dst_bytes: number | null;
+  /** Responder. */
+  dst_ip: string;
+  /** Responder to initiator. */
+  dst_packets: number | null;
+  /** Responder's port. */
+  dst_port: number;
+  /** OR of the responder's TCP flags. */
+  dst_tcp_flags: number | null;
+  /** Exporter (Spot's router). */
+  exporter_ip: string | null;
+  /** First packet. */
+  first_seen: string;
+  /** Interface it came in by. */
+  input_if: number | null;
+  /** Last packet. */
+  last_seen: string;
+  /** Interface it went out by. */
+  output_if: number | null;
+  /** IANA protocol number. */
+  proto: number;
+  /** Identity. */
+  record_id: string;
+  /** Protocol recognised. */
+  service: string | null;
+  /** Initiator to responder. */
+  src_bytes: number;
+  /** Initiator. */
+  src_ip: string;
+  /** Initiator to responder. */
+  src_packets: number;
+  /** Initiator's port. */
+  src_port: number;
+  /** OR of the initiator's TCP flags. */
+  src_tcp_flags: number | null;
+  /** TOS of the initiator's first packet. */
+  src_tos: number | null;
+}
+
+/** Raw flow records. */
+export interface FlowDetails {
+  /** First moment of the span, and the first after it. */
+  from: string;
+  /** Are there more than `rows` has? */
+  more: boolean;
+  /** The records, oldest first. */
+  rows: FlowDetail[];
+  /** The first moment after the span. */
+  to: string;
+}
+
+/** Suspicious flow records. */
+export interface FlowList {
+  /** The day. */
+  date: string;
+  /** Groups they form. */
+  groups: number;
+  /** Records of the run that pass the filter. */
+  matching: number;
+  /** Give it back as `cursor` for what follows; `null` at the end. */
+  next_cursor: string | null;
+  /** Records of this day in the lake. */
+  records: number;
+  /** One row per record, or the leader of each group. */
+  rows: FlowRow[];
+  run: Run | null;
+  /** Are there scores? */
+  state: ListState;
+}
+
+/** A flow record that was scored. */
+export interface FlowRow {
+  /** Community ID v1. */
+  community_id: string;
+  /** Zeek's conn_state. */
+  conn_state: string | null;
+  /** Responder to initiator. */
+  dst_bytes: number | null;
+  /** Is the responder one of ours? */
+  dst_internal: boolean | null;
+  /** Responder. */
+  dst_ip: string;
+  /** Responder to initiator. */
+  dst_packets: number | null;
+  /** Responder's port; ICMP: type·256+code. */
+  dst_port: number;
+  /** First packet. */
+  first_seen: string;
+  /** Last packet. */
+  last_seen: string;
+  /** IANA protocol number. */
+  proto: number;
+  /** Identity. */
+  record_id: string;
+  /** Sensor. */
+  sensor: string;
+  /** Protocol recognised. */
+  service: string | null;
+  /** Initiator to responder. */
+  src_bytes: number;
+  /** Is the initiator one of ours? */
+  src_internal: boolean | null;
+  /** Initiator. */
+  src_ip: string;
+  /** Initiator to responder. */
+  src_packets: number;
+  /** Initiator's port. */
+  src_port: number;
+  /** Where it stands. */
+  standing: Standing;
+  /** Why. */
+  why: Why;
+}
+
+/** That the server runs. The only answer that needs no session. */
+export interface Health {
+  /** Always `ok`: a server that cannot answer does not. */
+  status: string;
+  /** Version of Spotter. */
+  version: string;
+}
+
+/** Records per minute of one day. */
+export interface Ingest {
+  /** The day. */
+  date: string;
+  /** One count per minute of the day: 1440 of them, from 00:00 UTC. */
+  per_minute: number[];
+  /** Which records. */
+  source: Source;
+  /** Records in all. */
+  total: number;
+}
+
+/** A record with every column of its table. */
+export interface LakeRecord {
+  /** Every column, in the table's order. Numbers are exact as text. */
+  columns: RecordColumn[];
+  /** Identity. */
+  record_id: string;
+  /** Which table. */
+  source: Source;
+}
+
+/** A new one-time link. */
 export interface Link {
+  /** Open it in a browser, once. */
   url: string;
 }
-export interface FlowList {
-  date: string;
-  state: ListState;
-  run: Run | null;
-  records: number;
-  matching: number;
-  groups: number;
-  rows: FlowRow[];
-  next_cursor: string | null;
+
+/** Why a list is as it is. */
+export type ListState = "ready" | "not_scored" | "no_data";
+
+/** A failure (RFC 9457), with what to do about it. */
+export interface Problem {
+  /** What to do. */
+  action: string;
+  /** What was expected and what came. */
+  detail: string;
+  /** HTTP status. */
+  status: number;
+  /** What went wrong. */
+  title: string;
+  /** A stable name, e.g. `unknown_day`. */
+  type: string;
 }
-export interface DnsList {
-  date: string;
-  state: ListState;
-  run: Run | null;
-  records: number;
-  matching: number;
-  groups: number;
-  rows: DnsRow[];
-  next_cursor: string | null;
+
+/** One raw request. */
+export interface ProxyDetail {
+  /** Web category. */
+  category: string | null;
+  /** Who asked. */
+  client_ip: string;
+  /** Content type. */
+  content_type: string | null;
+  /** When it was made. */
+  first_seen: string;
+  /** The whole address. */
+  full_uri: string;
+  /** Host asked for. */
+  host: string;
+  /** Method. */
+  method: string;
+  /** Identity. */
+  record_id: string;
+  /** Referer. */
+  referer: string | null;
+  /** Bytes of the request. */
+  request_bytes: number | null;
+  /** Bytes of the answer. */
+  response_bytes: number | null;
+  /** Who answered. */
+  server_ip: string | null;
+  /** Their port. */
+  server_port: number | null;
+  /** Status of the answer. */
+  status: number | null;
+  /** User agent. */
+  user_agent: string | null;
 }
+
+/** Raw requests. */
+export interface ProxyDetails {
+  /** First moment of the span. */
+  from: string;
+  /** Are there more than `rows` has? */
+  more: boolean;
+  /** The records, oldest first. */
+  rows: ProxyDetail[];
+  /** The first moment after the span. */
+  to: string;
+}
+
+/** Suspicious requests. */
 export interface ProxyList {
+  /** The day. */
   date: string;
-  state: ListState;
-  run: Run | null;
-  records: number;
-  matching: number;
+  /** Groups they form. */
   groups: number;
-  rows: ProxyRow[];
+  /** Records of the run that pass the filter. */
+  matching: number;
+  /** Give it back as `cursor` for what follows; `null` at the end. */
   next_cursor: string | null;
+  /** Records of this day in the lake. */
+  records: number;
+  /** One row per record, or the leader of each group. */
+  rows: ProxyRow[];
+  run: Run | null;
+  /** Are there scores? */
+  state: ListState;
 }
+
+/** A request that was scored. */
+export interface ProxyRow {
+  /** Web category, where a proxy gave one. */
+  category: string | null;
+  /** Who asked. */
+  client_ip: string;
+  /** Content type of the answer. */
+  content_type: string | null;
+  /** When it was made. */
+  first_seen: string;
+  /** The whole address. */
+  full_uri: string;
+  /** Host asked for. */
+  host: string;
+  /** Method. */
+  method: string;
+  /** Identity. */
+  record_id: string;
+  /** Referer. */
+  referer: string | null;
+  /** Bytes of the request. */
+  request_bytes: number | null;
+  /** Bytes of the answer. */
+  response_bytes: number | null;
+  /** http, https, connect, tls. */
+  scheme: string;
+  /** Sensor. */
+  sensor: string;
+  /** Who answered. */
+  server_ip: string | null;
+  /** Where it stands. */
+  standing: Standing;
+  /** Status of the answer. */
+  status: number | null;
+  /** User agent. */
+  user_agent: string | null;
+  /** Why. */
+  why: Why;
+}
+
+/** One column of a record. */
+export interface RecordColumn {
+  /** Name, as in the data model. */
+  name: string;
+  /** Value as text; `null` = not observed. */
+  value: string | null;
+}
+
+/** A scoring run. */
+export interface Run {
+  /** The model card: everything that made the scores, as JSON. */
+  card: Record<string, unknown> | null;
+  /** Is it the one that is shown? */
+  current: boolean;
+  /** Which day. */
+  date: string;
+  /** Name of the model. */
+  model: string;
+  /** Records it keeps scores of. */
+  rows: number;
+  /** Its identifier. */
+  run_id: string;
+  /** When it ended. */
+  scored_at: string;
+  /** Which records. */
+  source: Source;
+  /** Word scheme: `spot` or `rich`. */
+  words: string;
+}
+
+/** Which records: the three sources of Apache Spot. */
+export type Source = "flow" | "dns" | "proxy";
+
+/** One source on one day. */
+export interface SourceDay {
+  /** Their size on disk. */
+  bytes: number;
+  /** Records in the lake. */
+  rows: number;
+  /** Records that the current run keeps; `null` where the day is not scored. */
+  scored: number | null;
+}
+
+/** Where a record stands among the records of its day. */
+export interface Standing {
+  /** From the evidence behind the host: 0 none, 1 plenty. */
+  confidence: number;
+  /** Records with the same host, word and deciding reason share it. */
+  group_id: string;
+  /** How many they are. */
+  group_size: number;
+  /** Share of the records that were less surprising. */
+  percentile: number;
+  /** 1 is the most suspicious. */
+  rank: number;
+  /** P(word | host). */
+  score: number;
+  /** −log2 of the score; `null` where the score is 0. */
+  surprise_bits: number | null;
+  /** Hosts that have the word at all. */
+  word_hosts: number;
+  /** Word scheme. */
+  words: string;
+}
+
+/** What the appliance holds, and whether its books close. */
+export interface Status {
+  /** When this was looked up. */
+  at: string;
+  /** The last books, latest first, at most 50. */
+  books: Book[];
+  /** The lake's folder. */
+  lake: string;
+  /** Scoring runs, latest first, at most 50. */
+  runs: Run[];
+  /** What is in it. */
+  tables: TableStatus[];
+  /** Version of Spotter. */
+  version: string;
+}
+
+/** One table of the lake. */
+export interface TableStatus {
+  /** Bytes on disk. */
+  bytes: number;
+  /** First moment in it. */
+  first: string | null;
+  /** Last moment in it. */
+  last: string | null;
+  /** Parquet files. */
+  parts: number;
+  /** Rows in them. */
+  rows: number;
+  /** Its name. */
+  table: string;
+}
+
+/** Why a record stands where it stands. */
+export interface Why {
+  /** Share of all hosts' records that have the word. */
+  all_share: number | null;
+  /** The score of the deciding side. */
+  deciding_score: number | null;
+  /** Name of the feature that decided. */
+  feature: string | null;
+  /** The deciding word, taken apart. */
+  features: Feature[];
+  /** Whose behaviour was judged: an address. */
+  host: string;
+  /** Share of this host's records that have the word. */
+  host_share: number | null;
+  /** The nearest value that is common. */
+  nearest_common: string | null;
+  /** The other side's word. */
+  other_word: string | null;
+  /** `src` or `dst`: the side that decided; `null` where there is only one. */
+  side: string | null;
+  /** Its value. */
+  value: string | null;
+  /** The word that decided. */
+  word: string;
+}
+
+/** What a GET of each path answers. */
 export interface Responses {
   "/api/v1/days": Days;
-  "/api/v1/suspicious/flow": FlowList;
-  "/api/v1/suspicious/dns": DnsList;
-  "/api/v1/suspicious/proxy": ProxyList;
-  "/api/v1/details/flow": FlowDetails;
   "/api/v1/details/dns": DnsDetails;
+  "/api/v1/details/flow": FlowDetails;
   "/api/v1/details/proxy": ProxyDetails;
-  "/api/v1/suspicious/flow/{record_id}": FlowRow;
-  "/api/v1/suspicious/dns/{record_id}": DnsRow;
-  "/api/v1/suspicious/proxy/{record_id}": ProxyRow;
-  "/api/v1/record/{source}/{record_id}": LakeRecord;
-  "/api/v1/ingest/{source}": Ingest;
-  "/api/v1/status": Status;
   "/api/v1/health": Health;
+  "/api/v1/ingest/{source}": Ingest;
+  "/api/v1/record/{source}/{record_id}": LakeRecord;
+  "/api/v1/status": Status;
+  "/api/v1/suspicious/dns": DnsList;
+  "/api/v1/suspicious/dns/{record_id}": DnsRow;
+  "/api/v1/suspicious/flow": FlowList;
+  "/api/v1/suspicious/flow/{record_id}": FlowRow;
+  "/api/v1/suspicious/proxy": ProxyList;
+  "/api/v1/suspicious/proxy/{record_id}": ProxyRow;
 }

@@ -1,0 +1,30 @@
+//! Parameters of a request; what cannot be read is a problem that names it.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::types::Source;
+use crate::problem::ApiError;
+
+/// The query's parameters. An unknown name is an error, not silence.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(ApiError::Bad(rejection.body_text())),
+        }
+    }
+}
+
+/// `flow`, `dns` or `proxy` in a path.
+pub(super) fn parse_source(text: &str) -> Result<Source, ApiError> {
+    Source::ALL
+        .into_iter()
+        .find(|source| source.as_str() == text)
+        .ok_or_else(|| ApiError::Missing(format!("source {text:?}: there are flow, dns and proxy")))
+}

@@ -1,0 +1,121 @@
+//! What the appliance holds, its books, and its runs.
+
+use std::collections::BTreeMap;
+
+use aggregator::lake::{Lake, Table};
+use aggregator::record::Micros;
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+
+use super::books;
+use super::list::run_of;
+use super::rows::{moment, read};
+use super::types::{Book, Counter, Problem, Run, Status, TableStatus};
+use crate::app::{App, Shared};
+use crate::problem::ApiError;
+
+/// Books and runs shown.
+const SHOWN: usize = 50;
+/// Counters of all books shown, at most.
+const MAX_COUNTERS: u64 = 50_000;
+
+/// What the appliance holds, and whether its books close.
+#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Status), (status = 401, body = Problem)))]
+pub(super) async fn status(State(app): State<Shared>) -> Result<Json<Status>, ApiError> {
+    app.in_turn(look(&app)).await.map(Json)
+}
+
+async fn look(app: &App) -> Result<Status, ApiError> {
+    let (lake, tables, runs) =
+        app.blocking(|lake| Ok((lake.dir().display().to_string(), tables(lake)?, runs(lake)?))).await?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        at: moment(Micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))),
+        lake,
+        tables,
+        books: ledger(app).await?,
+        runs,
+    })
+}
+
+fn tables(lake: &Lake) -> Result<Vec<TableStatus>, ApiError> {
+    let mut out = Vec::new();
+    for table in Table::ALL {
+        let parts = lake.parts(table, None)?;
+        out.push(TableStatus {
+            table: table.as_str().to_owned(),
+            parts: parts.len() as u64,
+            rows: parts.iter().map(|part| part.rows).sum(),
+            bytes: parts.iter().map(|part| part.bytes).sum(),
+            first: parts.iter().map(|part| part.first).min().map(moment),
+            last: parts.iter().map(|part| part.last).max().map(moment),
+        });
+    }
+    Ok(out)
+}
+
+fn runs(lake: &Lake) -> Result<Vec<Run>, ApiError> {
+    let mut kept: BTreeMap<String, u64> = BTreeMap::new();
+    for source in aggregator::lake::Source::ALL {
+        for part in lake.parts(Table::Scores(source), None)? {
+            *kept.entry(part.run.unwrap_or_default()).or_default() += part.rows;
+        }
+    }
+    let mut runs = lake.state().runs(None)?;
+    runs.sort_by_key(|run| std::cmp::Reverse(run.created));
+    Ok(runs.iter().take(SHOWN).map(|run| run_of(run, kept.get(&run.run_id).copied().unwrap_or(0))).collect())
+}
+
+#[derive(Deserialize)]
+struct Row {
+    sensor: String,
+    source: String,
+    interval_start: String,
+    interval_end: String,
+    counter: String,
+    value: u64,
+}
+
+/// The latest books. Queues of one input are added up: the equations hold for the sum as for each.
+async fn ledger(app: &App) -> Result<Vec<Book>, ApiError> {
+    let sql = format!(
+        "SELECT l.sensor, l.source, l.interval_start, l.interval_end, l.counter, sum(l.value) AS value FROM ledger l JOIN \
+         (SELECT sensor, source, interval_start, interval_end FROM ledger GROUP BY 1, 2, 3, 4 \
+          ORDER BY interval_end DESC, interval_start DESC, sensor, source LIMIT {SHOWN}) b \
+         ON l.sensor = b.sensor AND l.source = b.source AND l.interval_start = b.interval_start AND l.interval_end = b.interval_end \
+         GROUP BY 1, 2, 3, 4, 5 ORDER BY l.interval_end DESC, l.interval_start DESC, l.sensor, l.source, l.counter"
+    );
+    let rows: Vec<Row> = read(app.rows(&sql, Vec::new(), MAX_COUNTERS).await?, "ledger")?;
+    let mut out: Vec<Book> = Vec::new();
+    for row in rows {
+        let counter = Counter { name: row.counter, value: row.value };
+        match out.last_mut() {
+            Some(book)
+                if (&book.sensor, &book.source, &book.from, &book.to)
+                    == (&row.sensor, &row.source, &row.interval_start, &row.interval_end) =>
+            {
+                book.counters.push(counter);
+            }
+            _ => out.push(Book {
+                sensor: row.sensor,
+                source: row.source,
+                from: row.interval_start,
+                to: row.interval_end,
+                equations: Vec::new(),
+                closed: None,
+                lost: 0,
+                counters: vec![counter],
+            }),
+        }
+    }
+    for book in &mut out {
+        let counters = book.counters.iter().map(|counter| (counter.name.clone(), counter.value)).collect();
+        book.equations = books::equations(&counters);
+        book.closed =
+            (!book.equations.is_empty()).then(|| book.equations.iter().all(|equation| equation.difference == "0"));
+        book.lost = books::lost(&counters);
+    }
+    Ok(out)
+}

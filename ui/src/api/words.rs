@@ -1,0 +1,157 @@
+//! A word taken apart again, for explanations.
+//!
+//! The scores keep words as text. What their components mean is known by [`analytics::words`]; here the text is read
+//! back into a code, and only believed if the code renders to the same text.
+
+use analytics::words::dns::DnsScheme;
+use analytics::words::flow::FlowScheme;
+use analytics::words::proxy::{Lexicon, ProxyScheme};
+use analytics::words::{Scheme, WordCode};
+
+use super::types::Feature;
+
+/// A value that may be "none": −1 in the text, 0 in the code.
+fn optional(text: &str) -> Option<u32> {
+    if text == "-1" { Some(0) } else { text.parse::<u32>().ok()?.checked_add(1) }
+}
+
+fn features(scheme: &impl Scheme, code: WordCode, word: &str, texts: &[&str]) -> Option<Vec<Feature>> {
+    if scheme.render(code) != word {
+        return None;
+    }
+    let parts = scheme.components().iter().zip(texts).enumerate();
+    Some(
+        parts
+            .map(|(at, (component, text))| Feature {
+                name: component.name.to_owned(),
+                value: (*text).to_owned(),
+                meaning: scheme.describe(at, code.get(at)),
+            })
+            .collect(),
+    )
+}
+
+/// `[-1_]P_proto_hour_bytes_packets`. `proto` is the record's number.
+pub(super) fn flow(word: &str, proto: u8) -> Vec<Feature> {
+    let read = || {
+        let (side, base) = word.strip_prefix("-1_").map_or((0, word), |rest| (1, rest));
+        let mut parts = base.rsplitn(4, '_');
+        let (packets, bytes, hour) = (parts.next()?, parts.next()?, parts.next()?);
+        let (port, name) = parts.next()?.split_once('_')?;
+        let number = |text: &str| text.parse::<u32>().ok();
+        let code = WordCode([side, number(port)?, proto.into(), number(hour)?, number(bytes)?, number(packets)?, 0, 0]);
+        let role = if side == 1 { "-1" } else { "–" };
+        features(&FlowScheme, code, word, &[role, port, name, hour, bytes, packets])
+    };
+    read().unwrap_or_default()
+}
+
+/// `class_length_hour_subdomain length_entropy_labels_type_rcode`
+pub(super) fn dns(word: &str) -> Vec<Feature> {
+    let read = || {
+        let texts: Vec<&str> = word.split('_').collect();
+        let &[class, length, hour, sub, entropy, labels, qtype, rcode] = texts.as_slice() else { return None };
+        let number = |text: &str| text.parse::<u32>().ok();
+        let code = WordCode([
+            number(class)?,
+            number(length)?,
+            number(hour)?,
+            number(sub)?,
+            number(entropy)?,
+            number(labels)?,
+            optional(qtype)?,
+            optional(rcode)?,
+        ]);
+        features(&DnsScheme, code, word, &texts)
+    };
+    read().unwrap_or_default()
+}
+
+/// `class_hour_method_entropy_content type_agent count_length_status`. Method and content type come from the wire and may
+/// hold an underscore; `method` is the record's.
+pub(super) fn proxy(word: &str, method: &str) -> Vec<Feature> {
+    const NO_STATUS: &str = "unknown_response_code";
+    let read = || {
+        let (class, rest) = word.split_once('_')?;
+        let (hour, rest) = rest.split_once('_')?;
+        let rest = rest.strip_prefix(method)?.strip_prefix('_')?;
+        let (entropy, rest) = rest.split_once('_')?;
+        let (rest, status) = match rest.strip_suffix(NO_STATUS) {
+            Some(rest) => (rest.strip_suffix('_')?, NO_STATUS),
+            None => rest.rsplit_once('_')?,
+        };
+        let (rest, length) = rest.rsplit_once('_')?;
+        let (content, agents) = rest.rsplit_once('_')?;
+        let number = |text: &str| text.parse::<u32>().ok();
+        let mut lexicon = Lexicon::default();
+        let (method_at, content_at) = (lexicon.place(method), lexicon.place(content));
+        let status_code = if status == NO_STATUS { 0 } else { number(status)?.checked_add(1)? };
+        let code = WordCode([
+            number(class)?,
+            number(hour)?,
+            method_at,
+            number(entropy)?,
+            content_at,
+            number(agents)?,
+            number(length)?,
+            status_code,
+        ]);
+        let texts = [class, hour, method, entropy, content, agents, length, status];
+        features(&ProxyScheme { lexicon }, code, word, &texts)
+    };
+    read().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meanings(features: &[Feature]) -> Vec<(&str, &str)> {
+        features.iter().map(|feature| (feature.name.as_str(), feature.meaning.as_str())).collect()
+    }
+
+    /// The words are those of Apache Spot's unit tests.
+    #[test]
+    fn spot_words_are_taken_apart() {
+        let read = flow("-1_23_UDP_12_8_2", 17);
+        assert_eq!(
+            meanings(&read),
+            [
+                ("role", "owner of the low port"),
+                ("port", "port 23"),
+                ("protocol", "UDP"),
+                ("hour", "12:00 to 12:59 UTC"),
+                ("bytes", "128 to 255 bytes"),
+                ("packets", "2 to 3 packets")
+            ]
+        );
+        assert_eq!(flow("333333_UDP_12_8_2", 17).len(), 6);
+        let read = dns("2_7_11_2_10_1_1_0");
+        assert_eq!(read.len(), 8);
+        assert_eq!((read[1].name.as_str(), read[1].meaning.as_str()), ("frame length", "128 to 255 bytes"));
+        let read = proxy("1_10_PUT_9_binary_3_2_206", "PUT");
+        assert_eq!((read[2].meaning.as_str(), read[4].meaning.as_str()), ("PUT", "binary"));
+        assert_eq!(read[7].meaning, "status 206");
+    }
+
+    #[test]
+    fn underscores_from_the_wire_do_not_move_the_parts() {
+        let read = proxy("0_3_X_Y_7_unknown_content_type_0_5_unknown_response_code", "X_Y");
+        assert_eq!(read[2].value, "X_Y");
+        assert_eq!(read[4].value, "unknown_content_type");
+        assert_eq!(read[7].meaning, "no status seen");
+    }
+
+    #[test]
+    fn what_is_no_word_of_the_scheme_has_no_features() {
+        for word in
+            ["", "_", "x", "1_2_3_4", "99999999999_UDP_1_1_1", "01_UDP_12_8_2", "-1_-1_23_UDP_1_1_1", "é_é_é_é_é"]
+        {
+            assert_eq!(flow(word, 17).len(), 0, "{word}");
+            assert_eq!(dns(word).len(), 0, "{word}");
+            assert_eq!(proxy(word, "GET").len(), 0, "{word}");
+        }
+        // The protocol of the word must be the record's.
+        assert_eq!(flow("23_TCP_12_8_2", 17).len(), 0);
+    }
+}

@@ -1,0 +1,58 @@
+//! The front page, one-time links, and Apache Spot's old addresses.
+
+use std::time::Instant;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::app::Shared;
+use crate::assets;
+use crate::auth::SESSION_LIFE;
+use crate::problem::ApiError;
+
+/// The secret of a one-time link.
+pub(crate) fn link_secret(uri: &Uri) -> Option<&str> {
+    uri.query()?.split('&').find_map(|pair| pair.strip_prefix("token="))
+}
+
+fn see_other(to: &'static str) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, HeaderValue::from_static(to))]).into_response()
+}
+
+/// `GET /`: the application. With a link's secret: a session, and on to the clean address, so that the secret
+/// stays in no history.
+pub(crate) async fn front(State(app): State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
+    let Some(secret) = link_secret(&uri) else { return assets::index(&headers) };
+    match app.auth.redeem(secret, Instant::now()) {
+        Ok(Some(session)) => {
+            let cookie = format!(
+                "{}={}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}",
+                app.cookie_name(),
+                session.reveal(),
+                SESSION_LIFE.as_secs()
+            );
+            let mut response = see_other("/");
+            match HeaderValue::from_str(&cookie) {
+                Ok(value) => {
+                    response.headers_mut().insert(header::SET_COOKIE, value);
+                    response
+                }
+                Err(error) => ApiError::Broken(error.to_string()).into_response(),
+            }
+        }
+        // A link that was used: whoever has the session already only wants the page.
+        Ok(None) => see_other("/"),
+        Err(error) => ApiError::Broken(format!("no random numbers from the system: {error}")).into_response(),
+    }
+}
+
+/// `GET /files/ui/{source}/suspicious.html`: the browser keeps the fragment (`date=…|filter=…`), the application reads it.
+pub(crate) async fn old_suspicious(Path(source): Path<String>) -> Response {
+    match source.as_str() {
+        "flow" => see_other("/?spot=flow"),
+        "dns" => see_other("/?spot=dns"),
+        "proxy" => see_other("/?spot=proxy"),
+        _ => ApiError::Missing(format!("page of a source {source:?}")).into_response(),
+    }
+}

@@ -1,0 +1,86 @@
+//! The server as its clients see it: requests in, answers out, over a real lake in a temporary folder.
+
+mod data;
+mod door;
+mod lake;
+
+use std::sync::Arc;
+
+use analytics::sql::{Engine, EngineLimits};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::app::App;
+use crate::auth::Auth;
+
+/// Port that the tests' server believes to listen on.
+const PORT: u16 = 8080;
+
+/// A server without a socket.
+struct Server {
+    router: Router,
+    /// Secret of the first link.
+    link: String,
+    /// The API token.
+    token: String,
+    _dir: tempfile::TempDir,
+}
+
+/// An answer.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Server {
+    fn over(dir: tempfile::TempDir, lake: aggregator::lake::Lake) -> Self {
+        let limits = EngineLimits { threads: 1, ..EngineLimits::default() };
+        let (auth, token) = Auth::new().unwrap();
+        let link = auth.new_link().unwrap().reveal().to_owned();
+        let app = App::new(lake.clone(), Engine::open(lake, limits).unwrap(), auth, PORT);
+        Self { router: crate::api::router(Arc::new(app)), link, token: token.reveal().to_owned(), _dir: dir }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// GET with the API token.
+    async fn get(&self, path: &str) -> Answer {
+        let request = request("GET", path).header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// The `name=value` of a session made from the first link.
+    async fn sign_in(&self) -> String {
+        let answer = self.send(request("GET", &format!("/?token={}", self.link)).body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        answer.header(header::SET_COOKIE).split(';').next().unwrap().to_owned()
+    }
+}
+
+fn request(method: &str, path: &str) -> axum::http::request::Builder {
+    Request::builder().method(method).uri(path).header(header::HOST, format!("127.0.0.1:{PORT}"))
+}
