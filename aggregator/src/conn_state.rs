@@ -344,13 +344,8 @@ impl Ends {
             (State::Reset, State::Reset) if no_payload => "REJ",
             (state, State::Reset) if state.is_inactive() => "RSTRH",
             (_, State::Reset) => "RSTR",
-            (State::Reset, state) if state.is_inactive() => {
-                if is_syn_then_reset(history) {
-                    "RSTOS0"
-                } else {
-                    "OTH"
-                }
-            }
+            (State::Reset, state) if state.is_inactive() && is_syn_then_reset(history) => "RSTOS0",
+            (State::Reset, state) if state.is_inactive() => "OTH",
             (State::Reset, _) => "RSTO",
             (State::Closed, State::Closed) => "SF",
             (State::Closed, state) => {

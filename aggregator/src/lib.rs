@@ -5,6 +5,7 @@
 //! records as Parquet in atomic sets, with a journal that survives any crash.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 mod aggregate;
 mod community_id;

@@ -58,14 +58,14 @@ fn packets(steps: &[Step]) -> Vec<(Packet, bool)> {
         packet.payload_bytes = u32::from(step.bytes);
         packet.tos = step.port as u8;
         packet.link.vlan = (step.port > 0).then_some(step.port);
-        if step.bytes % 7 == 0 {
+        if step.bytes.is_multiple_of(7) {
             packet.fragment = Fragment::First;
         }
         if step.proto == 6 {
             packet.tcp.flags = step.flags;
             packet.tcp.seq = u32::from(step.bytes) * 1_000;
             packet.tcp.ack = u32::from(step.bytes) * 900;
-            packet.tcp.window = u16::from(step.bytes % 5 != 0);
+            packet.tcp.window = u16::from(!step.bytes.is_multiple_of(5));
         }
         (packet, step.advance)
     };

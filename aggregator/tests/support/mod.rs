@@ -1,5 +1,5 @@
 //! Packets for tests, by hand.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file includes it and uses its part")]
 
 use aggregator::record::{FlowRecord, Origin};
 use aggregator::{Aggregator, AggregatorConfig};
