@@ -173,7 +173,7 @@ fn heads_that_were_cut_are_kept() {
 
 #[test]
 fn a_request_without_end_is_given_out_at_the_end() {
-    for how in ["reset", "finish", "idle", "new connection"] {
+    for how in ["reset", "finish", "idle", "time", "new connection"] {
         let mut c = Conversation::connected(80);
         c.say(Client, "GET /unfinished HTTP/1.1\r\nHost: h.exam");
         assert!(c.seen.0.is_empty());
@@ -185,6 +185,7 @@ fn a_request_without_end_is_given_out_at_the_end() {
                 c.port = 81;
                 c.say(Client, "GET /other HTTP/1.1\r\n\r\n");
             }
+            "time" => c.decoder.advance(capture::Nanos(last + 301_000_000_000), &mut c.seen),
             "new connection" => c.packet(Client, SYN, 77, 0, b"", 0),
             _ => c.decoder.finish(&mut c.seen),
         }

@@ -91,6 +91,13 @@ impl AppDecoder {
         }
     }
 
+    /// Time has come to `now` without packets: closes the streams that are silent for too long. Live capture
+    /// calls it now and then; packets bring the time along by themselves.
+    pub fn advance(&mut self, now: Nanos, sink: &mut impl Sink) {
+        self.streams.advance(&self.config, &mut self.counters, now, &mut self.out);
+        self.out.drain(..).for_each(|message| sink.message(message));
+    }
+
     /// End of input: closes every stream, so that requests whose head was read are not lost.
     pub fn finish(&mut self, sink: &mut impl Sink) {
         self.streams.finish(&mut self.counters, &mut self.out);

@@ -102,6 +102,12 @@ impl Streams {
         self.expire(config, counters, out);
     }
 
+    /// Packet time has come to `now`.
+    pub(super) fn advance(&mut self, config: &AppConfig, counters: &mut Counters, now: Nanos, out: &mut Vec<Message>) {
+        self.now = self.now.max(now);
+        self.expire(config, counters, out);
+    }
+
     /// End of input.
     pub(super) fn finish(&mut self, counters: &mut Counters, out: &mut Vec<Message>) {
         while let Some((at, _)) = self.table.oldest() {
