@@ -106,6 +106,16 @@ fn captures_may_be_appended_to_each_other() {
 }
 
 #[test]
+fn an_appended_file_header_that_is_cut_off_is_reported_once() {
+    let second = pcap_header(false, 0xa1b2_c3d4, 1);
+    for cut in 16..24 {
+        let (frames, errors, _) = read_all_ways(&[&pcap(&[DATA])[..], &second[..cut]].concat());
+        assert_eq!((frames.len(), errors.len()), (1, 1), "{errors:?}");
+        assert!(errors[0].contains("inside the pcap file header that begins at offset 56"), "{errors:?}");
+    }
+}
+
+#[test]
 fn pcapng_in_both_byte_orders() {
     for big in [false, true] {
         let file = [

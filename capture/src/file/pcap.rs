@@ -124,7 +124,10 @@ impl Pcap {
                 };
             };
             if header.captured == 0 && self.is_file_header(ahead) {
-                *self = Self::open(source)?;
+                *self = Self::open(source).inspect_err(|_| {
+                    // A header that is cut off is the end.
+                    source.skip(u64::MAX);
+                })?;
                 counters.concatenated_captures += 1;
                 continue;
             }
