@@ -208,6 +208,15 @@ fn a_tunnel_ends_http_and_what_is_in_it_is_read() {
 }
 
 #[test]
+fn a_request_of_http_0_9_is_a_request() {
+    let mut c = Conversation::connected(80);
+    c.say(Client, "GET /scripts/..%2f../cmd.exe?/c+dir\r\n");
+    c.close(Client);
+    let (seen, _) = c.finish();
+    assert_eq!(short(&seen), ["GET /scripts/..%2f../cmd.exe?/c+dir 37 #0"]);
+}
+
+#[test]
 fn an_upgrade_ends_http() {
     let mut c = Conversation::connected(80);
     c.say(Client, "GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");

@@ -85,6 +85,10 @@ fn known_method(payload: &[u8]) -> bool {
     if target.first().is_some_and(|b| !b.is_ascii_graphic()) {
         return false;
     }
+    // HTTP/0.9 and those who forge it send a path and no version.
+    if target.starts_with(b"/") || target.starts_with(b"http://") {
+        return true;
+    }
     // Other protocols have such words too ("HEAD <id>" of news); a line that is all there says which it is.
     let line = target.get(..target.len().min(LINE)).unwrap_or_default();
     line.iter().position(|&b| b == b'\n').is_none_or(|end| has_version(line.get(..end).unwrap_or_default()))
@@ -138,6 +142,7 @@ mod tests {
             "OPTIONS * HTTP/1.1\r\n",
             "CONNECT [2001:db8::1]:443",
             "GET . HTTP/1.0\r\n",
+            "GET /0.9\r\n",
         ] {
             assert_eq!(classify(http.as_bytes()), Start::Http, "{http}");
         }
