@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use wait4::Wait4;
 
@@ -17,12 +18,30 @@ pub(super) struct Used {
     pub(super) memory: f64,
 }
 
+/// A process that takes longer hangs: no part takes a minute.
+const LONGEST: Duration = Duration::from_secs(900);
+
 /// Runs a command to its end. Its output goes nowhere; what it says on standard error is kept for the message.
 pub(super) fn measure(command: &mut Command) -> Result<Used, BenchError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut complaints = tempfile::tempfile()?;
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?).spawn()?;
-    let used = child.wait4()?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?).spawn()?;
+    let begin = Instant::now();
+    let used = loop {
+        if let Some(used) = child.try_wait4()? {
+            break used;
+        }
+        if begin.elapsed() > LONGEST {
+            child.kill()?;
+            child.wait4()?;
+            return Err(BenchError::Failed {
+                program,
+                status: format!("still running after {LONGEST:?}"),
+                message: tail(&mut complaints)?,
+            });
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
     if !used.status.success() {
         return Err(BenchError::Failed { program, status: used.status.to_string(), message: tail(&mut complaints)? });
     }
@@ -44,7 +63,8 @@ pub(super) fn version(program: &str, argument: &str) -> Option<String> {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     let number = text.split(|c: char| c.is_whitespace() || c == ',').map(|w| w.trim_end_matches('.')).find(|w| {
-        w.split('.').count() >= 2 && w.split('.').take(2).all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        w.split('.').count() >= 2
+            && w.split('.').take(2).all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     });
     Some(number.unwrap_or_default().to_owned())
 }
@@ -55,7 +75,8 @@ mod tests {
 
     #[test]
     fn cpu_time_is_the_childs_own() {
-        let busy = measure(Command::new("sh").args(["-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"])).unwrap();
+        let busy =
+            measure(Command::new("sh").args(["-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"])).unwrap();
         let idle = measure(Command::new("sleep").arg("0.2")).unwrap();
         assert!(busy.cpu > 0.02 && idle.cpu < busy.cpu / 2.0, "{busy:?} {idle:?}");
         assert!(idle.memory > 100_000.0 && idle.memory < 100e6, "{idle:?}");

@@ -18,7 +18,7 @@ use std::time::Duration;
 use capture::file::CaptureReader;
 
 use super::child::{Used, measure, version};
-use super::{Better, BenchError, BenchOptions, Figure, Part, Runs, beside};
+use super::{BenchError, BenchOptions, Better, Figure, Part, Runs, beside};
 use crate::synth::{SynthConfig, write_pcap};
 
 /// Memory an import may need, however large the file: the goal beside which ours is shown.
@@ -35,7 +35,13 @@ struct Peer {
 
 const PEERS: [Peer; 3] = [
     Peer { program: "nfpcapd", version: "-V", package: "nfdump", note: None, run: nfpcapd },
-    Peer { program: "softflowd", version: "-h", package: "softflowd", note: Some("stores nothing: sends NetFlow v9 to loopback"), run: softflowd },
+    Peer {
+        program: "softflowd",
+        version: "-h",
+        package: "softflowd",
+        note: Some("stores nothing: sends NetFlow v9 to loopback"),
+        run: softflowd,
+    },
     Peer { program: "tshark", version: "-v", package: "tshark", note: None, run: tshark },
 ];
 
@@ -83,7 +89,14 @@ pub(super) fn run(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Resu
 }
 
 /// All figures beside one peer.
-fn report(sample: &Sample, own: &[Used], name: &str, note: Option<&str>, peer: Result<&Vec<Used>, &String>, emit: &mut dyn FnMut(&Figure)) {
+fn report(
+    sample: &Sample,
+    own: &[Used],
+    name: &str,
+    note: Option<&str>,
+    peer: Result<&Vec<Used>, &String>,
+    emit: &mut dyn FnMut(&Figure),
+) {
     type Value = fn(&Sample, &Used) -> f64;
     let rows: [(&str, &'static str, Better, Value); 4] = [
         ("cpu per packet", "ns", Better::Less, |s, u| u.cpu * 1e9 / s.packets),
@@ -94,7 +107,8 @@ fn report(sample: &Sample, own: &[Used], name: &str, note: Option<&str>, peer: R
     for (figure, unit, better, value) in rows {
         let runs = |list: &[Used]| Runs(list.iter().map(|u| value(sample, u)).collect());
         let peer_runs = peer.map(|list| runs(list));
-        let mut row = beside(Part::Import, figure, unit, &runs(own), better, name, peer_runs.as_ref().map_err(|e| (*e).clone()));
+        let mut row =
+            beside(Part::Import, figure, unit, &runs(own), better, name, peer_runs.as_ref().map_err(|e| (*e).clone()));
         if row.note.is_none() {
             row.note = note.map(str::to_owned);
         }
@@ -131,10 +145,7 @@ fn sample(options: &BenchOptions, folder: &Path) -> Result<Sample, BenchError> {
 fn is_plain(path: &Path) -> Result<bool, BenchError> {
     let mut magic = [0; 4];
     File::open(path)?.read_exact(&mut magic)?;
-    Ok(matches!(
-        u32::from_le_bytes(magic),
-        0xa1b2_c3d4 | 0xd4c3_b2a1 | 0xa1b2_3c4d | 0x4d3c_b2a1 | 0x0a0d_0d0a
-    ))
+    Ok(matches!(u32::from_le_bytes(magic), 0xa1b2_c3d4 | 0xd4c3_b2a1 | 0xa1b2_3c4d | 0x4d3c_b2a1 | 0x0a0d_0d0a))
 }
 
 /// A compressed capture as a plain one; all packets must have one link type.
@@ -152,7 +163,9 @@ fn unpack(path: &Path, folder: &Path) -> Result<PathBuf, BenchError> {
         }
         if link == Some(frame.link) {
             let ts = frame.ts.map_or(0, |t| t.0).max(0) as u64;
-            for word in [(ts / 1_000_000_000) as u32, (ts % 1_000_000_000) as u32, frame.data.len() as u32, frame.wire_len] {
+            for word in
+                [(ts / 1_000_000_000) as u32, (ts % 1_000_000_000) as u32, frame.data.len() as u32, frame.wire_len]
+            {
                 file.write_all(&word.to_le_bytes())?;
             }
             file.write_all(frame.data)?;
@@ -175,14 +188,42 @@ fn nfpcapd(file: &Path, scratch: &Path) -> Result<Used, BenchError> {
 
 fn tshark(file: &Path, _: &Path) -> Result<Used, BenchError> {
     const FIELDS: [&str; 24] = [
-        "frame.time_epoch", "frame.len", "ip.src", "ip.dst", "ip.len", "ipv6.src", "ipv6.dst", "ipv6.plen", "ip.proto", "ipv6.nxt",
-        "tcp.srcport", "tcp.dstport", "tcp.flags", "udp.srcport", "udp.dstport", "dns.id", "dns.qry.name", "dns.qry.type",
-        "dns.flags.rcode", "dns.a", "http.request.method", "http.host", "http.request.uri", "tls.handshake.extensions_server_name",
+        "frame.time_epoch",
+        "frame.len",
+        "ip.src",
+        "ip.dst",
+        "ip.len",
+        "ipv6.src",
+        "ipv6.dst",
+        "ipv6.plen",
+        "ip.proto",
+        "ipv6.nxt",
+        "tcp.srcport",
+        "tcp.dstport",
+        "tcp.flags",
+        "udp.srcport",
+        "udp.dstport",
+        "dns.id",
+        "dns.qry.name",
+        "dns.qry.type",
+        "dns.flags.rcode",
+        "dns.a",
+        "http.request.method",
+        "http.host",
+        "http.request.uri",
+        "tls.handshake.extensions_server_name",
     ];
-    measure(Command::new("tshark").arg("-n").arg("-r").arg(file).args(["-T", "fields"]).args(FIELDS.iter().flat_map(|f| ["-e", f])))
+    measure(
+        Command::new("tshark")
+            .arg("-n")
+            .arg("-r")
+            .arg(file)
+            .args(["-T", "fields"])
+            .args(FIELDS.iter().flat_map(|f| ["-e", f])),
+    )
 }
 
-/// softflowd sends to a socket on loopback that is drained here; its pid file and control socket stay in the scratch folder.
+/// softflowd sends to a socket on loopback that is drained here; its pid file stays in the scratch folder.
 fn softflowd(file: &Path, scratch: &Path) -> Result<Used, BenchError> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.set_read_timeout(Some(Duration::from_millis(50)))?;
@@ -200,10 +241,9 @@ fn softflowd(file: &Path, scratch: &Path) -> Result<Used, BenchError> {
             Command::new("softflowd")
                 .arg("-r")
                 .arg(file)
-                .args(["-n", &to, "-v", "9", "-d", "-p"])
-                .arg(scratch.join("softflowd.pid"))
-                .arg("-c")
-                .arg(scratch.join("softflowd.ctl")),
+                // Without its control socket: softflowd 1.1.0 waits for a client of it after the last packet, for ever.
+                .args(["-n", &to, "-v", "9", "-d", "-c", "none", "-p"])
+                .arg(scratch.join("softflowd.pid")),
         );
         done.store(true, Ordering::Relaxed);
         used

@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::child::version;
-use super::{Better, BenchError, BenchOptions, Figure, Part, Runs, beside};
+use super::{BenchError, BenchOptions, Better, Figure, Part, Runs, beside};
 use crate::synth::{SynthConfig, make_records};
 
 /// Rows and bytes of one run.
@@ -54,7 +54,9 @@ pub(super) fn run(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Resu
         let at = folder.path().join(format!("turn-{turn}"));
         std::fs::create_dir(&at)?;
         records.push(timed(|| to_lake(&at.join("records"), |w| Ok(w.flow(&flows)?)))?);
-        batched.push(timed(|| to_lake(&at.join("columns"), |w| batches.iter().try_for_each(|b| Ok(w.batch(Table::Flow, b)?))))?);
+        batched.push(timed(|| {
+            to_lake(&at.join("columns"), |w| batches.iter().try_for_each(|b| Ok(w.batch(Table::Flow, b)?)))
+        })?);
         library.push(timed(|| plain(&batches, &at.join("plain.parquet")))?);
         if let Ok(list) = &mut pyarrow {
             match python(&source, &at.join("pyarrow.parquet")) {
@@ -74,9 +76,33 @@ pub(super) fn run(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Resu
         let per = "rows/s per core";
         let of = |runs: &'_ Result<Runs, String>| runs.clone();
         let (rates, sizes) = (of(&rates), of(&sizes));
-        emit(&beside(Part::Lake, "records to published set", per, &rate(&records), Better::More, name, rates.as_ref().map_err(Clone::clone)));
-        emit(&beside(Part::Lake, "columns to published set", per, &rate(&batched), Better::More, name, rates.as_ref().map_err(Clone::clone)));
-        emit(&beside(Part::Lake, "size", "bytes/row", &size(&records), Better::Less, name, sizes.as_ref().map_err(Clone::clone)));
+        emit(&beside(
+            Part::Lake,
+            "records to published set",
+            per,
+            &rate(&records),
+            Better::More,
+            name,
+            rates.as_ref().map_err(Clone::clone),
+        ));
+        emit(&beside(
+            Part::Lake,
+            "columns to published set",
+            per,
+            &rate(&batched),
+            Better::More,
+            name,
+            rates.as_ref().map_err(Clone::clone),
+        ));
+        emit(&beside(
+            Part::Lake,
+            "size",
+            "bytes/row",
+            &size(&records),
+            Better::Less,
+            name,
+            sizes.as_ref().map_err(Clone::clone),
+        ));
     }
     Ok(())
 }
@@ -101,7 +127,8 @@ fn columns(flows: &[FlowRecord], folder: &Path) -> Result<Vec<RecordBatch>, Benc
     writer.commit()?;
     let mut batches = Vec::new();
     for part in lake.parts(Table::Flow, None)? {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&part.path)?)?.with_batch_size(8192).build()?;
+        let reader =
+            ParquetRecordBatchReaderBuilder::try_new(File::open(&part.path)?)?.with_batch_size(8192).build()?;
         for batch in reader {
             batches.push(batch?);
         }
@@ -109,7 +136,10 @@ fn columns(flows: &[FlowRecord], folder: &Path) -> Result<Vec<RecordBatch>, Benc
     Ok(batches)
 }
 
-fn to_lake(folder: &Path, write: impl FnOnce(&mut aggregator::lake::SetWriter) -> Result<(), BenchError>) -> Result<u64, BenchError> {
+fn to_lake(
+    folder: &Path,
+    write: impl FnOnce(&mut aggregator::lake::SetWriter) -> Result<(), BenchError>,
+) -> Result<u64, BenchError> {
     let lake = Lake::open(folder)?;
     let mut writer = lake.begin(SetKind::Generated, WriterOptions::new("bench"))?;
     write(&mut writer)?;
@@ -135,9 +165,15 @@ fn python(source: &Path, out: &Path) -> Result<Written, String> {
         except ImportError: sys.exit('pyarrow is not installed: pip install pyarrow')\n\
         t = pq.read_table(sys.argv[1])\n\
         b = time.process_time(); pq.write_table(t, sys.argv[2]); print(time.process_time() - b)";
-    let output = Command::new("python3").args(["-c", SCRIPT]).arg(source).arg(out).output().map_err(|e| e.to_string())?;
+    let output =
+        Command::new("python3").args(["-c", SCRIPT]).arg(source).arg(out).output().map_err(|e| e.to_string())?;
     if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or("python3 failed").to_owned());
+        return Err(String::from_utf8_lossy(&output.stderr)
+            .trim()
+            .lines()
+            .last()
+            .unwrap_or("python3 failed")
+            .to_owned());
     }
     let cpu = String::from_utf8_lossy(&output.stdout).trim().parse().map_err(|_| "python3 gave no time".to_owned())?;
     let bytes = std::fs::metadata(out).map_err(|e| e.to_string())?.len() as f64;

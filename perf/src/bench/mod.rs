@@ -202,7 +202,15 @@ enum Better {
 
 /// A figure beside one peer; the ratio is the median of the ratios of each turn, so that what slows the machine for a
 /// turn slows both.
-fn beside(part: Part, figure: &str, unit: &'static str, own: &Runs, better: Better, peer: &str, peer_runs: Result<&Runs, String>) -> Figure {
+fn beside(
+    part: Part,
+    figure: &str,
+    unit: &'static str,
+    own: &Runs,
+    better: Better,
+    peer: &str,
+    peer_runs: Result<&Runs, String>,
+) -> Figure {
     let mut out = Figure {
         part: part.name(),
         figure: figure.to_owned(),
@@ -216,7 +224,8 @@ fn beside(part: Part, figure: &str, unit: &'static str, own: &Runs, better: Bett
     };
     match peer_runs {
         Ok(runs) => {
-            let ratios = own.0.iter().zip(&runs.0).map(|(a, b)| if better == Better::Less { b / a } else { a / b }).collect();
+            let ratios =
+                own.0.iter().zip(&runs.0).map(|(a, b)| if better == Better::Less { b / a } else { a / b }).collect();
             out.peer_value = Some(runs.median());
             out.ratio = Some(Runs(ratios).median());
         }

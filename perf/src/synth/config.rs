@@ -138,10 +138,10 @@ impl FromStr for Attack {
     type Err = SynthError;
 
     fn from_str(text: &str) -> Result<Self, SynthError> {
-        Self::ALL.into_iter().find(|a| a.name() == text).ok_or_else(|| SynthError::Attack {
-            word: text.to_owned(),
-            known: Self::ALL.map(Self::name).join(", "),
-        })
+        Self::ALL
+            .into_iter()
+            .find(|a| a.name() == text)
+            .ok_or_else(|| SynthError::Attack { word: text.to_owned(), known: Self::ALL.map(Self::name).join(", ") })
     }
 }
 
@@ -255,7 +255,10 @@ mod tests {
     #[test]
     fn weekdays_are_the_calendars() {
         let wednesday: Date = "2026-03-11".parse().unwrap();
-        assert_eq!((0..7).map(|d| wednesday.is_weekend(d)).collect::<Vec<_>>(), [false, false, false, true, true, false, false]);
+        assert_eq!(
+            (0..7).map(|d| wednesday.is_weekend(d)).collect::<Vec<_>>(),
+            [false, false, false, true, true, false, false]
+        );
         assert_eq!(wednesday.midnight(), 1_773_187_200 * 1_000_000_000);
         assert!("2026-02-30".parse::<Date>().is_err());
     }

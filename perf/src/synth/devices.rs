@@ -37,10 +37,13 @@ fn announce(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let mut message = Dns::query(0, service.clone(), qtype::PTR, None);
     message.flags = 0x8400;
     message.has_question = false;
-    message.answers = vec![Answer { name: service, ttl: 4500, data: Rdata::Ptr(format!("{short}._ipp._tcp.local").into()) }];
+    message.answers =
+        vec![Answer { name: service, ttl: 4500, data: Rdata::Ptr(format!("{short}._ipp._tcp.local").into()) }];
     let session = office::group(sim, host, 5353, 5353, [224, 0, 0, 251].into(), 255, at);
     let data = || super::session::Data::Dns(Box::new(message.clone()));
-    sim.push(session.send(Side::Client, data()).wait(random.range(900, 1100) as i64 * MILLI).send(Side::Client, data()));
+    sim.push(
+        session.send(Side::Client, data()).wait(random.range(900, 1100) as i64 * MILLI).send(Side::Client, data()),
+    );
 }
 
 fn register(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {

@@ -89,7 +89,13 @@ impl Dns {
     }
 
     /// The resolver's answer to this query: RD and RA set, or AA where the server owns the zone.
-    pub(crate) fn answer(&self, rcode: u16, authoritative: bool, answers: Vec<Answer>, authorities: Vec<Answer>) -> Self {
+    pub(crate) fn answer(
+        &self,
+        rcode: u16,
+        authoritative: bool,
+        answers: Vec<Answer>,
+        authorities: Vec<Answer>,
+    ) -> Self {
         let flags = 0x8000 | (self.flags & 0x0100) | if authoritative { 0x0400 } else { 0x0080 } | rcode;
         Self { flags, answers, authorities, edns: self.edns.map(|_| 1232), ..self.clone() }
     }
@@ -227,7 +233,12 @@ mod tests {
     #[test]
     fn a_repeated_name_becomes_a_pointer() {
         let q = Dns::query(7, "www.a.example".into(), qtype::A, None);
-        let a = q.answer(0, false, vec![Answer { name: "www.a.example".into(), ttl: 60, data: Rdata::A([192, 0, 2, 1].into()) }], vec![]);
+        let a = q.answer(
+            0,
+            false,
+            vec![Answer { name: "www.a.example".into(), ttl: 60, data: Rdata::A([192, 0, 2, 1].into()) }],
+            vec![],
+        );
         let mut bytes = Vec::new();
         a.write(&mut bytes);
         // RFC 1035: header 12, name 15, type and class 4; then the pointer c00c.

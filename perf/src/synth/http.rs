@@ -35,7 +35,11 @@ impl Request {
 
     pub(crate) fn head(&self, out: &mut Vec<u8>) {
         let mut text = String::with_capacity(384);
-        let _ = write!(text, "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\nAccept: */*\r\n", self.method, self.target, self.host, self.user_agent);
+        let _ = write!(
+            text,
+            "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\nAccept: */*\r\n",
+            self.method, self.target, self.host, self.user_agent
+        );
         if let Some(referer) = &self.referer {
             let _ = write!(text, "Referer: {referer}\r\n");
         }
@@ -45,7 +49,11 @@ impl Request {
         if let Some(kind) = self.content_type {
             let _ = write!(text, "Content-Type: {kind}\r\nContent-Length: {}\r\n", self.body);
         }
-        text.push_str(if self.method == "CONNECT" { "Proxy-Connection: keep-alive\r\n\r\n" } else { "Connection: keep-alive\r\n\r\n" });
+        text.push_str(if self.method == "CONNECT" {
+            "Proxy-Connection: keep-alive\r\n\r\n"
+        } else {
+            "Connection: keep-alive\r\n\r\n"
+        });
         out.extend_from_slice(text.as_bytes());
     }
 }
@@ -100,7 +108,9 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 mod tests {
     #[test]
     fn base64_test_vectors_of_rfc_4648() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")] {
+        for (plain, coded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(super::base64(plain.as_bytes()), coded);
         }
     }

@@ -41,7 +41,9 @@ pub(crate) fn settle(sim: &mut Sim, host: usize) {
         Role::Resolver => sim.habit(host, Schedule::Chance(8.0, Rhythm::Flat), zone_keys),
         Role::Clock => sim.habit(host, minutes(17), upstream_clock),
         Role::Monitor => sim.habit(host, minutes(10), watch),
-        Role::Scanner => sim.habit(host, Schedule::Daily { at: 2 * HOUR + 15 * MINUTE, jitter: 5 * MINUTE }, authorised_scan),
+        Role::Scanner => {
+            sim.habit(host, Schedule::Daily { at: 2 * HOUR + 15 * MINUTE, jitter: 5 * MINUTE }, authorised_scan)
+        }
         _ => (),
     }
 }
@@ -55,7 +57,13 @@ fn back_up(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let bytes = random.quantile(&[(0.0, 2e6), (0.5, 20e6), (0.9, 90e6), (1.0, 400e6)]);
     let name = sim.world.hosts[server].name.clone();
     let session = sim.inside(host, server, 8400, at, Transport::TCP);
-    sim.push(web::tls(session, random, Client::Go, Some(name), &[(sim.bulk(bytes), 900, 20 * MILLI), (310, 120, SECOND)]));
+    sim.push(web::tls(
+        session,
+        random,
+        Client::Go,
+        Some(name),
+        &[(sim.bulk(bytes), 900, 20 * MILLI), (310, 120, SECOND)],
+    ));
 }
 
 /// Packages from the distribution's mirror.
@@ -74,9 +82,17 @@ fn update(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
         };
         let size = random.quantile(&[(0.0, 900.0), (0.7, 200_000.0), (1.0, 40_000_000.0)]);
         let status = if i == 0 && random.chance(0.5) { 304 } else { 200 };
-        let response = Response { status, content_type: (status == 200).then_some("application/octet-stream"), body: sim.bulk(size) };
+        let response = Response {
+            status,
+            content_type: (status == 200).then_some("application/octet-stream"),
+            body: sim.bulk(size),
+        };
         let request = Request::get(name.clone(), target, agent.clone());
-        session = session.exchange(Data::Request(Box::new(request)), 3 * MILLI, Data::Response { response: Box::new(response), to_connect: false });
+        session = session.exchange(
+            Data::Request(Box::new(request)),
+            3 * MILLI,
+            Data::Response { response: Box::new(response), to_connect: false },
+        );
     }
     sim.push(session);
 }
@@ -109,7 +125,11 @@ fn visitor(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
         let request = Request::get(name.clone(), "/".to_owned(), agent.into());
         let response = Response { status: 301, content_type: Some("text/html"), body: 162 };
         let session = Session::new(at, a, b, Transport::TCP, back).wait(rtt);
-        sim.push(session.exchange(Data::Request(Box::new(request)), MILLI, Data::Response { response: Box::new(response), to_connect: false }));
+        sim.push(session.exchange(
+            Data::Request(Box::new(request)),
+            MILLI,
+            Data::Response { response: Box::new(response), to_connect: false },
+        ));
     }
     let (a, b, back) = sim.world.inward(from, own.wrapping_add(1).max(1024), host, 443, rtt);
     let rounds = web::rounds(sim, random, 3);
@@ -140,7 +160,12 @@ fn mail_arrives(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let known = random.chance(0.8);
     sim.ask(random, host, at + MILLI, &pointer, qtype::PTR, 30 * MILLI, |q| {
         if known {
-            q.answer(0, false, vec![Answer { name: pointer.clone(), ttl: 3600, data: Rdata::Ptr(name.clone()) }], Vec::new())
+            q.answer(
+                0,
+                false,
+                vec![Answer { name: pointer.clone(), ttl: 3600, data: Rdata::Ptr(name.clone()) }],
+                Vec::new(),
+            )
         } else {
             Sim::nxdomain(q, &zone)
         }
@@ -149,12 +174,21 @@ fn mail_arrives(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let policy = format!("v=spf1 ip4:{v4} include:_spf.{domain} ~all").into_bytes();
     if random.chance(0.15) {
         let many: Vec<Answer> = (0..6)
-            .map(|_| Answer { name: domain.clone(), ttl: 3600, data: Rdata::Txt(format!("site-verification={}", random.text(HEX, 220)).into_bytes().into()) })
+            .map(|_| Answer {
+                name: domain.clone(),
+                ttl: 3600,
+                data: Rdata::Txt(format!("site-verification={}", random.text(HEX, 220)).into_bytes().into()),
+            })
             .collect();
         sim.ask_large(random, host, at + 5 * MILLI, &domain, qtype::TXT, many);
     } else {
         sim.ask(random, host, at + 5 * MILLI, &domain, qtype::TXT, 40 * MILLI, |q| {
-            q.answer(0, false, vec![Answer { name: domain.clone(), ttl: 3600, data: Rdata::Txt(policy.into()) }], Vec::new())
+            q.answer(
+                0,
+                false,
+                vec![Answer { name: domain.clone(), ttl: 3600, data: Rdata::Txt(policy.into()) }],
+                Vec::new(),
+            )
         });
     }
     let session = Session::new(at, a, b, Transport::TCP, back).wait(50 * MILLI);
@@ -169,7 +203,17 @@ fn smtp(session: Session, random: &mut Random, helo: &str, volume: f64) -> Sessi
     let size = random.quantile(&[(0.0, 900.0), (0.7, 20_000.0), (1.0, 6_000_000.0)]);
     let size = if size > 30_000.0 { 30_000.0 + (size - 30_000.0) * volume } else { size } as u64;
     session
-        .dialogue(&["220 mail1.corp.example ESMTP", &helo, "250 mail1.corp.example", &from, "250 2.1.0 Ok", &to, "250 2.1.5 Ok", "DATA", "354 End data with <CR><LF>.<CR><LF>"])
+        .dialogue(&[
+            "220 mail1.corp.example ESMTP",
+            &helo,
+            "250 mail1.corp.example",
+            &from,
+            "250 2.1.0 Ok",
+            &to,
+            "250 2.1.5 Ok",
+            "DATA",
+            "354 End data with <CR><LF>.<CR><LF>",
+        ])
         .send(Side::Client, Data::Bytes(Arc::from(&b"Subject: report\r\n\r\n"[..])))
         .send(Side::Client, Data::Fill(size))
         .send(Side::Client, Data::Bytes(Arc::from(&b"\r\n.\r\n"[..])))
@@ -183,7 +227,12 @@ fn mail_leaves(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let (domain, rtt, to) = (s.domain.clone(), s.rtt, s.address(at, false, 1));
     let exchanger: Arc<str> = format!("mx1.{domain}").into();
     sim.ask(random, host, at, &domain, qtype::MX, 25 * MILLI, |q| {
-        q.answer(0, false, vec![Answer { name: domain.clone(), ttl: 3600, data: Rdata::Mx(10, exchanger.clone()) }], Vec::new())
+        q.answer(
+            0,
+            false,
+            vec![Answer { name: domain.clone(), ttl: 3600, data: Rdata::Mx(10, exchanger.clone()) }],
+            Vec::new(),
+        )
     });
     if let std::net::IpAddr::V4(v4) = to {
         sim.ask(random, host, at + 30 * MILLI, &exchanger, qtype::A, 25 * MILLI, |q| {
@@ -198,7 +247,9 @@ fn mail_leaves(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
 fn query_database(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let server = sim.world.serving(Role::Database, host);
     let name = sim.world.hosts[server].name.clone();
-    let rounds: Vec<(u64, u64, i64)> = (0..random.range(2, 8)).map(|_| (random.range(90, 900), random.range(120, 9_000), random.range(1, 20_000) as i64 * MILLI)).collect();
+    let rounds: Vec<(u64, u64, i64)> = (0..random.range(2, 8))
+        .map(|_| (random.range(90, 900), random.range(120, 9_000), random.range(1, 20_000) as i64 * MILLI))
+        .collect();
     let session = sim.inside(host, server, 5432, at, Transport::TCP);
     let session = protocols::postgres(session, random, name, &rounds);
     sim.push(session);
@@ -251,7 +302,9 @@ fn upstream_clock(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
 /// Monitoring: pings, SNMP and a look at the web servers, always the same.
 fn watch(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let targets: Vec<usize> = (0..sim.world.hosts.len())
-        .filter(|&i| i != host && (sim.world.hosts[i].role < Role::Workstation || sim.world.hosts[i].role == Role::Printer))
+        .filter(|&i| {
+            i != host && (sim.world.hosts[i].role < Role::Workstation || sim.world.hosts[i].role == Role::Printer)
+        })
         .take(400)
         .collect();
     // A third of the estate each time.
@@ -277,14 +330,19 @@ fn watch(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
             let request = Request::get(name, "/health".to_owned(), "check_http/v2.3.3".into());
             let response = Response { status: 200, content_type: Some("text/plain"), body: 3 };
             let session = sim.inside(host, target, 80, when + 200 * MILLI, Transport::TCP);
-            sim.push(session.exchange(Data::Request(Box::new(request)), MILLI, Data::Response { response: Box::new(response), to_connect: false }));
+            sim.push(session.exchange(
+                Data::Request(Box::new(request)),
+                MILLI,
+                Data::Response { response: Box::new(response), to_connect: false },
+            ));
         }
     }
 }
 
 /// The organisation's own vulnerability scanner, which looks like an attack and is none.
 fn authorised_scan(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
-    const PORTS: [u16; 20] = [21, 22, 23, 25, 53, 80, 110, 111, 135, 139, 143, 443, 445, 993, 1433, 3306, 3389, 5432, 5900, 8080];
+    const PORTS: [u16; 20] =
+        [21, 22, 23, 25, 53, 80, 110, 111, 135, 139, 143, 443, 445, 993, 1433, 3306, 3389, 5432, 5900, 8080];
     let first = random.index(sim.world.hosts.len());
     for i in 0..30 {
         let target = (first + i * 7) % sim.world.hosts.len();

@@ -87,7 +87,9 @@ impl Selector {
     fn takes(&self, table: Source, row: &Row<'_>) -> bool {
         let any = |list: &[IpAddr], value: Option<IpAddr>| list.is_empty() || value.is_some_and(|v| list.contains(&v));
         let under = |name: &str| {
-            self.name_under.iter().any(|n| name == n || name.strip_suffix(n.as_str()).is_some_and(|head| head.ends_with('.')))
+            self.name_under
+                .iter()
+                .any(|n| name == n || name.strip_suffix(n.as_str()).is_some_and(|head| head.ends_with('.')))
         };
         self.table == Some(table)
             && any(&self.client, row.client)
@@ -194,7 +196,8 @@ impl Label {
 
     /// The same as a condition for `WHERE` over the lake's table; `None` where the incident has no rows in it.
     pub fn sql(&self, table: Source) -> Option<String> {
-        let any: Vec<String> = self.records.iter().filter(|s| s.table == Some(table)).map(|s| format!("({})", s.sql())).collect();
+        let any: Vec<String> =
+            self.records.iter().filter(|s| s.table == Some(table)).map(|s| format!("({})", s.sql())).collect();
         (!any.is_empty()).then(|| {
             format!(
                 "first_seen BETWEEN to_timestamp_micros({}) AND to_timestamp_micros({}) AND ({})",
@@ -227,7 +230,8 @@ pub fn read_labels(input: impl io::BufRead) -> io::Result<Vec<Label>> {
     for (i, line) in input.lines().enumerate() {
         let line = line?;
         if !line.trim().is_empty() {
-            let label = serde_json::from_str(&line).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {e}", i + 1)))?;
+            let label = serde_json::from_str(&line)
+                .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {e}", i + 1)))?;
             labels.push(label);
         }
     }

@@ -81,7 +81,13 @@ fn log_on(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     sim.push(ticket.exchange(protocols::kerberos_request(&user, id), MILLI, protocols::kerberos_error(25)));
     let directory = sim.inside(host, controller, 636, at + 4 * SECOND, Transport::TCP);
     let size = random.range(900, 9_000);
-    sim.push(web::tls(directory, random, Client::Windows, Some(target), &[(310, size, MILLI), (290, 1_400, 20 * MILLI)]));
+    sim.push(web::tls(
+        directory,
+        random,
+        Client::Windows,
+        Some(target),
+        &[(310, size, MILLI), (290, 1_400, 20 * MILLI)],
+    ));
     let profile = sim.inside(host, controller, 445, at + 5 * SECOND, Transport::TCP);
     let session = protocols::smb(profile, random, &[(260, 700), (300, 4_200), (240, 2_600)]);
     sim.push(session);
@@ -96,9 +102,16 @@ pub(crate) fn lookup_inside(sim: &mut Sim, random: &mut Random, host: usize, ser
     let zone: Arc<str> = DOMAIN.into();
     for (i, kind) in [qtype::A, qtype::AAAA].into_iter().enumerate() {
         let data = if kind == qtype::A { Some(Rdata::A(v4)) } else { v6.map(Rdata::Aaaa) };
-        let answers: Vec<Answer> = data.into_iter().map(|data| Answer { name: name.clone(), ttl: 3600, data }).collect();
-        let soa = answers.is_empty().then(|| Answer { name: zone.clone(), ttl: 3600, data: Rdata::Soa(format!("dc1.{DOMAIN}").into()) });
-        sim.ask(random, host, at + i as i64 * 90 * MICRO, &name, kind, 120 * MICRO, |q| q.answer(0, true, answers, soa.into_iter().collect()));
+        let answers: Vec<Answer> =
+            data.into_iter().map(|data| Answer { name: name.clone(), ttl: 3600, data }).collect();
+        let soa = answers.is_empty().then(|| Answer {
+            name: zone.clone(),
+            ttl: 3600,
+            data: Rdata::Soa(format!("dc1.{DOMAIN}").into()),
+        });
+        sim.ask(random, host, at + i as i64 * 90 * MICRO, &name, kind, 120 * MICRO, |q| {
+            q.answer(0, true, answers, soa.into_iter().collect())
+        });
     }
 }
 
@@ -116,7 +129,13 @@ fn mail(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     if random.chance(0.2) {
         let up = random.quantile(&[(0.0, 900.0), (0.8, 20_000.0), (1.0, 8_000_000.0)]);
         let session = sim.inside(host, server, 465, at + 2 * SECOND, Transport::TCP);
-        sim.push(web::tls(session, random, client_of(sim, host), Some(name), &[(240, 300, MILLI), (sim.bulk(up), 120, 10 * MILLI)]));
+        sim.push(web::tls(
+            session,
+            random,
+            client_of(sim, host),
+            Some(name),
+            &[(240, 300, MILLI), (sim.bulk(up), 120, 10 * MILLI)],
+        ));
     }
 }
 
@@ -151,7 +170,11 @@ fn print(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let printer = sim.world.serving(Role::Printer, host / 20);
     let size = random.quantile(&[(0.0, 20_000.0), (0.8, 400_000.0), (1.0, 9_000_000.0)]);
     let session = sim.inside(host, printer, 9100, at, Transport::TCP);
-    sim.push(session.send(Side::Client, Data::Bytes(Arc::from(&b"\x1b%-12345X@PJL JOB\r\n"[..]))).send(Side::Client, Data::Fill(sim.bulk(size))));
+    sim.push(
+        session
+            .send(Side::Client, Data::Bytes(Arc::from(&b"\x1b%-12345X@PJL JOB\r\n"[..])))
+            .send(Side::Client, Data::Fill(sim.bulk(size))),
+    );
 }
 
 /// A name with a letter too many, tried again with the organisation's suffix as stub resolvers do.
@@ -161,8 +184,12 @@ fn mistype(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let at_letter = 4 + random.index(wrong.len().saturating_sub(13).max(1));
     wrong.insert(at_letter.min(wrong.len()), char::from(*random.pick(LETTERS)));
     let zone: Arc<str> = "example".into();
-    for (i, (name, zone)) in [(wrong.clone(), zone), (format!("{wrong}.{DOMAIN}"), DOMAIN.into())].into_iter().enumerate() {
-        sim.ask(random, host, at + i as i64 * 40 * MILLI, &name.into(), qtype::A, 25 * MILLI, |q| Sim::nxdomain(q, &zone));
+    for (i, (name, zone)) in
+        [(wrong.clone(), zone), (format!("{wrong}.{DOMAIN}"), DOMAIN.into())].into_iter().enumerate()
+    {
+        sim.ask(random, host, at + i as i64 * 40 * MILLI, &name.into(), qtype::A, 25 * MILLI, |q| {
+            Sim::nxdomain(q, &zone)
+        });
     }
 }
 
@@ -177,7 +204,12 @@ fn neighbourhood(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
             query.flags = 0;
             let port = sim.world.port(host);
             let session = group(sim, host, port, 5355, IpAddr::from([224, 0, 0, 252]), 1, at);
-            sim.push(session.send(Side::Client, Data::Dns(Box::new(query.clone()))).wait(410 * MILLI).send(Side::Client, Data::Dns(Box::new(query))));
+            sim.push(
+                session
+                    .send(Side::Client, Data::Dns(Box::new(query.clone())))
+                    .wait(410 * MILLI)
+                    .send(Side::Client, Data::Dns(Box::new(query))),
+            );
         }
     } else {
         let mut query = Dns::query(0, "_services._dns-sd._udp.local".into(), qtype::PTR, None);
@@ -190,7 +222,12 @@ fn neighbourhood(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
             ..query.clone()
         };
         let session = group(sim, host, 5353, 5353, IpAddr::from([224, 0, 0, 251]), 255, at);
-        sim.push(session.send(Side::Client, Data::Dns(Box::new(query))).wait(120 * MILLI).send(Side::Client, Data::Dns(Box::new(announce))));
+        sim.push(
+            session
+                .send(Side::Client, Data::Dns(Box::new(query)))
+                .wait(120 * MILLI)
+                .send(Side::Client, Data::Dns(Box::new(announce))),
+        );
     }
 }
 
@@ -268,19 +305,32 @@ fn code(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
         lookup_inside(sim, random, host, server, at - 3 * MILLI);
         let name = sim.world.hosts[server].name.clone();
         let session = sim.inside(host, server, 443, at, Transport::TCP);
-        sim.push(web::tls(session, random, Client::OpenSsl, Some(name), &[(420, 2_200, MILLI), (380, sim.bulk(size), 30 * MILLI)]));
+        sim.push(web::tls(
+            session,
+            random,
+            Client::OpenSsl,
+            Some(name),
+            &[(420, 2_200, MILLI), (380, sim.bulk(size), 30 * MILLI)],
+        ));
     }
 }
 
 /// Packages from a public repository, in the clear or over TLS.
 fn packages(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
-    let repositories: Vec<usize> = (0..sim.world.sites.len()).filter(|&i| sim.world.sites[i].kind == Kind::Repository).take(8).collect();
+    let repositories: Vec<usize> =
+        (0..sim.world.sites.len()).filter(|&i| sim.world.sites[i].kind == Kind::Repository).take(8).collect();
     let site = *random.pick(&repositories);
     let (address, ready) = sim.resolve(random, host, site, 0, at, false);
     let (sni, rtt) = (sim.world.sites[site].names[0].clone(), sim.world.sites[site].rtt);
     let size = random.quantile(&[(0.0, 9_000.0), (0.8, 700_000.0), (1.0, 90_000_000.0)]);
     let session = sim.outside(host, address, 443, rtt, ready, Transport::TCP);
-    sim.push(web::tls(session, random, Client::Go, Some(sni), &[(330, 18_000, MILLI), (290, sim.bulk(size), 15 * MILLI)]));
+    sim.push(web::tls(
+        session,
+        random,
+        Client::Go,
+        Some(sni),
+        &[(330, 18_000, MILLI), (290, sim.bulk(size), 15 * MILLI)],
+    ));
 }
 
 /// An interactive shell: short keystrokes, long pauses.
@@ -289,7 +339,13 @@ fn shell(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let server = servers[random.index(servers.len())];
     let strokes = random.range(10, 45);
     let rounds: Vec<(u64, u64, i64)> = (0..strokes)
-        .map(|_| (36, random.range(36, 900), (random.quantile(&[(0.0, 0.1), (0.8, 6.0), (1.0, 300.0)]) * SECOND as f64) as i64))
+        .map(|_| {
+            (
+                36,
+                random.range(36, 900),
+                (random.quantile(&[(0.0, 0.1), (0.8, 6.0), (1.0, 300.0)]) * SECOND as f64) as i64,
+            )
+        })
         .collect();
     let session = sim.inside(host, server, 22, at, Transport::TCP);
     let session = protocols::ssh(session, random, "OpenSSH_9.6", &rounds);
@@ -322,7 +378,13 @@ fn upload_documents(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let (sni, rtt) = (sim.world.sites[site].names[1].clone(), sim.world.sites[site].rtt);
     let size = random.quantile(&[(0.0, 20_000.0), (0.8, 2_000_000.0), (1.0, 60_000_000.0)]);
     let session = sim.outside(host, address, 443, rtt, ready, Transport::TCP);
-    sim.push(web::tls(session, random, client_of(sim, host), Some(sni), &[(900, 400, MILLI), (sim.bulk(size), 260, 40 * MILLI)]));
+    sim.push(web::tls(
+        session,
+        random,
+        client_of(sim, host),
+        Some(sni),
+        &[(900, 400, MILLI), (sim.bulk(size), 260, 40 * MILLI)],
+    ));
 }
 
 /// System updates from the organisation's server, in the clear.
@@ -333,10 +395,15 @@ fn system_update(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let mut session = sim.inside(host, server, 8530, at, Transport::TCP);
     for _ in 0..random.range(1, 3) {
         let size = random.quantile(&[(0.0, 30_000.0), (0.8, 900_000.0), (1.0, 200_000_000.0)]);
-        let target = format!("/Content/{}/{}.cab", random.text(b"0123456789ABCDEF", 2), random.text(b"0123456789ABCDEF", 40));
+        let target =
+            format!("/Content/{}/{}.cab", random.text(b"0123456789ABCDEF", 2), random.text(b"0123456789ABCDEF", 40));
         let request = Request::get(name.clone(), target, agent.clone());
         let response = Response { status: 206, content_type: Some("application/octet-stream"), body: sim.bulk(size) };
-        session = session.exchange(Data::Request(Box::new(request)), 5 * MILLI, Data::Response { response: Box::new(response), to_connect: false });
+        session = session.exchange(
+            Data::Request(Box::new(request)),
+            5 * MILLI,
+            Data::Response { response: Box::new(response), to_connect: false },
+        );
     }
     sim.push(session);
 }
@@ -346,7 +413,8 @@ fn open_all_day(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let site = sim.world.sites.iter().position(|s| s.kind == Kind::Work).unwrap_or(0);
     let (address, ready) = sim.resolve(random, host, site, 1, at, true);
     let (sni, rtt) = (sim.world.sites[site].names[1].clone(), sim.world.sites[site].rtt);
-    let beats: Vec<(u64, u64, i64)> = (0..random.range(60, 110)).map(|_| (48, 44, 4 * MINUTE + random.below(30) as i64 * SECOND)).collect();
+    let beats: Vec<(u64, u64, i64)> =
+        (0..random.range(60, 110)).map(|_| (48, 44, 4 * MINUTE + random.below(30) as i64 * SECOND)).collect();
     let closing = if random.chance(0.3) { Closing::Reset(Side::Server) } else { Closing::Fin(Side::Client) };
     let session = sim.outside(host, address, 443, rtt, ready, Transport::Tcp(Opening::Handshake, closing));
     sim.push(web::tls(session, random, client_of(sim, host), Some(sni), &beats));

@@ -55,7 +55,11 @@ pub fn write_pcap(config: &SynthConfig, out: impl Write, progress: &mut dyn Prog
 ///
 /// # Errors
 /// The configuration's, or those of creating and writing the files.
-pub fn write_pcap_hourly(config: &SynthConfig, folder: &Path, progress: &mut dyn Progress) -> Result<Summary, SynthError> {
+pub fn write_pcap_hourly(
+    config: &SynthConfig,
+    folder: &Path,
+    progress: &mut dyn Progress,
+) -> Result<Summary, SynthError> {
     let begin = config.date.midnight();
     let mut files = Vec::new();
     let mut current: Option<(i64, BufWriter<File>)> = None;
@@ -90,10 +94,21 @@ fn snaplen(config: &SynthConfig) -> u32 {
 }
 
 /// Makes the record of every packet: header and captured bytes.
-fn run(config: &SynthConfig, progress: &mut dyn Progress, mut write: impl FnMut(i64, &[u8]) -> Result<(), SynthError>) -> Result<Summary, SynthError> {
+fn run(
+    config: &SynthConfig,
+    progress: &mut dyn Progress,
+    mut write: impl FnMut(i64, &[u8]) -> Result<(), SynthError>,
+) -> Result<Summary, SynthError> {
     let mut traffic = Traffic::new(config.clone())?;
     let snaplen = snaplen(config) as usize;
-    let mut summary = Summary { packets: 0, wire_bytes: 0, file_bytes: 0, sessions_at_once: 0, labels: Vec::new(), files: Vec::new() };
+    let mut summary = Summary {
+        packets: 0,
+        wire_bytes: 0,
+        file_bytes: 0,
+        sessions_at_once: 0,
+        labels: Vec::new(),
+        files: Vec::new(),
+    };
     let (mut frame, mut record) = (Vec::with_capacity(2048), Vec::with_capacity(2048));
     loop {
         let more = traffic.window(|passing| {

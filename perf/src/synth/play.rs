@@ -212,7 +212,11 @@ impl Player {
                 let first = self.ready[0];
                 for i in 0..repeats.min(6) {
                     self.clock += SECOND << i;
-                    self.ready.push_back(Planned { ts: self.clock, number: first.number.wrapping_add(u16::from(i) + 1), ..first });
+                    self.ready.push_back(Planned {
+                        ts: self.clock,
+                        number: first.number.wrapping_add(u16::from(i) + 1),
+                        ..first
+                    });
                 }
                 return;
             }
@@ -368,7 +372,8 @@ fn filler() -> &'static [u8] {
     static FILLER: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     FILLER.get_or_init(|| {
         let mut random = super::random::Random::new(0x5eed, 0);
-        let period = random.text(b"abcdefghijklmnopqrstuvwxyz abcdefghijklmnopqrst 0123456789", FILLER_PERIOD).into_bytes();
+        let period =
+            random.text(b"abcdefghijklmnopqrstuvwxyz abcdefghijklmnopqrst 0123456789", FILLER_PERIOD).into_bytes();
         [period.as_slice(), &period[..FILLER_PERIOD / 2]].concat()
     })
 }

@@ -49,7 +49,14 @@ fn integer(value: u32) -> Vec<u8> {
 /// SNMP v2c (RFC 3416): GetRequest of sysUpTime, and its Response.
 pub(crate) fn snmp(id: u32, uptime: Option<u32>) -> Data {
     let oid = der(6, &[0x2b, 6, 1, 2, 1, 1, 3, 0]);
-    let value = uptime.map_or_else(|| der(5, &[]), |ticks| { let mut v = integer(ticks); v[0] = 0x43; v });
+    let value = uptime.map_or_else(
+        || der(5, &[]),
+        |ticks| {
+            let mut v = integer(ticks);
+            v[0] = 0x43;
+            v
+        },
+    );
     let binding = der(0x30, &[oid, value].concat());
     let pdu = [integer(id & 0x7fff_ffff), integer(0), integer(0), der(0x30, &binding)].concat();
     let tag = if uptime.is_some() { 0xa2 } else { 0xa0 };
@@ -130,9 +137,11 @@ pub(crate) fn smb(session: Session, random: &mut Random, rounds: &[(u64, u64)]) 
         .exchange(bytes(negotiate(true, random)), MILLI, bytes(negotiate(false, random)))
         .exchange(Data::Framed(Framing::Smb, 420), 2 * MILLI, Data::Framed(Framing::Smb, 310));
     for &(up, down) in rounds {
-        session = session
-            .wait(random.range(1, 40) as i64 * MILLI)
-            .exchange(Data::Framed(Framing::Smb, up), MILLI, Data::Framed(Framing::Smb, down));
+        session = session.wait(random.range(1, 40) as i64 * MILLI).exchange(
+            Data::Framed(Framing::Smb, up),
+            MILLI,
+            Data::Framed(Framing::Smb, down),
+        );
     }
     session
 }
@@ -177,7 +186,13 @@ pub(crate) fn ssh(session: Session, random: &mut Random, agent: &str, rounds: &[
         .send(Side::Server, bytes(kexinit(random)))
         .send(Side::Client, bytes(packet(30, &string(32, random))))
         .wait(2 * MILLI)
-        .send(Side::Server, bytes([packet(31, &[key(32, random), string(32, random), key(64, random)].concat()), packet(21, &[])].concat()))
+        .send(
+            Side::Server,
+            bytes(
+                [packet(31, &[key(32, random), string(32, random), key(64, random)].concat()), packet(21, &[])]
+                    .concat(),
+            ),
+        )
         .send(Side::Client, bytes(packet(21, &[])));
     for &(up, down, pause) in rounds {
         session = session.wait(pause).exchange(Data::Fill(up), 3 * MILLI, Data::Fill(down));

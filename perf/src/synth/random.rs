@@ -149,7 +149,14 @@ impl Zipf {
     /// Over `n` ranks.
     pub(crate) fn new(n: usize) -> Self {
         let mut sum = 0.0;
-        Self((1..=n).map(|rank| { sum += 1.0 / rank as f64; sum }).collect())
+        Self(
+            (1..=n)
+                .map(|rank| {
+                    sum += 1.0 / rank as f64;
+                    sum
+                })
+                .collect(),
+        )
     }
 
     /// A rank from 0.

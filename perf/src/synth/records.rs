@@ -89,7 +89,12 @@ const QUEUE: usize = 4;
 ///
 /// # Errors
 /// The configuration's, or the lake's.
-pub fn write_lake(config: &SynthConfig, lake: &Lake, options: WriterOptions, progress: &mut dyn Progress) -> Result<(RecordSummary, Published), SynthError> {
+pub fn write_lake(
+    config: &SynthConfig,
+    lake: &Lake,
+    options: WriterOptions,
+    progress: &mut dyn Progress,
+) -> Result<(RecordSummary, Published), SynthError> {
     let sensor = options.sensor.clone();
     let mut writer = lake.begin(SetKind::Generated, options)?;
     std::thread::scope(|scope| {
@@ -100,7 +105,9 @@ pub fn write_lake(config: &SynthConfig, lake: &Lake, options: WriterOptions, pro
             }
             Ok(writer.commit()?)
         });
-        let made = make_records(config, &sensor, progress, |records| send.send(records).map_err(|_| SynthError::WriterStopped));
+        let made = make_records(config, &sensor, progress, |records| {
+            send.send(records).map_err(|_| SynthError::WriterStopped)
+        });
         // The writer's own error says more than that it stopped; and an incomplete day is not published.
         if let Err(error) = made {
             drop(send);
@@ -131,7 +138,12 @@ fn handle(passing: &Passing<'_>, payload: &mut Vec<u8>, app: &mut AppDecoder, si
         pair: AddressPair { src: src_ip, dst: dst_ip, src_port, dst_port, proto: session.proto(), version },
         ip_bytes: frame::ip_bytes(session, planned),
         payload_bytes: u32::from(planned.len),
-        tcp: Tcp { flags: planned.flags, seq: planned.seq, ack: planned.ack, window: if planned.flags == 0 { 0 } else { frame::WINDOW } },
+        tcp: Tcp {
+            flags: planned.flags,
+            seq: planned.seq,
+            ack: planned.ack,
+            window: if planned.flags == 0 { 0 } else { frame::WINDOW },
+        },
         tos: 0,
         fragment: Fragment::Whole,
         link: Link {
@@ -157,9 +169,10 @@ fn handle(passing: &Passing<'_>, payload: &mut Vec<u8>, app: &mut AppDecoder, si
 /// Whether the payload is worth building: it has bytes of its own, begins a frame, or belongs to an HTTP message.
 fn says_something(passing: &Passing<'_>) -> bool {
     let Passing { player, event } = passing;
-    event.packet.offset < player.own() || match player.data(player.current()) {
-        Some((_, Data::Request(_) | Data::Response { .. })) => true,
-        Some((_, Data::Framed(..))) => event.packet.offset == 0,
-        _ => false,
-    }
+    event.packet.offset < player.own()
+        || match player.data(player.current()) {
+            Some((_, Data::Request(_) | Data::Response { .. })) => true,
+            Some((_, Data::Framed(..))) => event.packet.offset == 0,
+            _ => false,
+        }
 }

@@ -106,7 +106,10 @@ pub(crate) enum Data {
     /// ServerHello, ChangeCipherSpec.
     ServerHello(Client, u64),
     Request(Box<Request>),
-    Response { response: Box<Response>, to_connect: bool },
+    Response {
+        response: Box<Response>,
+        to_connect: bool,
+    },
     Dns(Box<Dns>),
     /// With the two-byte length of DNS over TCP.
     DnsTcp(Box<Dns>),
@@ -139,7 +142,13 @@ impl Framing {
         let (header, frame) = self.sizes();
         let least = header + 32;
         let tail = bytes % frame;
-        if bytes < least { least } else if tail != 0 && tail < least { bytes + least - tail } else { bytes }
+        if bytes < least {
+            least
+        } else if tail != 0 && tail < least {
+            bytes + least - tail
+        } else {
+            bytes
+        }
     }
 
     /// The header of a frame with `content` bytes.

@@ -38,8 +38,8 @@ pub(crate) enum Rhythm {
 
 /// Average of [`Rhythm::Public`]'s weights.
 const PUBLIC: [f64; 24] = [
-    0.35, 0.25, 0.2, 0.15, 0.15, 0.2, 0.3, 0.45, 0.6, 0.7, 0.75, 0.8, 0.8, 0.8, 0.75, 0.75, 0.8, 0.85, 0.9, 1.0, 1.0, 0.9,
-    0.7, 0.5,
+    0.35, 0.25, 0.2, 0.15, 0.15, 0.2, 0.3, 0.45, 0.6, 0.7, 0.75, 0.8, 0.8, 0.8, 0.75, 0.75, 0.8, 0.85, 0.9, 1.0, 1.0,
+    0.9, 0.7, 0.5,
 ];
 
 /// Something a host does again and again.
@@ -134,9 +134,7 @@ impl Sim {
         let Actor { host, schedule, random, .. } = actor;
         match *schedule {
             Schedule::Own => i64::MAX,
-            Schedule::Every { period, jitter } => {
-                at + period + random.below(2 * jitter as u64 + 1) as i64 - jitter
-            }
+            Schedule::Every { period, jitter } => at + period + random.below(2 * jitter as u64 + 1) as i64 - jitter,
             Schedule::Daily { at: time, jitter } => {
                 let mut day = (at - self.begin).div_euclid(DAY);
                 loop {
@@ -247,7 +245,15 @@ impl Sim {
     }
 
     /// A connection to the Internet.
-    pub(crate) fn outside(&mut self, client: usize, server: IpAddr, port: u16, rtt: i64, at: i64, transport: Transport) -> Session {
+    pub(crate) fn outside(
+        &mut self,
+        client: usize,
+        server: IpAddr,
+        port: u16,
+        rtt: i64,
+        at: i64,
+        transport: Transport,
+    ) -> Session {
         let (from, to, rtt) = self.world.outward(client, server, port, rtt);
         Session::new(at, from, to, transport, rtt)
     }
@@ -258,7 +264,16 @@ impl Sim {
     }
 
     /// One question to the host's resolver over UDP. `think`: how long the resolver takes.
-    pub(crate) fn ask(&mut self, random: &mut Random, host: usize, at: i64, name: &Arc<str>, kind: u16, think: i64, answer: impl FnOnce(&Dns) -> Dns) {
+    pub(crate) fn ask(
+        &mut self,
+        random: &mut Random,
+        host: usize,
+        at: i64,
+        name: &Arc<str>,
+        kind: u16,
+        think: i64,
+        answer: impl FnOnce(&Dns) -> Dns,
+    ) {
         let resolver = self.resolver(host);
         let edns = (self.world.hosts[host].os == Os::Linux).then_some(1232);
         let query = Dns::query(random.bits() as u16, name.clone(), kind, edns);
@@ -268,7 +283,15 @@ impl Sim {
     }
 
     /// A question whose answer is too large for UDP: cut there, then whole over TCP (RFC 7766).
-    pub(crate) fn ask_large(&mut self, random: &mut Random, host: usize, at: i64, name: &Arc<str>, kind: u16, answers: Vec<Answer>) {
+    pub(crate) fn ask_large(
+        &mut self,
+        random: &mut Random,
+        host: usize,
+        at: i64,
+        name: &Arc<str>,
+        kind: u16,
+        answers: Vec<Answer>,
+    ) {
         let resolver = self.resolver(host);
         let query = Dns::query(random.bits() as u16, name.clone(), kind, Some(1232));
         let cut = query.truncated();
@@ -278,7 +301,13 @@ impl Sim {
         let mut again = query;
         again.id = random.bits() as u16;
         let whole = Dns { id: again.id, ..whole };
-        let tcp = self.inside(host, resolver, 53, at + 25 * MILLI, Transport::Tcp(Opening::Handshake, Closing::Fin(Side::Client)));
+        let tcp = self.inside(
+            host,
+            resolver,
+            53,
+            at + 25 * MILLI,
+            Transport::Tcp(Opening::Handshake, Closing::Fin(Side::Client)),
+        );
         self.push(tcp.exchange(Data::DnsTcp(Box::new(again)), MILLI, Data::DnsTcp(Box::new(whole))));
     }
 
@@ -290,10 +319,19 @@ impl Sim {
 
     /// Resolves a name of a site for a host: from its cache, its resolver's, or the Internet. Gives the address to
     /// connect to and when it is known.
-    pub(crate) fn resolve(&mut self, random: &mut Random, host: usize, site: usize, name: usize, at: i64, browser: bool) -> (IpAddr, i64) {
+    pub(crate) fn resolve(
+        &mut self,
+        random: &mut Random,
+        host: usize,
+        site: usize,
+        name: usize,
+        at: i64,
+        browser: bool,
+    ) -> (IpAddr, i64) {
         let s = &self.world.sites[site];
         let has_six = self.world.hosts[host].v6.is_some();
-        let (qname, zone, site_six, ttl, rtt) = (s.names[name % s.names.len()].clone(), s.domain.clone(), s.six, s.ttl, s.rtt);
+        let (qname, zone, site_six, ttl, rtt) =
+            (s.names[name % s.names.len()].clone(), s.domain.clone(), s.six, s.ttl, s.rtt);
         let address = s.address(at, has_six && site_six, host);
         let key = (site as u32) << 3 | name as u32;
         let cache = &mut self.host_cache[host];
@@ -326,7 +364,11 @@ impl Sim {
                 qtype::HTTPS => Vec::new(),
                 kind => self.world.sites[site].answers(&qname, at, kind == qtype::AAAA, left.max(1)),
             };
-            let soa = answers.is_empty().then(|| Answer { name: zone.clone(), ttl: 300, data: Rdata::Soa(format!("ns1.{zone}").into()) });
+            let soa = answers.is_empty().then(|| Answer {
+                name: zone.clone(),
+                ttl: 300,
+                data: Rdata::Soa(format!("ns1.{zone}").into()),
+            });
             self.ask(random, host, at + i as i64 * 120 * MICRO, &qname, kind, think, |q| {
                 q.answer(0, false, answers, soa.into_iter().collect())
             });
@@ -341,7 +383,11 @@ impl Sim {
         for six in [false, true] {
             let s = &self.world.sites[site];
             let answers = s.answers(qname, at, six, s.ttl);
-            let authorities = vec![Answer { name: s.domain.clone(), ttl: 86_400, data: Rdata::Ns(format!("ns1.{}", s.domain).into()) }];
+            let authorities = vec![Answer {
+                name: s.domain.clone(),
+                ttl: 86_400,
+                data: Rdata::Ns(format!("ns1.{}", s.domain).into()),
+            }];
             let kind = if six { qtype::AAAA } else { qtype::A };
             let mut query = Dns::query(random.bits() as u16, qname.clone(), kind, Some(1232));
             query.flags = 0;

@@ -45,14 +45,14 @@ pub(crate) struct Site {
 }
 
 const FIRST: [&str; 32] = [
-    "harbour", "north", "silver", "daily", "open", "green", "city", "blue", "quick", "river", "stone", "bright", "metro",
-    "cloud", "red", "prime", "swift", "lumen", "alpine", "coast", "delta", "union", "pixel", "terra", "nova", "atlas",
-    "ember", "willow", "orbit", "cedar", "summit", "echo",
+    "harbour", "north", "silver", "daily", "open", "green", "city", "blue", "quick", "river", "stone", "bright",
+    "metro", "cloud", "red", "prime", "swift", "lumen", "alpine", "coast", "delta", "union", "pixel", "terra", "nova",
+    "atlas", "ember", "willow", "orbit", "cedar", "summit", "echo",
 ];
 const SECOND: [&str; 28] = [
     "post", "times", "find", "shop", "works", "desk", "video", "media", "link", "space", "store", "board", "forge",
-    "mail", "travel", "bank", "sports", "wiki", "maps", "school", "health", "books", "games", "parts", "labs", "stream",
-    "market", "tools",
+    "mail", "travel", "bank", "sports", "wiki", "maps", "school", "health", "books", "games", "parts", "labs",
+    "stream", "market", "tools",
 ];
 
 /// Content delivery networks: name, and first address of a pool of 64.
@@ -200,12 +200,27 @@ pub(crate) fn rented(random: &mut Random) -> Ipv4Addr {
 
 /// Browsers: TLS client and user agent. Of the form browsers send; three each on Windows and Mac, two on Linux.
 pub(crate) const BROWSERS: [(Client, &str); 8] = [
-    (Client::Chromium, "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36"),
-    (Client::Chromium, "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36 Edg/145.0.0.0"),
+    (
+        Client::Chromium,
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36",
+    ),
+    (
+        Client::Chromium,
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36 Edg/145.0.0.0",
+    ),
     (Client::Firefox, "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:147.0) Gecko/20100101 Firefox/147.0"),
-    (Client::Apple, "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.3 Safari/605.1.15"),
-    (Client::Chromium, "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36"),
+    (
+        Client::Apple,
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.3 Safari/605.1.15",
+    ),
+    (
+        Client::Chromium,
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36",
+    ),
     (Client::Firefox, "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:147.0) Gecko/20100101 Firefox/147.0"),
     (Client::Firefox, "Mozilla/5.0 (X11; Linux x86_64; rv:147.0) Gecko/20100101 Firefox/147.0"),
-    (Client::Chromium, "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36"),
+    (
+        Client::Chromium,
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36",
+    ),
 ];

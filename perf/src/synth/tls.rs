@@ -3,8 +3,6 @@
 //! Each program has its own cipher suites, extensions and their order, so that fingerprints such as JA4 tell them
 //! apart. The lists have the shape of well-known clients; they do not claim to be any release of one.
 
-use sha2::{Digest, Sha256};
-
 /// A TLS client program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -42,17 +40,6 @@ const TLS13: &[u16] = &[0x0304, 0x0303];
 const MODERN: &[u16] = &[0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601];
 
 impl Client {
-    const ALL: [Self; 8] = [
-        Self::Chromium,
-        Self::Firefox,
-        Self::Apple,
-        Self::Windows,
-        Self::OpenSsl,
-        Self::Go,
-        Self::Device,
-        Self::Implant,
-    ];
-
     fn offer(self) -> Offer {
         let base = Offer {
             grease: false,
@@ -158,12 +145,6 @@ pub(crate) struct Hello {
 }
 
 impl Hello {
-    /// ALPN protocols, comma separated.
-    pub(crate) fn alpn(&self) -> Option<String> {
-        let alpn = self.client.offer().alpn;
-        (!alpn.is_empty()).then(|| alpn.join(","))
-    }
-
     /// The record layer's bytes: one handshake record.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let offer = self.client.offer();
@@ -174,7 +155,8 @@ impl Hello {
         noise(self.nonce, 32, &mut body);
         body.push(32);
         noise(!self.nonce, 32, &mut body);
-        let ciphers: Vec<u16> = offer.grease.then_some(grease).into_iter().chain(offer.ciphers.iter().copied()).collect();
+        let ciphers: Vec<u16> =
+            offer.grease.then_some(grease).into_iter().chain(offer.ciphers.iter().copied()).collect();
         words(&mut body, &ciphers);
         body.extend_from_slice(&[1, 0]);
         let at = open(&mut body);
@@ -218,7 +200,8 @@ impl Hello {
             27 => b.extend_from_slice(&[2, 0, 2]),
             28 => word(b, 0x4001),
             43 => {
-                let own: Vec<u16> = offer.grease.then_some(grease).into_iter().chain(offer.versions.iter().copied()).collect();
+                let own: Vec<u16> =
+                    offer.grease.then_some(grease).into_iter().chain(offer.versions.iter().copied()).collect();
                 b.push(own.len() as u8 * 2);
                 own.iter().for_each(|v| word(b, *v));
             }
@@ -232,48 +215,6 @@ impl Hello {
             65281 => b.push(0),
             _ => (),
         }
-    }
-
-    /// JA4 (FoxIO's specification): version, SNI, counts, ALPN; hashes of the sorted suites and extensions.
-    pub(crate) fn ja4(&self) -> String {
-        let offer = self.client.offer();
-        let version = if self.client.version() == 0x0304 { "13" } else { "12" };
-        let sni = if self.sni.is_some() { 'd' } else { 'i' };
-        let sent: Vec<u16> = offer.extensions.iter().copied().filter(|&e| e != 0 || self.sni.is_some()).collect();
-        let alpn = offer.alpn.first().map_or_else(
-            || "00".to_owned(),
-            |a| a.chars().next().into_iter().chain(a.chars().next_back()).collect(),
-        );
-        let mut ciphers: Vec<String> = offer.ciphers.iter().map(|c| format!("{c:04x}")).collect();
-        ciphers.sort_unstable();
-        let mut listed: Vec<String> = sent.iter().filter(|&&e| e != 0 && e != 16).map(|e| format!("{e:04x}")).collect();
-        listed.sort_unstable();
-        let mut extensions = listed.join(",");
-        if !offer.signatures.is_empty() && sent.contains(&13) {
-            let signatures: Vec<String> = offer.signatures.iter().map(|s| format!("{s:04x}")).collect();
-            extensions = format!("{extensions}_{}", signatures.join(","));
-        }
-        format!(
-            "t{version}{sni}{:02}{:02}{alpn}_{}_{}",
-            offer.ciphers.len(),
-            sent.len(),
-            short_hash(&ciphers.join(",")),
-            short_hash(&extensions)
-        )
-    }
-}
-
-/// JA4 of every client with and without a name, computed once.
-pub(crate) struct Ja4(Vec<[String; 2]>);
-
-impl Ja4 {
-    pub(crate) fn new() -> Self {
-        let of = |client, sni: Option<&str>| Hello { client, sni: sni.map(Into::into), nonce: 0 }.ja4();
-        Self(Client::ALL.iter().map(|&c| [of(c, None), of(c, Some("a.example"))]).collect())
-    }
-
-    pub(crate) fn of(&self, hello: &Hello) -> Option<&str> {
-        self.0.get(hello.client as usize).map(|pair| pair[usize::from(hello.sni.is_some())].as_str())
     }
 }
 
@@ -308,13 +249,6 @@ pub(crate) fn write_server_hello(client: Client, nonce: u64, out: &mut Vec<u8>) 
     out.extend_from_slice(&[20, 3, 3, 0, 1, 1]);
 }
 
-fn short_hash(text: &str) -> String {
-    if text.is_empty() {
-        return "000000000000".to_owned();
-    }
-    Sha256::digest(text.as_bytes()).iter().take(6).map(|b| format!("{b:02x}")).collect()
-}
-
 /// Bytes that look random.
 pub(crate) fn noise(seed: u64, n: usize, out: &mut Vec<u8>) {
     let mut random = super::random::Random::new(seed, 0x7175);
@@ -345,4 +279,112 @@ fn extension(out: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
     let at = open(out);
     fill(out);
     close(out, at);
+}
+
+#[cfg(test)]
+mod tests {
+    use capture::app::{AppConfig, AppDecoder};
+    use capture::{AddressPair, Body, Fragment, Ip, IpVersion, Link, Message, Nanos, Packet, Sink, Tcp};
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    const CLIENTS: [Client; 8] = [
+        Client::Chromium,
+        Client::Firefox,
+        Client::Apple,
+        Client::Windows,
+        Client::OpenSsl,
+        Client::Go,
+        Client::Device,
+        Client::Implant,
+    ];
+
+    /// From the lists, not the bytes. JA4 (FoxIO's specification): version, SNI, counts, ALPN; hashes of the sorted suites and extensions.
+    fn ja4(hello: &Hello) -> String {
+        let offer = hello.client.offer();
+        let version = if hello.client.version() == 0x0304 { "13" } else { "12" };
+        let sni = if hello.sni.is_some() { 'd' } else { 'i' };
+        let sent: Vec<u16> = offer.extensions.iter().copied().filter(|&e| e != 0 || hello.sni.is_some()).collect();
+        let alpn = offer
+            .alpn
+            .first()
+            .map_or_else(|| "00".to_owned(), |a| a.chars().next().into_iter().chain(a.chars().next_back()).collect());
+        let mut ciphers: Vec<String> = offer.ciphers.iter().map(|c| format!("{c:04x}")).collect();
+        ciphers.sort_unstable();
+        let mut listed: Vec<String> = sent.iter().filter(|&&e| e != 0 && e != 16).map(|e| format!("{e:04x}")).collect();
+        listed.sort_unstable();
+        let mut extensions = listed.join(",");
+        if !offer.signatures.is_empty() && sent.contains(&13) {
+            let signatures: Vec<String> = offer.signatures.iter().map(|s| format!("{s:04x}")).collect();
+            extensions = format!("{extensions}_{}", signatures.join(","));
+        }
+        format!(
+            "t{version}{sni}{:02}{:02}{alpn}_{}_{}",
+            offer.ciphers.len(),
+            sent.len(),
+            short_hash(&ciphers.join(",")),
+            short_hash(&extensions)
+        )
+    }
+
+    fn short_hash(text: &str) -> String {
+        if text.is_empty() {
+            return "000000000000".to_owned();
+        }
+        Sha256::digest(text.as_bytes()).iter().take(6).map(|b| format!("{b:02x}")).collect()
+    }
+
+    #[derive(Default)]
+    struct Heard(Vec<Message>);
+
+    impl Sink for Heard {
+        fn packet(&mut self, _: &Packet) {}
+
+        fn message(&mut self, message: Message) {
+            self.0.push(message);
+        }
+    }
+
+    #[test]
+    fn the_decoder_reads_the_fingerprint_that_was_meant() {
+        let mut prints = std::collections::BTreeSet::new();
+        for client in CLIENTS {
+            for sni in [None, Some("www.a.example")] {
+                let hello = Hello { client, sni: sni.map(Into::into), nonce: 0x1234_5678_9abc_def0 };
+                let mut bytes = Vec::new();
+                hello.write(&mut bytes);
+                let address = Ip::v4([192, 0, 2, 1]);
+                let packet = Packet {
+                    ts: Nanos(1),
+                    pair: AddressPair {
+                        src: address,
+                        dst: address,
+                        src_port: 50_000,
+                        dst_port: 443,
+                        proto: 6,
+                        version: IpVersion::V4,
+                    },
+                    ip_bytes: bytes.len() as u32 + 40,
+                    payload_bytes: bytes.len() as u32,
+                    tcp: Tcp { flags: 0x18, seq: 1, ack: 1, window: 1 },
+                    tos: 0,
+                    fragment: Fragment::Whole,
+                    link: Link::default(),
+                    tunnel: None,
+                    service: None,
+                };
+                let mut heard = Heard::default();
+                AppDecoder::new(AppConfig::default()).handle_payload(&packet, &bytes, packet.ip_bytes + 14, &mut heard);
+                let [Message { body: Body::TlsClientHello(read), .. }] = heard.0.as_slice() else {
+                    unreachable!("{heard:?}", heard = heard.0)
+                };
+                assert_eq!(read.sni.as_deref(), sni);
+                assert_eq!(read.version, client.version());
+                assert_eq!(read.ja4.as_deref(), Some(ja4(&hello).as_str()), "{client:?}");
+                prints.extend(read.ja4.clone());
+            }
+        }
+        assert_eq!(prints.len(), 16, "each client has its own fingerprint: {prints:?}");
+    }
 }

@@ -52,7 +52,10 @@ impl Traffic {
 
     /// Hands the packets of the next window, in time order, to `each`. False at the end: of the last day, where what is
     /// still under way is cut off as a capture would be.
-    pub(crate) fn window(&mut self, mut each: impl FnMut(Passing<'_>) -> Result<(), SynthError>) -> Result<bool, SynthError> {
+    pub(crate) fn window(
+        &mut self,
+        mut each: impl FnMut(Passing<'_>) -> Result<(), SynthError>,
+    ) -> Result<bool, SynthError> {
         let end = self.sim.end();
         let until = self.sim.now() + WINDOW;
         let mut fresh = self.sim.run(until);
@@ -90,7 +93,11 @@ impl Traffic {
     }
 
     /// Plays everything before `limit`.
-    fn drain(&mut self, limit: i64, each: &mut impl FnMut(Passing<'_>) -> Result<(), SynthError>) -> Result<(), SynthError> {
+    fn drain(
+        &mut self,
+        limit: i64,
+        each: &mut impl FnMut(Passing<'_>) -> Result<(), SynthError>,
+    ) -> Result<(), SynthError> {
         let begin = self.sim.begin();
         while let Some(mut top) = self.heap.peek_mut() {
             let Reverse((ts, order, slot)) = *top;
@@ -101,7 +108,8 @@ impl Traffic {
             if let Some(event) = player.next() {
                 // What would have begun before the first midnight was not captured.
                 if ts >= begin {
-                    if let Some(incident) = player.session.incident.and_then(|i| self.sim.incidents.get_mut(i as usize)) {
+                    if let Some(incident) = player.session.incident.and_then(|i| self.sim.incidents.get_mut(i as usize))
+                    {
                         incident.see(ts);
                     }
                     each(Passing { player, event })?;

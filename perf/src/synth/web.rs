@@ -13,14 +13,21 @@ use super::world::{Department, Role};
 
 /// Sizes of responses in bytes: median under 10 kB, a tail of downloads. The shape (log-normal body, heavy tail)
 /// is that of Barford and Crovella, "Generating representative web workloads", SIGMETRICS 1998.
-const RESPONSES: [(f64, f64); 6] = [(0.0, 250.0), (0.3, 1_800.0), (0.6, 9_000.0), (0.9, 45_000.0), (0.99, 600_000.0), (1.0, 12_000_000.0)];
+const RESPONSES: [(f64, f64); 6] =
+    [(0.0, 250.0), (0.3, 1_800.0), (0.6, 9_000.0), (0.9, 45_000.0), (0.99, 600_000.0), (1.0, 12_000_000.0)];
 /// Sizes of requests with cookies.
 const REQUESTS: [(f64, f64); 4] = [(0.0, 180.0), (0.5, 620.0), (0.9, 1_900.0), (1.0, 9_000.0)];
 /// Reading time between two requests on a connection, seconds.
 const THINK: [(f64, f64); 4] = [(0.0, 0.02), (0.6, 0.3), (0.9, 4.0), (1.0, 20.0)];
 
 /// What a TLS connection says after TCP is up: the handshake, then rounds of request and response.
-pub(crate) fn tls(session: Session, random: &mut Random, client: Client, sni: Option<Arc<str>>, rounds: &[(u64, u64, i64)]) -> Session {
+pub(crate) fn tls(
+    session: Session,
+    random: &mut Random,
+    client: Client,
+    sni: Option<Arc<str>>,
+    rounds: &[(u64, u64, i64)],
+) -> Session {
     let nonce = random.bits();
     let flight = random.range(1_900, 4_300);
     let mut session = session
@@ -87,7 +94,8 @@ pub(crate) fn browse(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     for _ in 0..random.below(3) {
         // Third parties are few and popular.
         let tracker = sim.world.popularity.draw(random) % browsing.min(60);
-        let third = (0..browsing).map(|i| (tracker + i) % browsing).find(|&i| matches!(sim.world.sites[i].kind, Kind::Tracker));
+        let third =
+            (0..browsing).map(|i| (tracker + i) % browsing).find(|&i| matches!(sim.world.sites[i].kind, Kind::Tracker));
         when += random.range(20, 900) as i64 * MILLI;
         let name = random.index(3);
         visit(sim, random, host, third.unwrap_or(site), name, when);
@@ -96,7 +104,8 @@ pub(crate) fn browse(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
 
 /// One connection of a browser to a site.
 pub(crate) fn visit(sim: &mut Sim, random: &mut Random, host: usize, site: usize, name: usize, at: i64) {
-    let proxied = sim.world.hosts[host].department == Department::Finance && sim.world.hosts[host].role == Role::Workstation;
+    let proxied =
+        sim.world.hosts[host].department == Department::Finance && sim.world.hosts[host].role == Role::Workstation;
     let (client, agent) = BROWSERS[sim.world.hosts[host].browser];
     if proxied {
         return through_proxy(sim, random, host, site, name, at);
@@ -118,17 +127,42 @@ pub(crate) fn visit(sim: &mut Sim, random: &mut Random, host: usize, site: usize
 }
 
 /// Requests in the clear on one connection; through a proxy the target is in absolute form.
-fn requests(sim: &Sim, random: &mut Random, mut session: Session, host: &Arc<str>, agent: &str, user: Option<Arc<str>>) -> Session {
+fn requests(
+    sim: &Sim,
+    random: &mut Random,
+    mut session: Session,
+    host: &Arc<str>,
+    agent: &str,
+    user: Option<Arc<str>>,
+) -> Session {
     let mut referer = None;
     for i in 0..random.range(1, 4) {
         let path = path(random, i == 0);
         let target = if user.is_some() { format!("http://{host}{path}") } else { path };
-        let kind = if i == 0 { "text/html" } else { *random.pick(&["text/css", "application/javascript", "image/webp", "text/plain", "application/octet-stream"]) };
+        let kind = if i == 0 {
+            "text/html"
+        } else {
+            *random.pick(&[
+                "text/css",
+                "application/javascript",
+                "image/webp",
+                "text/plain",
+                "application/octet-stream",
+            ])
+        };
         let body = random.quantile(&RESPONSES);
         let status = *random.weighted(&[(88, 200), (6, 304), (3, 302), (3, 404)]);
-        let request = Request { referer: referer.clone(), user: user.clone(), ..Request::get(host.clone(), target, agent.into()) };
+        let request = Request {
+            referer: referer.clone(),
+            user: user.clone(),
+            ..Request::get(host.clone(), target, agent.into())
+        };
         referer.get_or_insert_with(|| format!("http://{host}/"));
-        let response = Response { status, content_type: (status != 304).then_some(kind), body: if status == 302 { 0 } else { sim.bulk(body) } };
+        let response = Response {
+            status,
+            content_type: (status != 304).then_some(kind),
+            body: if status == 302 { 0 } else { sim.bulk(body) },
+        };
         session = session
             .send(Side::Client, Data::Request(Box::new(request)))
             .wait(random.range(2, 60) as i64 * MILLI)
@@ -144,7 +178,12 @@ fn path(random: &mut Random, page: bool) -> String {
         return "/".to_owned();
     }
     let depth = random.range(1, 3);
-    let mut path: String = (0..depth).map(|_| { let n = random.range(3, 9) as usize; format!("/{}", random.text(LETTERS, n)) }).collect();
+    let mut path: String = (0..depth)
+        .map(|_| {
+            let n = random.range(3, 9) as usize;
+            format!("/{}", random.text(LETTERS, n))
+        })
+        .collect();
     if !page {
         path.push_str(*random.pick::<&str>(&[".css", ".js", ".webp", ".txt", ".zip"]));
     }
@@ -172,7 +211,11 @@ fn through_proxy(sim: &mut Sim, random: &mut Random, host: usize, site: usize, n
         return;
     }
     let authority = format!("{domain}:443");
-    let request = Request { method: "CONNECT", user: Some(user), ..Request::get(authority.as_str().into(), authority, agent.into()) };
+    let request = Request {
+        method: "CONNECT",
+        user: Some(user),
+        ..Request::get(authority.as_str().into(), authority, agent.into())
+    };
     let established = Response { status: 200, content_type: None, body: 0 };
     let rounds = rounds(sim, random, 3);
     let session = session
@@ -198,14 +241,18 @@ fn quic(sim: &mut Sim, random: &mut Random, host: usize, address: IpAddr, rtt: i
     let down = random.quantile(&RESPONSES);
     let datagrams = (sim.bulk(down) / 700 + 6).min(400) as u32;
     let session = sim.outside(host, address, 443, rtt, at, Transport::Udp);
-    let session = session
-        .exchange(Data::Bytes(initial.into()), MILLI, Data::Bytes(answer.into()))
-        .stream(datagrams, 900 * MICRO, (60, 320), Some((900, 1_200)));
+    let session = session.exchange(Data::Bytes(initial.into()), MILLI, Data::Bytes(answer.into())).stream(
+        datagrams,
+        900 * MICRO,
+        (60, 320),
+        Some((900, 1_200)),
+    );
     sim.push(session);
 }
 
 /// Login name of a host's user.
 pub(crate) fn user(host: usize) -> String {
-    const GIVEN: [&str; 12] = ["anna", "ben", "carla", "david", "eva", "felix", "greta", "hugo", "ines", "jan", "kira", "leo"];
+    const GIVEN: [&str; 12] =
+        ["anna", "ben", "carla", "david", "eva", "felix", "greta", "hugo", "ines", "jan", "kira", "leo"];
     format!("{}.{:03}", GIVEN[host % GIVEN.len()], host)
 }

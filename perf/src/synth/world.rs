@@ -169,7 +169,14 @@ impl World {
         self.between_ports(client, own, server, port, self.six(client, server))
     }
 
-    pub(crate) fn between_ports(&self, client: usize, own: u16, server: usize, port: u16, six: bool) -> (End, End, i64) {
+    pub(crate) fn between_ports(
+        &self,
+        client: usize,
+        own: u16,
+        server: usize,
+        port: u16,
+        six: bool,
+    ) -> (End, End, i64) {
         let (a, b) = (&self.hosts[client], &self.hosts[server]);
         let same = a.v4.octets()[..3] == b.v4.octets()[..3];
         let from = End { ip: a.address(six), port: own, mac: a.mac, ttl: a.ttl() };
@@ -194,7 +201,11 @@ impl World {
         let host = &self.hosts[server];
         let ip = host.address(client.is_ipv6());
         // The tap is on the server's side: the way to the client is the long one, so the server answers at once.
-        (End { ip: client, port: own, mac: ROUTER, ttl: 49 }, End { ip, port, mac: host.mac, ttl: host.ttl() }, rtt / 50)
+        (
+            End { ip: client, port: own, mac: ROUTER, ttl: 49 },
+            End { ip, port, mac: host.mac, ttl: host.ttl() },
+            rtt / 50,
+        )
     }
 }
 
@@ -218,12 +229,24 @@ impl Host {
             (22, Department::Operations),
             (8, Department::Management),
         ]);
-        let department = if os == Os::Linux && role == Role::Workstation { Department::Engineering } else { department };
+        let department =
+            if os == Os::Linux && role == Role::Workstation { Department::Engineering } else { department };
         // IPv6 on servers and most workstations; few devices have it.
-        let with_six = random.chance(if server { 0.9 } else if role == Role::Workstation { 0.75 } else { 0.1 });
+        let with_six = random.chance(if server {
+            0.9
+        } else if role == Role::Workstation {
+            0.75
+        } else {
+            0.1
+        });
         let come = 7 * HOUR + random.range(30, 150) as i64 * MINUTE;
         let lunch = 12 * HOUR + random.range(0, 75) as i64 * MINUTE;
-        let hours = [come, lunch, lunch + random.range(30, 60) as i64 * MINUTE, come + random.range(8 * 60, 10 * 60) as i64 * MINUTE];
+        let hours = [
+            come,
+            lunch,
+            lunch + random.range(30, 60) as i64 * MINUTE,
+            come + random.range(8 * 60, 10 * 60) as i64 * MINUTE,
+        ];
         let browser = match os {
             Os::Windows => *random.weighted(&[(60, 0), (25, 1), (15, 2)]),
             Os::Mac => *random.weighted(&[(50, 3), (40, 4), (10, 5)]),

@@ -27,13 +27,36 @@ impl Sleep {
     }
 }
 
-fn story(sim: &Sim, kind: Attack, host: usize, server: IpAddr, port: u16, name: &str, basis: &'static str, description: String) -> Story {
+fn story(
+    sim: &Sim,
+    kind: Attack,
+    host: usize,
+    server: IpAddr,
+    port: u16,
+    name: &str,
+    basis: &'static str,
+    description: String,
+) -> Story {
     let clients = addresses(sim, host);
-    let flow = Selector { client: clients.clone(), server: vec![server], server_port: vec![port], ..Selector::of(Source::Flow) };
+    let flow = Selector {
+        client: clients.clone(),
+        server: vec![server],
+        server_port: vec![port],
+        ..Selector::of(Source::Flow)
+    };
     let names = vec![name.to_owned()];
     let dns = Selector { client: clients.clone(), name_under: names.clone(), ..Selector::of(Source::Dns) };
     let proxy = Selector { client: clients.clone(), name_under: names.clone(), ..Selector::of(Source::Proxy) };
-    Story { kind, description, basis, clients, servers: vec![server], ports: vec![port], names, records: vec![flow, dns, proxy] }
+    Story {
+        kind,
+        description,
+        basis,
+        clients,
+        servers: vec![server],
+        ports: vec![port],
+        names,
+        records: vec![flow, dns, proxy],
+    }
 }
 
 /// Check-ins over TLS, with a server name.
@@ -49,7 +72,11 @@ pub(super) fn https(sim: &mut Sim, random: &mut Random) {
     );
     let hours = 9;
     let count = ((hours * HOUR) as f64 / (sleep.sleep as f64 * (1.0 - sleep.jitter / 2.0))) as u64;
-    let description = format!("implant checks in every {} s, jitter {:.0} %, by TLS as {name}", sleep.sleep / SECOND, sleep.jitter * 100.0);
+    let description = format!(
+        "implant checks in every {} s, jitter {:.0} %, by TLS as {name}",
+        sleep.sleep / SECOND,
+        sleep.jitter * 100.0
+    );
     let basis = "Cobalt Strike: 60 s, no jitter by default; Malleable C2 profiles: minutes, 10 to 50 %";
     let story = story(sim, Attack::BeaconHttps, host, server.into(), 443, &name, basis, description);
     let first = super::last_day(sim, 9 * HOUR) + random.below(HOUR as u64) as i64;
@@ -65,7 +92,11 @@ pub(super) fn https(sim: &mut Sim, random: &mut Random) {
             }
             let session = sim.outside(host, server.into(), 443, 34 * MILLI, at, Transport::TCP);
             // Mostly nothing to do; now and then a task and its result.
-            let rounds: &[(u64, u64, i64)] = if random.chance(0.06) { &[(341, 2_900, MILLI), (6_200, 133, 800 * MILLI)] } else { &[(341, 133, MILLI)] };
+            let rounds: &[(u64, u64, i64)] = if random.chance(0.06) {
+                &[(341, 2_900, MILLI), (6_200, 133, 800 * MILLI)]
+            } else {
+                &[(341, 133, MILLI)]
+            };
             sim.push(web::tls(session, random, Client::Implant, Some(name.clone()), rounds));
         }),
     );
@@ -83,7 +114,11 @@ pub(super) fn http(sim: &mut Sim, random: &mut Random) {
         (Sleep { sleep: 5 * SECOND, jitter: 0.0 }, 2),
     );
     let count = ((hours * HOUR) as f64 / (sleep.sleep as f64 * (1.0 - sleep.jitter / 2.0))) as u64;
-    let description = format!("implant checks in every {} s, jitter {:.0} %, by HTTP at {name}", sleep.sleep / SECOND, sleep.jitter * 100.0);
+    let description = format!(
+        "implant checks in every {} s, jitter {:.0} %, by HTTP at {name}",
+        sleep.sleep / SECOND,
+        sleep.jitter * 100.0
+    );
     let basis = "Empire: 5 s, no jitter by default; Cobalt Strike: 60 s; profiles up to 40 %";
     let story = story(sim, Attack::BeaconHttp, host, server.into(), 80, &name, basis, description);
     let first = office_time(sim, random, hours);
@@ -100,7 +135,8 @@ pub(super) fn http(sim: &mut Sim, random: &mut Random) {
             }
             let target = format!("/jquery-3.3.1.min.js?__cfduid={}", random.text(ALPHANUMERIC, 43));
             let request = Request::get(name.clone(), target, agent.clone());
-            let response = Response { status: 200, content_type: Some("application/javascript"), body: 5_543 + random.below(3) };
+            let response =
+                Response { status: 200, content_type: Some("application/javascript"), body: 5_543 + random.below(3) };
             let session = sim.outside(host, server.into(), 80, 41 * MILLI, at, Transport::TCP);
             sim.push(answer(session, request, response));
         }),
@@ -120,7 +156,13 @@ pub(super) fn rare_user_agent(sim: &mut Sim, random: &mut Random) {
     let host = victim(sim, Attack::RareUserAgent, random);
     let server = rented(random);
     let name: Arc<str> = "panel.invoice-cloud.example".into();
-    let agent: Arc<str> = format!("{}/{}.0 (compatible; {})", random.pick(&["Agent", "Mozila", "WinHttpClient"]), random.range(1, 4), random.text(ALPHANUMERIC, 6)).into();
+    let agent: Arc<str> = format!(
+        "{}/{}.0 (compatible; {})",
+        random.pick(&["Agent", "Mozila", "WinHttpClient"]),
+        random.range(1, 4),
+        random.text(ALPHANUMERIC, 6)
+    )
+    .into();
     let count = by(sim, 6, 30, 150);
     let gap = by(sim, 40 * MINUTE, 6 * MINUTE, 40 * SECOND);
     let description = format!("{count} POSTs to {name} with the user agent {agent}");

@@ -145,7 +145,15 @@ fn addresses(sim: &Sim, host: usize) -> Vec<IpAddr> {
 }
 
 /// The victim looks a name up, and the answer is one address.
-fn look_up(sim: &mut Sim, random: &mut Random, host: usize, at: i64, name: &Arc<str>, address: std::net::Ipv4Addr, ttl: u32) {
+fn look_up(
+    sim: &mut Sim,
+    random: &mut Random,
+    host: usize,
+    at: i64,
+    name: &Arc<str>,
+    address: std::net::Ipv4Addr,
+    ttl: u32,
+) {
     let answers = vec![Answer { name: name.clone(), ttl, data: Rdata::A(address) }];
     sim.ask(random, host, at - 60 * MILLI, name, qtype::A, 35 * MILLI, |q| q.answer(0, false, answers, Vec::new()));
 }

@@ -85,7 +85,12 @@ pub(super) fn horizontal(sim: &mut Sim, random: &mut Random) {
         servers: targets.iter().map(|&t| sim.world.hosts[t].v4.into()).collect(),
         ports: vec![port],
         names: Vec::new(),
-        records: vec![Selector { client: vec![from], server_port: vec![port], proto: Some(6), ..Selector::of(Source::Flow) }],
+        records: vec![Selector {
+            client: vec![from],
+            server_port: vec![port],
+            proto: Some(6),
+            ..Selector::of(Source::Flow)
+        }],
     };
     let first = office_time(sim, random, 1);
     begin(
@@ -105,11 +110,12 @@ pub(super) fn horizontal(sim: &mut Sim, random: &mut Random) {
 /// slower still.
 pub(super) fn slow(sim: &mut Sim, random: &mut Random) {
     const PORTS: [u16; 24] = [
-        21, 23, 25, 110, 111, 135, 139, 143, 389, 512, 873, 1099, 1433, 1521, 2049, 2375, 3306, 5432, 5900, 6379, 8000, 8443,
-        9200, 27017,
+        21, 23, 25, 110, 111, 135, 139, 143, 389, 512, 873, 1099, 1433, 1521, 2049, 2375, 3306, 5432, 5900, 6379, 8000,
+        8443, 9200, 27017,
     ];
     let host = victim(sim, Attack::ScanSlow, random);
-    let targets: Vec<usize> = sim.world.of(Role::Application).iter().chain(sim.world.of(Role::Database)).copied().take(8).collect();
+    let targets: Vec<usize> =
+        sim.world.of(Role::Application).iter().chain(sim.world.of(Role::Database)).copied().take(8).collect();
     let gap = by(sim, 15 * MINUTE, 5 * MINUTE, 15 * SECOND);
     let count = (12 * HOUR / gap).min(1_500) as u64;
     let from: IpAddr = sim.world.hosts[host].v4.into();
@@ -122,7 +128,13 @@ pub(super) fn slow(sim: &mut Sim, random: &mut Random) {
         servers: servers.clone(),
         ports: PORTS.to_vec(),
         names: Vec::new(),
-        records: vec![Selector { client: vec![from], server: servers, server_port: PORTS.to_vec(), proto: Some(6), ..Selector::of(Source::Flow) }],
+        records: vec![Selector {
+            client: vec![from],
+            server: servers,
+            server_port: PORTS.to_vec(),
+            proto: Some(6),
+            ..Selector::of(Source::Flow)
+        }],
     };
     let first = last_day(sim, 8 * HOUR) + random.below(HOUR as u64) as i64;
     begin(
@@ -155,7 +167,12 @@ pub(super) fn ssh(sim: &mut Sim, random: &mut Random) {
         servers: vec![to],
         ports: vec![22],
         names: Vec::new(),
-        records: vec![Selector { client: vec![from], server: vec![to], server_port: vec![22], ..Selector::of(Source::Flow) }],
+        records: vec![Selector {
+            client: vec![from],
+            server: vec![to],
+            server_port: vec![22],
+            ..Selector::of(Source::Flow)
+        }],
     };
     let first = last_day(sim, 3 * HOUR) + random.below(15 * HOUR as u64) as i64;
     begin(

@@ -30,7 +30,10 @@ pub(super) fn exfiltrate(sim: &mut Sim, random: &mut Random, kind: Attack) {
     let clients = addresses(sim, host);
     let story = Story {
         kind,
-        description: format!("{megabytes:.0} MB (times the volume of {}) in {parts} connections to {name}", sim.config.volume),
+        description: format!(
+            "{megabytes:.0} MB (times the volume of {}) in {parts} connections to {name}",
+            sim.config.volume
+        ),
         basis: "MITRE ATT&CK T1048 and T1567; rclone's four transfers; 50 MB to 4 GB",
         servers: vec![server.into()],
         ports: vec![443],
@@ -42,7 +45,11 @@ pub(super) fn exfiltrate(sim: &mut Sim, random: &mut Random, kind: Attack) {
         ],
         clients,
     };
-    let first = if night { last_day(sim, 2 * HOUR) + random.below(2 * HOUR as u64) as i64 } else { office_time(sim, random, 2) };
+    let first = if night {
+        last_day(sim, 2 * HOUR) + random.below(2 * HOUR as u64) as i64
+    } else {
+        office_time(sim, random, 2)
+    };
     let bytes = sim.bulk(megabytes * 1e6 / parts as f64);
     begin(
         sim,
@@ -79,7 +86,12 @@ pub(super) fn lateral(sim: &mut Sim, random: &mut Random) {
         basis: "MITRE ATT&CK T1021.001, T1021.002, T1047; hands-on-keyboard to scripted pace",
         ports: vec![135, 445, 3389, 49_667],
         names: Vec::new(),
-        records: vec![Selector { client: clients.clone(), server: servers.clone(), proto: Some(6), ..Selector::of(Source::Flow) }],
+        records: vec![Selector {
+            client: clients.clone(),
+            server: servers.clone(),
+            proto: Some(6),
+            ..Selector::of(Source::Flow)
+        }],
         clients,
         servers,
     };
@@ -99,14 +111,19 @@ pub(super) fn lateral(sim: &mut Sim, random: &mut Random) {
             if random.chance(0.6) {
                 // WMI: the endpoint mapper, then the port it names.
                 let mapper = sim.inside(host, target, 135, at + 20 * SECOND, Transport::TCP);
-                sim.push(mapper.exchange(Data::Fill(116), MILLI, Data::Fill(84)).exchange(Data::Fill(156), MILLI, Data::Fill(228)));
+                sim.push(mapper.exchange(Data::Fill(116), MILLI, Data::Fill(84)).exchange(
+                    Data::Fill(156),
+                    MILLI,
+                    Data::Fill(228),
+                ));
                 let wmi = sim.inside(host, target, 49_667, at + 21 * SECOND, Transport::TCP);
                 let wmi = wmi.exchange(Data::Fill(1_320), 3 * MILLI, Data::Fill(480));
                 sim.push(wmi.exchange(Data::Fill(900), 30 * MILLI, Data::Fill(2_400)));
             }
             if random.chance(0.3) {
-                let rounds: Vec<(u64, u64, i64)> =
-                    (0..12).map(|_| (random.range(60, 300), random.range(400, 9_000), random.range(1, 15) as i64 * SECOND)).collect();
+                let rounds: Vec<(u64, u64, i64)> = (0..12)
+                    .map(|_| (random.range(60, 300), random.range(400, 9_000), random.range(1, 15) as i64 * SECOND))
+                    .collect();
                 let rdp = sim.inside(host, target, 3389, at + MINUTE, Transport::TCP);
                 let rdp = protocols::rdp(rdp, random, "administrator", &rounds);
                 sim.push(rdp);
@@ -145,7 +162,8 @@ pub(super) fn odd_port(sim: &mut Sim, random: &mut Random) {
         sessions,
         Box::new(|random, _| random.range(20, 60) as i64 * MINUTE),
         Box::new(move |sim, random, at, _| {
-            let rounds: Vec<(u64, u64, i64)> = (0..strokes).map(|_| (36, random.range(36, 1_200), random.range(100, 9_000) as i64 * MILLI)).collect();
+            let rounds: Vec<(u64, u64, i64)> =
+                (0..strokes).map(|_| (36, random.range(36, 1_200), random.range(100, 9_000) as i64 * MILLI)).collect();
             let session = sim.outside(host, shell.into(), 443, 47 * MILLI, at, Transport::TCP);
             let session = protocols::ssh(session, random, "OpenSSH_9.6", &rounds);
             sim.push(session);

@@ -15,7 +15,15 @@ use super::super::web;
 use super::{Story, addresses, begin, by, look_up, office_time, victim};
 
 /// The story of a tunnel: rows are known by the name in the DNS table, and the resolver's own questions by the server.
-fn story(sim: &Sim, kind: Attack, host: usize, server: IpAddr, zone: &str, basis: &'static str, description: String) -> Story {
+fn story(
+    sim: &Sim,
+    kind: Attack,
+    host: usize,
+    server: IpAddr,
+    zone: &str,
+    basis: &'static str,
+    description: String,
+) -> Story {
     let clients = addresses(sim, host);
     let names = vec![zone.to_owned()];
     let dns = Selector { name_under: names.clone(), ..Selector::of(Source::Dns) };
@@ -24,7 +32,16 @@ fn story(sim: &Sim, kind: Attack, host: usize, server: IpAddr, zone: &str, basis
 }
 
 /// One question and its answer: from the victim to the resolver, and from there to the attacker's server.
-fn carry(sim: &mut Sim, random: &mut Random, host: usize, server: std::net::Ipv4Addr, at: i64, name: Arc<str>, kind: u16, data: Rdata) {
+fn carry(
+    sim: &mut Sim,
+    random: &mut Random,
+    host: usize,
+    server: std::net::Ipv4Addr,
+    at: i64,
+    name: Arc<str>,
+    kind: u16,
+    data: Rdata,
+) {
     let rtt = 28 * MILLI;
     let answers = vec![Answer { name: name.clone(), ttl: 3, data }];
     let resolver = sim.resolver(host);
@@ -85,7 +102,13 @@ pub(super) fn null(sim: &mut Sim, random: &mut Random) {
         story,
         first,
         count,
-        Box::new(move |random, _| if random.chance(active) { random.range(30, 120) as i64 * MILLI } else { 4 * SECOND - random.below(200) as i64 * MILLI }),
+        Box::new(move |random, _| {
+            if random.chance(active) {
+                random.range(30, 120) as i64 * MILLI
+            } else {
+                4 * SECOND - random.below(200) as i64 * MILLI
+            }
+        }),
         Box::new(move |sim, random, at, _| {
             let busy = random.chance(active);
             let length = if busy { random.range(150, 215) as usize } else { 6 };
@@ -137,7 +160,9 @@ pub(super) fn dga(sim: &mut Sim, random: &mut Random) {
         first,
         count as u64,
         // Runs of about 25 names, half a second apart, with pauses.
-        Box::new(|random, number| if number % 25 == 0 { random.range(60, 240) as i64 * SECOND } else { random.range(200, 900) as i64 * MILLI }),
+        Box::new(|random, number| {
+            if number % 25 == 0 { random.range(60, 240) as i64 * SECOND } else { random.range(200, 900) as i64 * MILLI }
+        }),
         Box::new(move |sim, random, at, number| {
             let name: Arc<str> = names[number as usize % names.len()].as_str().into();
             let zone: Arc<str> = name.rsplit('.').next().unwrap_or("com").into();
