@@ -12,7 +12,7 @@ use analytics::score::{
 };
 use analytics::words::flow::{FlowInput, FlowScheme, FlowWords};
 use analytics::words::{TimeOfDay, WordCode};
-use arrow::array::{AsArray, RecordBatch, StringArray, StructArray};
+use arrow::array::{Array, AsArray, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{Float64Type, UInt32Type, UInt64Type};
 use capture::{DnsTransport, Ip, IpVersion};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -34,12 +34,9 @@ fn id(n: u64) -> RecordId {
 fn flow(
     n: u64,
     hour: i64,
-    src: [u8; 4],
-    dst: [u8; 4],
-    src_port: u16,
-    dst_port: u16,
-    packets: u64,
-    bytes: u64,
+    [src, dst]: [[u8; 4]; 2],
+    (src_port, dst_port): (u16, u16),
+    (packets, bytes): (u64, u64),
 ) -> FlowRecord {
     let at = Micros(MIDNIGHT + hour * HOUR + n as i64 * 1000);
     FlowRecord {
@@ -183,7 +180,8 @@ fn toy(found: &[f64], rare: f64, common: f64) {
 fn spots_toy_anomalies_through_the_lake() {
     let place = lake();
     let (src, dst) = ([172, 16, 0, 129], [10, 0, 2, 202]);
-    let flows: Vec<_> = (0..10).map(|n| flow(n, if n == 0 { 0 } else { 13 }, src, dst, 1024, 80, 39, 12_522)).collect();
+    let flows: Vec<_> =
+        (0..10).map(|n| flow(n, if n == 0 { 0 } else { 13 }, [src, dst], (1024, 80), (39, 12_522))).collect();
     let questions: Vec<_> =
         (0..5).map(|n| dns(n, "122.2o7.turner.com", Some(if n == 0 { 1 } else { 168 }), Some(0))).collect();
     let requests: Vec<_> =
@@ -238,9 +236,9 @@ fn busy() -> Vec<FlowRecord> {
         let port = [443, 80, 25][usize::from(host % 3)];
         let hour = 8 + random(10) as i64;
         let server = [198, 51, 100, 10 + host % 3];
-        flows.push(flow(n, hour, [10, 0, 0, host], server, 40_000, port, 5 + random(6), 1000 + random(20)));
+        flows.push(flow(n, hour, [[10, 0, 0, host], server], (40_000, port), (5 + random(6), 1000 + random(20))));
     }
-    flows.push(flow(9000, 3, [10, 0, 0, 1], [203, 0, 113, 66], 40_000, 6667, 4, 400));
+    flows.push(flow(9000, 3, [[10, 0, 0, 1], [203, 0, 113, 66]], (40_000, 6667), (4, 400)));
     flows
 }
 
@@ -272,6 +270,21 @@ fn same_bytes_for_any_threads_files_and_runs() {
     options.min_parts = 2;
     assert!(other.lake.compact(&options).unwrap().parts_before > 10);
     assert!(with(&other.lake, 2) == one, "compaction changes the scores");
+}
+
+/// A flood from addresses seen once: every score is near 1, and the rows are explained by what is rare among all.
+#[test]
+fn hosts_that_do_one_thing_are_explained_too() {
+    let place = lake();
+    let flood =
+        |n: u8| flow(n.into(), 12, [[10, 1, 0, n], [10, 0, 2, 2]], (40_000, if n == 9 { 22 } else { 80 }), (3, 222));
+    write(&place.lake, &(0..50).map(flood).collect::<Vec<_>>(), &[], &[]);
+    let (_, batch) = run(&place.lake, Source::Flow);
+    // The server's side: 1 of its 50 connections is to port 22.
+    assert_eq!((texts(&batch, "src_ip").value(0), texts(&batch, "deciding_side").value(0)), ("10.1.0.9", "dst"));
+    let why: &StructArray = batch.column_by_name("explanation").unwrap().as_struct();
+    let features = why.column_by_name("feature").unwrap().as_string::<i32>();
+    assert_eq!((features.value(0), features.null_count()), ("port", 0));
 }
 
 /// Compaction removes the parts between the two passes.
@@ -436,7 +449,7 @@ fn days_and_the_current_run_are_listed() {
     let place = lake();
     assert!(days(&place.lake, Source::Flow).unwrap().is_empty());
     let mut flows = busy();
-    flows.push(flow(9001, 25, [10, 0, 0, 1], [10, 0, 0, 2], 1, 2, 3, 4));
+    flows.push(flow(9001, 25, [[10, 0, 0, 1], [10, 0, 0, 2]], (1, 2), (3, 4)));
     write(&place.lake, &flows, &[], &[]);
     assert_eq!(ranked(&place.lake, Source::Flow, day()).unwrap(), None);
     let (first, _) = run(&place.lake, Source::Flow);

@@ -1,7 +1,8 @@
 //! Why a row stands where it stands: which feature of the deciding word is out of the ordinary for its host.
 //!
 //! The feature named is the one that, replaced by the host's most common value, would raise P(word | host) most: "had it been the
-//! usual hour, nobody would have looked". Where no such word is known, it is the feature whose value is rarest for the host.
+//! usual hour, nobody would have looked". Where no such word is known, it is the feature whose value is rarest for the host; for a host that does one
+//! thing only, the one whose value is rarest among all hosts.
 
 use hashbrown::HashMap;
 
@@ -17,7 +18,7 @@ pub const COMMON_SHARE: f64 = 0.05;
 pub struct Explanation {
     /// P(word | host), by which the row was ranked.
     pub deciding_score: f64,
-    /// Name of the feature that decided. `None` for the word that stands for those past a bound, and where nothing else is known of the host.
+    /// Name of the feature that decided. `None` for the word that stands for those past a bound.
     pub feature: Option<&'static str>,
     /// Its value, as a range of what was measured.
     pub value: Option<String>,
@@ -98,7 +99,15 @@ impl<'a> Explainer<'a> {
                 best = Some((gain, rarity, component));
             }
         }
-        let Some((_, _, component)) = best else { return nothing };
+        // A host that does one thing only has nothing to compare with: then what is rarest among all hosts.
+        let rarest = || {
+            let shares = all.iter().enumerate().take(scheme.components().len());
+            shares
+                .map(|(c, tally)| (share(tally, c, *all_tokens), c))
+                .min_by(|a, b| a.0.total_cmp(&b.0))
+                .map(|(_, c)| c)
+        };
+        let Some(component) = best.map(|(_, _, component)| component).or_else(rarest) else { return nothing };
         let Some((host, all)) = tallies.get(component).zip(all.get(component)) else { return nothing };
         let Some(described) = scheme.components().get(component) else { return nothing };
         let value = code.get(component);

@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 ///
 /// Memory: the texts' bytes, and about 14 bytes each.
 #[derive(Debug)]
-pub struct Interner {
+pub(super) struct Interner {
     bytes: String,
     ends: Vec<usize>,
     table: HashTable<u32>,
@@ -19,7 +19,7 @@ pub struct Interner {
 
 impl Interner {
     /// For at most so many texts of at most so many bytes together.
-    pub fn new(most: usize, most_bytes: usize) -> Self {
+    pub(super) fn new(most: usize, most_bytes: usize) -> Self {
         Self {
             bytes: String::new(),
             ends: Vec::new(),
@@ -31,7 +31,7 @@ impl Interner {
     }
 
     /// The text's number, a new one if there is room; `None` if there is not.
-    pub fn place(&mut self, text: &str) -> Option<u32> {
+    pub(super) fn place(&mut self, text: &str) -> Option<u32> {
         if let Some(place) = self.get(text) {
             return Some(place);
         }
@@ -40,12 +40,12 @@ impl Interner {
     }
 
     /// The text's number, a new one even past the bounds: for the one or two names that stand for all others.
-    pub fn force(&mut self, text: &str) -> u32 {
+    pub(super) fn force(&mut self, text: &str) -> u32 {
         self.get(text).unwrap_or_else(|| self.insert(text))
     }
 
     /// The text's number, if it has one.
-    pub fn get(&self, text: &str) -> Option<u32> {
+    pub(super) fn get(&self, text: &str) -> Option<u32> {
         let hash = self.hasher.hash_one(text);
         self.table.find(hash, |place| text_at(&self.bytes, &self.ends, *place) == text).copied()
     }
@@ -61,18 +61,13 @@ impl Interner {
     }
 
     /// The text of a number; empty for a number never given.
-    pub fn text(&self, place: u32) -> &str {
+    pub(super) fn text(&self, place: u32) -> &str {
         text_at(&self.bytes, &self.ends, place)
     }
 
     /// Texts.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ends.len()
-    }
-
-    /// No text yet.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
     }
 }
 

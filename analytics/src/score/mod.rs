@@ -20,7 +20,6 @@ mod train;
 mod write;
 
 pub use card::{CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard};
-pub use intern::Interner;
 pub use list::{DayRows, Ranked, days, ranked};
 pub use request::{Optimizer, Progress, ScoreRequest, Stage, WordScheme};
 pub use run::{ScoreRun, score};
