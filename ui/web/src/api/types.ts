@@ -50,6 +50,8 @@ export interface Days {
 
 /** One raw DNS question. */
 export interface DnsDetail {
+  /** Data of the answers. */
+  answers: string[];
   /** Who asked. */
   client_ip: string;
   /** What could not be read. */
