@@ -6,6 +6,7 @@
 
 pub(super) mod message;
 mod name;
+mod param;
 mod rdata;
 pub(super) mod tcp;
 

@@ -3,9 +3,10 @@
 //! ASCII as it is, the rest as `\DDD` (RFC 1035 5.1).
 
 use super::name::{self, Name};
+use super::param;
 use domain::base::iana::Rtype;
 use domain::utils::{base32, base64};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 use std::ops::Range;
 
 /// RDATA that is shorter or longer than its type says.
@@ -255,7 +256,7 @@ fn write_params(rest: &mut Rest<'_>, out: &mut Vec<u8>) -> Option<()> {
             out.push(b' ');
         }
         first = false;
-        write_param(key, value, out)?;
+        param::write(key, value, out)?;
     }
     Some(())
 }
@@ -278,91 +279,8 @@ fn write_time(seconds: u32, out: &mut Vec<u8>) {
     }
 }
 
-/// One service parameter in presentation form (RFC 9460 2.1 and 7). `None` if the value does not fit its key.
-fn write_param(key: u16, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    const NAMES: [&str; 10] = [
-        "mandatory",
-        "alpn",
-        "no-default-alpn",
-        "port",
-        "ipv4hint",
-        "ech",
-        "ipv6hint",
-        "dohpath",
-        "ohttp",
-        "tls-supported-groups",
-    ];
-    match NAMES.get(usize::from(key)) {
-        Some(name) => out.extend_from_slice(name.as_bytes()),
-        None => {
-            out.extend_from_slice(b"key");
-            write_decimal(key.into(), out);
-        }
-    }
-    if value.is_empty() {
-        return Some(());
-    }
-    out.push(b'=');
-    match key {
-        0 => list(value.chunks(2), out, |key, out| {
-            let key = usize::from(u16::from_be_bytes(key.try_into().ok()?));
-            let name = NAMES.get(key).map_or_else(|| format!("key{key}"), |name| (*name).to_owned());
-            out.extend_from_slice(name.as_bytes());
-            Some(())
-        })?,
-        1 => {
-            let (mut rest, mut first) = (value, true);
-            while let Some((&len, tail)) = rest.split_first() {
-                let (id, tail) = tail.split_at_checked(len.into())?;
-                if !first {
-                    out.push(b',');
-                }
-                first = false;
-                // A comma within an id is escaped twice (RFC 9460 appendix A.1).
-                for &b in id {
-                    match b {
-                        b',' => out.extend(b"\\\\,"),
-                        b'\\' => out.extend(b"\\\\\\\\"),
-                        _ => write_octets(&[b], b'!', out),
-                    }
-                }
-                rest = tail;
-            }
-        }
-        3 => write_decimal(u16::from_be_bytes(value.try_into().ok()?).into(), out),
-        4 => list(value.chunks(4), out, |hint, out| {
-            let hint = Ipv4Addr::from_octets(hint.try_into().ok()?);
-            out.extend_from_slice(hint.to_string().as_bytes());
-            Some(())
-        })?,
-        5 => out.extend_from_slice(base64::encode_string(&value).as_bytes()),
-        6 => list(value.chunks(16), out, |hint, out| {
-            let hint = Ipv6Addr::from_octets(hint.try_into().ok()?);
-            out.extend_from_slice(hint.to_string().as_bytes());
-            Some(())
-        })?,
-        _ => write_octets(value, b'!', out),
-    }
-    Some(())
-}
-
-/// Writes the items with commas between them.
-fn list<'v>(
-    items: impl Iterator<Item = &'v [u8]>,
-    out: &mut Vec<u8>,
-    mut write: impl FnMut(&[u8], &mut Vec<u8>) -> Option<()>,
-) -> Option<()> {
-    for (i, item) in items.enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        write(item, out)?;
-    }
-    Some(())
-}
-
 /// Octets as text: printable ASCII from `lowest` on as it is, `\` doubled, the rest as `\DDD`.
-fn write_octets(octets: &[u8], lowest: u8, out: &mut Vec<u8>) {
+pub(super) fn write_octets(octets: &[u8], lowest: u8, out: &mut Vec<u8>) {
     out.reserve(octets.len());
     for &b in octets {
         match b {
@@ -393,7 +311,7 @@ fn write_hex(octets: &[u8], out: &mut Vec<u8>) {
     out.extend(octets.iter().flat_map(|&b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 0xf)]]));
 }
 
-fn write_decimal(mut value: u32, out: &mut Vec<u8>) {
+pub(super) fn write_decimal(mut value: u32, out: &mut Vec<u8>) {
     let mut digits = [0; 10];
     let mut at = digits.len();
     loop {
