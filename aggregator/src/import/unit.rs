@@ -112,6 +112,10 @@ impl Unit<'_> {
                 state.fail_import(import_id, ImportState::Interrupted, "still being written")?;
                 Ok(None)
             }
+            Err(LakeError::Overtaken) => {
+                report.outcome = FileOutcome::InProgress;
+                Ok(Some(report))
+            }
             // Damaged times are the file's fault, not the lake's.
             Err(error @ LakeError::TooManyHours { .. }) => {
                 let reason = error.to_string();

@@ -127,7 +127,7 @@ impl Encoder {
 
     /// One row group: `rows`, sorted by time and id.
     fn rows<R: Row>(&mut self, place: Place, rows: Vec<R>, columns: &mut R::Columns) -> Result<(), LakeError> {
-        let mut order: Vec<(i64, u128, u32)> =
+        let mut order: Vec<(i64, u64, u32)> =
             rows.iter().zip(0u32..).map(|(row, at)| (row.first().0, row.id(), at)).collect();
         order.sort_unstable();
         let (Some(first), Some(last)) = (order.first().map(|key| key.0), rows.iter().map(Row::last).max()) else {

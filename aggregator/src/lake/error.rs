@@ -99,8 +99,8 @@ pub enum LakeError {
         /// Rows there are.
         got: u64,
     },
-    /// A compaction or retention run was too late: another process replaced the same parts.
-    #[error("another process compacted or removed the same files meanwhile; nothing was changed, run it again")]
+    /// Another process replaced the same parts, or imported the same content, in the same moment.
+    #[error("another process compacted, removed or imported the same meanwhile; nothing was changed, run it again")]
     Overtaken,
     /// A part that another program wrote.
     #[error("{} cannot be merged: its column {column} is missing or has another type; move the file out of the lake", path.display())]

@@ -198,6 +198,21 @@ impl Lake {
     }
 }
 
+/// As long as it is held, files of parts that were listed after it was taken stay readable: what compaction and
+/// retention replace meanwhile is hidden at once and deleted later.
+#[derive(Debug)]
+pub struct Reading {
+    _readers: Option<staging::Readers>,
+}
+
+impl Lake {
+    /// To be taken before [`Self::parts`], and held until the files are read. Waits, at most for the milliseconds
+    /// that a deletion in progress takes.
+    pub fn reading(&self) -> Result<Reading, LakeError> {
+        Ok(Reading { _readers: staging::Readers::join(self.dir())? })
+    }
+}
+
 fn is_writable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok() && !on_read_only_mount(path)
 }

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 use super::encode::StagedPart;
-use super::staging::{Gate, Staging, make_folders, sync_folder};
+use super::staging::{Gate, Readers, Staging, make_folders, sync_folder};
 use super::{Lake, LakeError, Published, failpoint};
 use crate::state::sets::{Detail, ImportEnd, PartRow, PublishEnd};
 
@@ -128,12 +128,14 @@ impl Lake {
         }
     }
 
-    /// Deletes the files of doomed parts, then their rows, then folders that are empty.
+    /// Deletes the files of doomed parts, then their rows, then folders that are empty. While somebody reads
+    /// ([`Lake::reading`]) they stay: the next compaction, retention run or start deletes them.
     pub(super) fn delete_doomed(&self) -> Result<(), LakeError> {
         let doomed = self.state().doomed_parts()?;
         if doomed.is_empty() {
             return Ok(());
         }
+        let Some(_alone) = Readers::keep_out(self.dir())? else { return Ok(()) };
         let mut gone = Vec::new();
         let mut folders = BTreeSet::new();
         for path in doomed {

@@ -4,9 +4,9 @@ use std::mem::size_of;
 
 use capture::ResourceRecord;
 
-use super::columns::{Columns, DnsColumns, FlowColumns, LedgerColumns, ProxyColumns};
 use super::Table;
-use crate::record::{DnsRecord, FlowRecord, LedgerRow, Micros, ProxyRecord};
+use super::columns::{Columns, DnsColumns, FlowColumns, LedgerColumns, ProxyColumns};
+use crate::record::{DnsRecord, FlowRecord, LedgerRow, Micros, ProxyRecord, RecordId};
 
 /// A row of a table that is written from records.
 pub(super) trait Row: Clone + Send + 'static {
@@ -18,10 +18,15 @@ pub(super) trait Row: Clone + Send + 'static {
     fn first(&self) -> Micros;
     /// The latest time it tells of.
     fn last(&self) -> Micros;
-    /// What decides between rows of the same time; rows with equal ids keep their order.
-    fn id(&self) -> u128;
+    /// What decides between rows of the same time: the front of the record_id, which is a hash. Rows with equal ones
+    /// keep their order.
+    fn id(&self) -> u64;
     /// Bytes it takes in memory.
     fn size(&self) -> usize;
+}
+
+fn front(id: RecordId) -> u64 {
+    id.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 impl Row for FlowRecord {
@@ -33,8 +38,8 @@ impl Row for FlowRecord {
     fn last(&self) -> Micros {
         self.last_seen
     }
-    fn id(&self) -> u128 {
-        u128::from_be_bytes(self.record_id.0)
+    fn id(&self) -> u64 {
+        front(self.record_id)
     }
     fn size(&self) -> usize {
         size_of::<Self>() + self.exporter.as_ref().map_or(0, |_| size_of::<crate::record::Exporter>())
@@ -50,8 +55,8 @@ impl Row for DnsRecord {
     fn last(&self) -> Micros {
         self.last_seen
     }
-    fn id(&self) -> u128 {
-        u128::from_be_bytes(self.record_id.0)
+    fn id(&self) -> u64 {
+        front(self.record_id)
     }
     fn size(&self) -> usize {
         let resource = |r: &ResourceRecord| size_of::<ResourceRecord>() + r.name.capacity() + r.data.capacity();
@@ -69,8 +74,8 @@ impl Row for ProxyRecord {
     fn last(&self) -> Micros {
         self.last_seen
     }
-    fn id(&self) -> u128 {
-        u128::from_be_bytes(self.record_id.0)
+    fn id(&self) -> u64 {
+        front(self.record_id)
     }
     fn size(&self) -> usize {
         let texts = [&self.scheme, &self.method, &self.host, &self.uri_path, &self.full_uri];
@@ -110,7 +115,7 @@ impl Row for LedgerRow {
     fn last(&self) -> Micros {
         self.interval_end
     }
-    fn id(&self) -> u128 {
+    fn id(&self) -> u64 {
         0
     }
     fn size(&self) -> usize {

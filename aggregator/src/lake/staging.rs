@@ -29,6 +29,34 @@ impl Gate {
     }
 }
 
+/// Held shared by those who read parts, and alone by who deletes parts.
+#[derive(Debug)]
+pub(super) struct Readers {
+    _file: File,
+}
+
+impl Readers {
+    /// Joins the readers; waits while files are being deleted. `None` where the lake cannot be written: then
+    /// nobody can be told.
+    pub(super) fn join(lake: &Path) -> Result<Option<Self>, LakeError> {
+        let path = lake.join(FOLDER).join("readers");
+        let Ok(file) = open_lock(&path) else { return Ok(None) };
+        file.lock_shared().map_err(|e| LakeError::io("locking", &path, e))?;
+        Ok(Some(Self { _file: file }))
+    }
+
+    /// Keeps readers out; `None` while there are some.
+    pub(super) fn keep_out(lake: &Path) -> Result<Option<Self>, LakeError> {
+        let path = lake.join(FOLDER).join("readers");
+        let file = open_lock(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => Err(LakeError::io("locking", &path, e)),
+        }
+    }
+}
+
 fn open_lock(path: &Path) -> Result<File, LakeError> {
     let open = File::options().read(true).write(true).create(true).truncate(false).open(path);
     open.map_err(|e| LakeError::io("opening", path, e))

@@ -71,7 +71,7 @@ pub(crate) struct PartRow {
 pub(crate) enum PublishEnd {
     /// It is.
     Published,
-    /// A part it replaces is gone meanwhile; nothing was changed.
+    /// A part it replaces is gone meanwhile, or its import is another set's; nothing was changed.
     Overtaken,
 }
 
@@ -117,10 +117,15 @@ impl State {
             t.execute("UPDATE parts SET state = 'live', staged = NULL WHERE set_id = ?1 AND state = 'staged'", [set])?;
             t.execute("UPDATE sets SET state = 'published', published = ?2 WHERE set_id = ?1", (set, now().0))?;
             if let Some(end) = &detail.import {
-                t.execute(
-                    "UPDATE imports SET state = ?2, counts = ?3, error = ?4, set_id = ?5, finished = ?6 WHERE import_id = ?1",
+                let done = t.execute(
+                    "UPDATE imports SET state = ?2, counts = ?3, error = ?4, finished = ?6
+                     WHERE import_id = ?1 AND set_id = ?5 AND state = 'running'",
                     (end.import_id, end.state.as_str(), &end.counts, &end.error, set, now().0),
                 )?;
+                if done != 1 {
+                    // Another process began the same content in the same moment, and the import is its own now.
+                    return Err(overtaken());
+                }
             }
             Ok(PublishEnd::Published)
         })
@@ -337,7 +342,7 @@ fn damaged(error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
 
 /// Marks the way out of a transaction that must not be committed.
 #[derive(Debug, thiserror::Error)]
-#[error("a part to replace is gone")]
+#[error("another process was faster")]
 struct OvertakenError;
 
 fn overtaken() -> rusqlite::Error {
