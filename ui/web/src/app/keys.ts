@@ -24,13 +24,13 @@ function stepDay(step: 1 | -1): void {
 
 /** Starts listening; gives back how to stop. */
 export function followKeys(help: () => void): () => void {
-  let chord = 0;
+  let chord = Number.NEGATIVE_INFINITY;
   const onKey = (event: KeyboardEvent) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target;
     if (target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]")) return;
     if (event.timeStamp - chord < CHORD) {
-      chord = 0;
+      chord = Number.NEGATIVE_INFINITY;
       const place = PLACES[event.key];
       if (place) {
         visit(place);
