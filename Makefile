@@ -38,6 +38,7 @@ lint: target ## Formatting and clippy
 
 unit: target ## Unit, property, corpus and fault tests of every crate
 	cargo nextest run --locked --workspace --no-fail-fast
+	@cd ui/web && npm run --silent test && node scripts/api-types.mjs --check
 
 browser: build ## The web application in a real headless Chromium
 	tests/browser/run.sh $(SPOTTER)
