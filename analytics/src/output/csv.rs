@@ -9,11 +9,7 @@ use super::{Answer, OutputError, WriteOptions};
 /// Bytes gathered before they are written.
 const CHUNK: usize = 64 << 10;
 
-pub(super) async fn write(
-    answer: &mut Answer,
-    out: &mut dyn Write,
-    options: WriteOptions,
-) -> Result<(), OutputError> {
+pub(super) async fn write(answer: &mut Answer, out: &mut dyn Write, options: WriteOptions) -> Result<(), OutputError> {
     let to_terminal = options.terminal.is_some();
     let mut lines = String::new();
     for (column, name) in unique_names(answer.schema()).iter().enumerate() {

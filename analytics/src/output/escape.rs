@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn text_of_any_language_stays() {
-        for text in ["", "www.example.com", "bücher.example", "例え.テスト", "пример", "مثال", "a b", "👍"] {
+        for text in ["", "www.example.com", "bücher.example", "例え.テスト", "пример", "مثال", "a b", "👍"]
+        {
             assert_eq!(escaped(text), text);
         }
     }

@@ -93,7 +93,9 @@ pub enum OutputError {
         detail: String,
     },
     /// Parquet to a terminal.
-    #[error("Parquet is binary and no terminal can show it; send it to a file (> answer.parquet), or choose another format")]
+    #[error(
+        "Parquet is binary and no terminal can show it; send it to a file (> answer.parquet), or choose another format"
+    )]
     BinaryToTerminal,
 }
 

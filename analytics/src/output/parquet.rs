@@ -37,7 +37,8 @@ impl Write for Tank {
 }
 
 pub(super) async fn write(answer: &mut Answer, out: &mut dyn Write) -> Result<(), OutputError> {
-    let wrong = |error: parquet::errors::ParquetError| OutputError::Format { format: "parquet", detail: error.to_string() };
+    let wrong =
+        |error: parquet::errors::ParquetError| OutputError::Format { format: "parquet", detail: error.to_string() };
     let names = unique_names(answer.schema());
     let fields = answer.schema().fields().iter().zip(names).map(|(field, name)| field.as_ref().clone().with_name(name));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));

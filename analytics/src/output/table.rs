@@ -26,11 +26,7 @@ struct Column {
     number: bool,
 }
 
-pub(super) async fn write(
-    answer: &mut Answer,
-    out: &mut dyn Write,
-    options: WriteOptions,
-) -> Result<(), OutputError> {
+pub(super) async fn write(answer: &mut Answer, out: &mut dyn Write, options: WriteOptions) -> Result<(), OutputError> {
     let mut columns: Vec<Column> = answer
         .schema()
         .fields()

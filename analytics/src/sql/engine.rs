@@ -22,12 +22,12 @@ use tokio::sync::Semaphore;
 
 use super::answer::{Answer, Deadline};
 use super::error::{QueryError, explain};
+use super::limits::EngineLimits;
 use super::param::Param;
 use super::rows::{RowLimits, Rows};
 use super::table::{LakeTable, Listing, STORE, Snapshot};
 use super::workers::Workers;
 use super::{functions, guard, views};
-use super::limits::EngineLimits;
 
 /// The schema that holds the tables and views.
 pub(super) const SCHEMA: &str = "lake";
@@ -168,7 +168,9 @@ impl Query {
         let values: Vec<ScalarValue> = self.params.iter().cloned().map(ScalarValue::from).collect();
         let plan = if values.is_empty() { plan } else { plan.with_param_values(ParamValues::from(values))? };
         match (&plan, self.fetch.and_then(|rows| usize::try_from(rows).ok())) {
-            (LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_), _) | (_, None) => Ok(plan),
+            (LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_), _) | (_, None) => {
+                Ok(plan)
+            }
             (_, Some(rows)) => LogicalPlanBuilder::from(plan).limit(0, Some(rows.saturating_add(1)))?.build(),
         }
     }
@@ -198,6 +200,7 @@ fn session(lake: &Path, limits: &EngineLimits) -> DataFusionResult<SessionState>
         .with_parquet_bloom_filter_pruning(true)
         .with_parquet_page_index_pruning(true)
         .with_parquet_pruning(true);
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
     let parquet = &mut config.options_mut().execution.parquet;
     parquet.pushdown_filters = true;
     parquet.reorder_filters = true;
@@ -224,11 +227,8 @@ fn session(lake: &Path, limits: &EngineLimits) -> DataFusionResult<SessionState>
     schema.register_table("scores".to_owned(), Arc::new(LakeTable::scores()?))?;
     catalog.register_schema(SCHEMA, Arc::new(schema))?;
 
-    let mut state = SessionStateBuilder::new()
-        .with_config(config)
-        .with_runtime_env(runtime)
-        .with_default_features()
-        .build();
+    let mut state =
+        SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
     state.catalog_list().register_catalog(CATALOG.to_owned(), Arc::new(catalog));
     functions::register(&mut state)?;
     Ok(state)

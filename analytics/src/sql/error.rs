@@ -99,11 +99,7 @@ fn did_you_mean(nearest: &Option<String>) -> String {
 }
 
 fn seconds(duration: &Duration) -> String {
-    if duration.as_secs() == 0 {
-        format!("{} ms", duration.as_millis())
-    } else {
-        format!("{} s", duration.as_secs())
-    }
+    if duration.as_secs() == 0 { format!("{} ms", duration.as_millis()) } else { format!("{} s", duration.as_secs()) }
 }
 
 /// The nearest of `known` to `name`, if one is near enough to be what was meant.
@@ -168,6 +164,10 @@ pub(super) fn explain(error: DataFusionError, memory: usize) -> QueryError {
             Some(QueryError::Part(detail)) => QueryError::Part(detail.clone()),
             _ => QueryError::Run(inner.to_string()),
         },
-        _ => QueryError::Run(error.strip_backtrace()),
+        // The spill limit comes as an I/O error inside an Arrow error.
+        _ => match error.strip_backtrace() {
+            detail if detail.contains("during the spilling process") => QueryError::Memory { limit: memory, detail },
+            detail => QueryError::Run(detail),
+        },
     }
 }

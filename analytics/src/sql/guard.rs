@@ -6,12 +6,12 @@
 
 use std::ops::ControlFlow;
 
+use datafusion::common::TableReference;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::common::TableReference;
 use datafusion::sql::parser::{DFParser, Statement};
-use datafusion::sql::sqlparser::ast::visit_relations;
+use datafusion::sql::sqlparser::ast::{Statement as SqlStatement, visit_relations};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -125,15 +125,22 @@ const fn is_operator(keyword: Keyword) -> bool {
             | Keyword::EXCEPT
             | Keyword::JOIN
             | Keyword::CASE
+            | Keyword::EXPLAIN
     )
 }
 
-/// Says which table is missing, before the planner says less.
-pub(super) fn check_tables(
-    state: &SessionState,
-    statement: &Statement,
-    known: &[String],
-) -> Result<(), QueryError> {
+/// Says which table a query misses, before the planner says less. Other statements name tables that need
+/// not exist; what they would do is refused later.
+pub(super) fn check_tables(state: &SessionState, statement: &Statement, known: &[String]) -> Result<(), QueryError> {
+    let is_query = match innermost(statement) {
+        Statement::Statement(statement) => {
+            matches!(statement.as_ref(), SqlStatement::Query(_) | SqlStatement::ExplainTable { .. })
+        }
+        _ => false,
+    };
+    if !is_query {
+        return Ok(());
+    }
     let references =
         state.resolve_table_references(statement).map_err(|error| QueryError::Plan(error.strip_backtrace()))?;
     for reference in references {

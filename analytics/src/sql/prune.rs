@@ -120,8 +120,7 @@ pub(super) fn prune(
     if parts.is_empty() {
         return Ok(parts);
     }
-    let (exact, loose): (Vec<Expr>, Vec<Expr>) =
-        filters.iter().cloned().partition(|filter| columns.decides(filter));
+    let (exact, loose): (Vec<Expr>, Vec<Expr>) = filters.iter().cloned().partition(|filter| columns.decides(filter));
     let df_schema = DFSchema::try_from(Arc::clone(schema))?;
 
     if let Some(predicate) = conjunction(loose) {
@@ -135,9 +134,10 @@ pub(super) fn prune(
     if let Some(predicate) = conjunction(exact)
         && !parts.is_empty()
     {
-        let folders = Arc::new(schema.project(
-            &columns.folders.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>()?,
-        )?);
+        let folders = Arc::new(
+            schema
+                .project(&columns.folders.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>()?)?,
+        );
         let arrays = columns
             .folders
             .iter()

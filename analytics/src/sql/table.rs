@@ -148,9 +148,9 @@ impl LakeTable {
 
     fn file(&self, root: &FsPath, part: &Part) -> Result<PartitionedFile> {
         let relative = part.path.strip_prefix(root).unwrap_or(&part.path);
-        let location = relative.to_str().ok_or_else(|| {
-            external(QueryError::Part(format!("{}: the path is not UTF-8", part.path.display())))
-        })?;
+        let location = relative
+            .to_str()
+            .ok_or_else(|| external(QueryError::Part(format!("{}: the path is not UTF-8", part.path.display()))))?;
         let mut file = PartitionedFile::new(location, part.bytes);
         file.object_meta.location = object_store::path::Path::parse(location)
             .map_err(|error| external(QueryError::Part(format!("{}: {error}", part.path.display()))))?;

@@ -97,7 +97,8 @@ fn whole(schema: &SchemaRef, name: &str, column: ArrayRef) -> RecordBatch {
 fn a_column_that_an_old_file_lacks_is_null() {
     let script = Script::new();
     let old = script.part("old.parquet", &ports(&[1, 2]));
-    let new = script.part("new.parquet", &whole(&schema::flow(), "src_ip", Arc::new(StringArray::from(vec!["192.0.2.1"]))));
+    let new =
+        script.part("new.parquet", &whole(&schema::flow(), "src_ip", Arc::new(StringArray::from(vec!["192.0.2.1"]))));
     // A file of the future, with a column unknown here and another order and type.
     let future = Arc::new(Schema::new(vec![
         Field::new("mood", DataType::Utf8, false),

@@ -113,10 +113,7 @@ pub(super) struct InCidr {
 
 impl InCidr {
     pub(super) fn new() -> Self {
-        Self {
-            signature: Signature::user_defined(Volatility::Immutable),
-            aliases: vec!["cidr_match".to_owned()],
-        }
+        Self { signature: Signature::user_defined(Volatility::Immutable), aliases: vec!["cidr_match".to_owned()] }
     }
 }
 
@@ -233,7 +230,17 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for bad in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/ 8", "x", "::ffff:1.2.3.4/33x"] {
+        for bad in [
+            "",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0/8",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0.0/ 8",
+            "x",
+            "::ffff:1.2.3.4/33x",
+        ] {
             assert_eq!(Network::parse(bad), None, "{bad:?}");
         }
     }

@@ -63,7 +63,9 @@ fn coerce(name: &str, wanted: Wanted, count: Option<usize>, types: &[DataType]) 
         _ if given.is_null() => true,
         Wanted::Byte => given.is_integer(),
         Wanted::Text => given.is_string(),
-        Wanted::Moment => given.is_string() || matches!(given, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64),
+        Wanted::Moment => {
+            given.is_string() || matches!(given, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
+        }
     };
     if let Some(other) = types.iter().find(|given| !fits(given)) {
         let wanted = match wanted {

@@ -109,7 +109,9 @@ impl ScalarUDFImpl for FloorToSecond {
         let moments = moments.to_array(args.number_rows)?;
         let moments = as_timestamp_microsecond_array(&moments)?;
         Ok(ColumnarValue::Array(match self.form {
-            Form::Number => Arc::new(moments.iter().map(|at| at.map(|at| at.div_euclid(SECOND))).collect::<Int64Array>()),
+            Form::Number => {
+                Arc::new(moments.iter().map(|at| at.map(|at| at.div_euclid(SECOND))).collect::<Int64Array>())
+            }
             Form::Text => text_of(moments),
         }))
     }
@@ -120,8 +122,8 @@ impl ScalarUDFImpl for FloorToSecond {
             return Ok(PreimageResult::None);
         };
         let second = self.second(literal);
-        let bounds = second
-            .and_then(|second| Some((second.checked_mul(SECOND)?, second.checked_add(1)?.checked_mul(SECOND)?)));
+        let bounds =
+            second.and_then(|second| Some((second.checked_mul(SECOND)?, second.checked_add(1)?.checked_mul(SECOND)?)));
         let Some((from, to)) = bounds else {
             return Ok(PreimageResult::None);
         };
