@@ -31,6 +31,3 @@ pub use error::QueryError;
 pub use limits::EngineLimits;
 pub use param::Param;
 pub use rows::{ColumnInfo, RowLimits, Rows};
-
-#[cfg(test)]
-mod tests;
