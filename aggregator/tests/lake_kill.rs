@@ -105,7 +105,8 @@ fn rounds() -> u64 {
 
 /// Every death: once at each step (first and third passing), and at random moments within `span`.
 fn deaths(span: Duration) -> Vec<(Option<(&'static str, u32)>, Duration)> {
-    let steps = failpoint::ALL.into_iter().flat_map(|p| [(Some((p, 0)), Duration::ZERO), (Some((p, 2)), Duration::ZERO)]);
+    let steps =
+        failpoint::ALL.into_iter().flat_map(|p| [(Some((p, 0)), Duration::ZERO), (Some((p, 2)), Duration::ZERO)]);
     let moments = (0..rounds()).map(|n| (None, span.mul_f64(mix(n ^ 77) as f64 / u64::MAX as f64)));
     steps.chain(moments).collect()
 }
@@ -216,7 +217,11 @@ fn what_retention_took_is_in_the_ledger() {
                     rows.map(|row| values.value(row)).sum::<u64>()
                 })
                 .sum();
-            assert_eq!((before.len() - found.len()) as u64, counted, "{context}: lost rows are those the ledger counts");
+            assert_eq!(
+                (before.len() - found.len()) as u64,
+                counted,
+                "{context}: lost rows are those the ledger counts"
+            );
             assert_eq!(counted == 2 * ROWS, again || counted > 0, "{context}: all hours or none");
             assert_tidy(&lake);
         }

@@ -96,8 +96,10 @@ fn a_fault_at_any_step_of_compaction_or_retention_loses_nothing_else() {
         failpoint::arm(name, u32::MAX, Fault::Error);
         assert_eq!(ids(&lake, Table::Flow), before, "{name}: compaction");
 
-        let retain = RetainOptions { max_age: Some(Duration::from_secs(3_600)), max_bytes: None, now: Micros(TEN + 5 * HOUR) };
-        let expired: u64 = lake.parts(Table::Flow, None).unwrap().iter().filter(|p| p.hour < Some(13)).map(|p| p.rows).sum();
+        let retain =
+            RetainOptions { max_age: Some(Duration::from_secs(3_600)), max_bytes: None, now: Micros(TEN + 5 * HOUR) };
+        let expired: u64 =
+            lake.parts(Table::Flow, None).unwrap().iter().filter(|p| p.hour < Some(13)).map(|p| p.rows).sum();
         assert!(expired > 0);
         assert!(failpoint::arm(name, 0, Fault::Error));
         match lake.retain(&retain) {
@@ -105,7 +107,10 @@ fn a_fault_at_any_step_of_compaction_or_retention_loses_nothing_else() {
             Err(other) => panic!("{name}: {other}"),
         }
         failpoint::arm(name, u32::MAX, Fault::Error);
-        let lake = { drop(lake); Lake::open(dir.path().join("lake")).unwrap() };
+        let lake = {
+            drop(lake);
+            Lake::open(dir.path().join("lake")).unwrap()
+        };
         lake.retain(&retain).unwrap();
         assert_eq!(ids(&lake, Table::Flow).len() as u64, before.len() as u64 - expired, "{name}: retention");
         assert_eq!(counted(&lake, "lake.expired.flow.rows"), expired, "{name}: each expired row is in the ledger once");
@@ -152,6 +157,43 @@ fn compaction_keeps_rows_and_sorts_them() {
         assert_eq!(times.first(), Some(&part.first.0));
     }
     assert_eq!(lake.compact(&all_hours()).unwrap().parts_before, 0, "nothing is left to do");
+    assert_tidy(&lake);
+}
+
+#[test]
+fn files_stay_while_somebody_reads_them() {
+    let _turn = turn();
+    let (_dir, lake) = open();
+    (0..4).for_each(|set| put(&lake, set * 14, 14).unwrap());
+    let reading = Lake::open(lake.dir()).unwrap().reading().unwrap();
+    let before = lake.parts(Table::Flow, None).unwrap();
+    assert!(lake.compact(&all_hours()).unwrap().parts_before > 0);
+    let rows: usize = before.iter().flat_map(read).map(|batch| batch.num_rows()).sum();
+    assert_eq!(rows, 56, "parts listed before the compaction can still be read");
+    assert_eq!(ids(&lake, Table::Flow).len(), 56);
+    drop(reading);
+    lake.recover().unwrap();
+    assert_tidy(&lake);
+}
+
+#[test]
+fn the_same_content_imported_by_two_in_the_same_moment_comes_once() {
+    let _turn = turn();
+    let (_dir, lake) = open();
+    let import = || {
+        let Begun::New(import_id) = lake.state().begin_import("b3:1", "tap", "a.pcap", 1).unwrap() else { panic!() };
+        ImportMark { import_id, content: "b3:1".into() }
+    };
+    // Both ask before either has its set in the journal.
+    let marks = [import(), import()];
+    let [first, second] = marks.map(|mark| {
+        let mut writer = lake.begin(SetKind::Import(mark), WriterOptions::new("tap")).unwrap();
+        writer.flow(&[flow(1, TEN)]).unwrap();
+        writer
+    });
+    assert!(matches!(first.commit(), Err(LakeError::Overtaken)));
+    second.commit().unwrap();
+    assert_eq!(ids(&lake, Table::Flow).len(), 1);
     assert_tidy(&lake);
 }
 

@@ -127,7 +127,8 @@ fn rows_are_sorted_by_time_within_their_hour() {
         let rows: Vec<(i64, Vec<u8>)> = read(part)
             .iter()
             .flat_map(|batch| {
-                let times = batch.column_by_name("first_seen").unwrap().as_primitive::<TimestampMicrosecondType>().clone();
+                let times =
+                    batch.column_by_name("first_seen").unwrap().as_primitive::<TimestampMicrosecondType>().clone();
                 let ids = batch.column_by_name("record_id").unwrap().as_fixed_size_binary().clone();
                 (0..batch.num_rows()).map(move |row| (times.value(row), ids.value(row).to_vec()))
             })

@@ -54,10 +54,7 @@ pub(super) fn hash(path: &Path, originals: Originals, interrupt: &AtomicBool) ->
         }
     }
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    Ok(Hashes {
-        content: format!("b3:{}", blake.finalize().to_hex()),
-        sha256: sha.map(|sha| hex(&sha.finalize())),
-    })
+    Ok(Hashes { content: format!("b3:{}", blake.finalize().to_hex()), sha256: sha.map(|sha| hex(&sha.finalize())) })
 }
 
 /// Keeps a file as `LAKE/originals/ab/<sha256>.<ext>`, read only. One that is there already is left.
@@ -92,9 +89,11 @@ pub(super) fn keep_original(lake: &Lake, file: &Path, name: &Path, sha256: &str)
 fn extension(name: &Path) -> String {
     let name = name.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     let parts: Vec<&str> = name.split('.').skip(1).collect();
-    let kept = parts.iter().rev().take(2).take_while(|p| {
-        (1..=8).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphanumeric())
-    });
+    let kept = parts
+        .iter()
+        .rev()
+        .take(2)
+        .take_while(|p| (1..=8).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphanumeric()));
     let kept: Vec<&str> = kept.copied().collect();
     let compressed = kept.first().is_some_and(|last| matches!(*last, "gz" | "zst" | "xz"));
     kept.iter().take(if compressed { 2 } else { 1 }).rev().map(|part| format!(".{part}")).collect()
@@ -122,10 +121,7 @@ mod tests {
         fs::write(&file, "abc").unwrap();
         let hashes = hash(&file, Originals::Keep, &AtomicBool::new(false)).unwrap();
         // sha256sum; b3sum (the BLAKE3 test vector for "abc").
-        assert_eq!(
-            hashes.sha256.as_deref(),
-            Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
-        );
+        assert_eq!(hashes.sha256.as_deref(), Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
         assert_eq!(hashes.content, "b3:6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");
     }
 

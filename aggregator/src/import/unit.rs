@@ -73,7 +73,9 @@ impl Unit<'_> {
         report.content = Some(hashes.content.clone());
         let reader = match CaptureReader::open(&file.path) {
             Ok(reader) => reader,
-            Err(FileError::Truncated { .. } | FileError::Empty { .. }) if patience == Patience::Wait => return Ok(None),
+            Err(FileError::Truncated { .. } | FileError::Empty { .. }) if patience == Patience::Wait => {
+                return Ok(None);
+            }
             Err(error) => return Ok(Some(failed(report, error.to_string()))),
         };
         let name = file.name.to_string_lossy();

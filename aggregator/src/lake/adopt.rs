@@ -42,8 +42,7 @@ impl Lake {
         }
         let replaced: HashSet<String> = found.iter().flat_map(|f| f.lineage.replaces.iter().cloned()).collect();
         let (doomed, live): (Vec<_>, Vec<_>) = found.into_iter().partition(|f| replaced.contains(&f.row.path));
-        let missing: Vec<String> =
-            known.difference(&files).map(|path| path.to_string_lossy().into_owned()).collect();
+        let missing: Vec<String> = known.difference(&files).map(|path| path.to_string_lossy().into_owned()).collect();
         let imports: HashMap<(String, String), String> = live
             .iter()
             .flat_map(|f| f.lineage.imports.iter().map(|i| ((i.clone(), f.row.sensor.clone()), f.row.set.clone())))

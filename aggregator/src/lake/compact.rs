@@ -57,7 +57,8 @@ impl Lake {
             let mut group: Vec<PartRow> = Vec::new();
             let mut bytes = 0;
             for part in parts {
-                if !group.is_empty() && (group.len() >= options.max_parts || bytes + part.bytes > options.target_bytes) {
+                if !group.is_empty() && (group.len() >= options.max_parts || bytes + part.bytes > options.target_bytes)
+                {
                     groups.push(std::mem::take(&mut group));
                     bytes = 0;
                 }
@@ -126,8 +127,8 @@ fn lineage(parts: &[PartRow], paths: &[PathBuf]) -> Result<Lineage, LakeError> {
     let mut lineage = Lineage { replaces: parts.iter().map(|part| part.path.clone()).collect(), imports: Vec::new() };
     for path in paths {
         let file = File::open(path).map_err(|e| LakeError::io("opening", path, e))?;
-        let footer = ArrowReaderMetadata::load(&file, Default::default())
-            .map_err(|e| LakeError::parquet("reading", path, e))?;
+        let footer =
+            ArrowReaderMetadata::load(&file, Default::default()).map_err(|e| LakeError::parquet("reading", path, e))?;
         if let Some(entries) = footer.metadata().file_metadata().key_value_metadata() {
             lineage.extend(metadata::lineage(entries));
         }

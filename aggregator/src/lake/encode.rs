@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -153,7 +153,13 @@ impl Encoder {
     }
 
     /// Adds columns, in the order they are to have. A row group ends when it is full.
-    pub(super) fn batch(&mut self, place: &Place, batch: &RecordBatch, first: Micros, last: Micros) -> Result<(), LakeError> {
+    pub(super) fn batch(
+        &mut self,
+        place: &Place,
+        batch: &RecordBatch,
+        first: Micros,
+        last: Micros,
+    ) -> Result<(), LakeError> {
         let group = self.options.row_group_rows.max(1);
         let part = self.part(place, group)?;
         part.write(batch)?;
@@ -188,7 +194,8 @@ impl Encoder {
     }
 
     fn close_if_large(&mut self, place: &Place) -> Result<(), LakeError> {
-        let large = self.open.get(place).is_some_and(|part| part.writer.bytes_written() as u64 >= self.options.part_bytes);
+        let large =
+            self.open.get(place).is_some_and(|part| part.writer.bytes_written() as u64 >= self.options.part_bytes);
         if large { self.close(place, &BTreeMap::new()) } else { Ok(()) }
     }
 
@@ -248,7 +255,12 @@ impl OpenPart {
     }
 
     /// Writes the footer and makes sure that the bytes are on disk.
-    fn close(mut self, place: Place, lineage: &Lineage, ledger: &BTreeMap<String, u64>) -> Result<StagedPart, LakeError> {
+    fn close(
+        mut self,
+        place: Place,
+        lineage: &Lineage,
+        ledger: &BTreeMap<String, u64>,
+    ) -> Result<StagedPart, LakeError> {
         for entry in metadata::at_end(self.first, self.last, lineage, ledger) {
             self.writer.append_key_value_metadata(entry);
         }

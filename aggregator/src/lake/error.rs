@@ -68,7 +68,9 @@ pub enum LakeError {
     #[error(transparent)]
     State(#[from] StateError),
     /// A sensor's name cannot be a folder.
-    #[error("sensor name {name:?} cannot be used: {reason}; use 1 to 64 letters, digits, '-', '_' or '.', not starting with '.'")]
+    #[error(
+        "sensor name {name:?} cannot be used: {reason}; use 1 to 64 letters, digits, '-', '_' or '.', not starting with '.'"
+    )]
     SensorName {
         /// The name.
         name: String,
@@ -76,7 +78,9 @@ pub enum LakeError {
         reason: &'static str,
     },
     /// One set would be spread over too many hours.
-    #[error("the records of one set fall into more than {limit} hours: the times of the input are damaged; mend them (editcap -t) or split the file")]
+    #[error(
+        "the records of one set fall into more than {limit} hours: the times of the input are damaged; mend them (editcap -t) or split the file"
+    )]
     TooManyHours {
         /// [`super::WriterOptions::max_partitions`].
         limit: usize,

@@ -6,7 +6,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, FixedSizeBinaryArray, RecordBatch, TimestampMicrosecondArray, new_null_array};
+use arrow::array::{
+    Array as _, ArrayRef, FixedSizeBinaryArray, RecordBatch, TimestampMicrosecondArray, new_null_array,
+};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use parquet::file::metadata::KeyValue;
 
+use super::SetKind;
 use super::schema;
 use super::table::Place;
-use super::SetKind;
 use crate::record::Micros;
 
 /// Version of the schemas.

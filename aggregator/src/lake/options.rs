@@ -105,7 +105,12 @@ impl CompactOptions {
     /// The defaults; hours touched in the last `quiet` before `now` are left alone.
     pub fn new(now: Micros, quiet: Duration) -> Self {
         let quiet = i64::try_from(quiet.as_micros()).unwrap_or(i64::MAX);
-        Self { target_bytes: 256 << 20, min_parts: 4, max_parts: 32, published_before: Micros(now.0.saturating_sub(quiet)) }
+        Self {
+            target_bytes: 256 << 20,
+            min_parts: 4,
+            max_parts: 32,
+            published_before: Micros(now.0.saturating_sub(quiet)),
+        }
     }
 }
 

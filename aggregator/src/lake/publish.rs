@@ -122,7 +122,8 @@ impl Lake {
 
     /// After publishing: nothing here can take back what was published, so errors are only told.
     pub(super) fn clean_up(&self, staging: Staging, set: &str) {
-        let cleaned = failpoint::pass("publish.published").and_then(|()| staging.remove()).and_then(|()| self.delete_doomed());
+        let cleaned =
+            failpoint::pass("publish.published").and_then(|()| staging.remove()).and_then(|()| self.delete_doomed());
         if let Err(error) = cleaned {
             tracing::warn!(set, %error, "the set is published; cleaning up after it is left to the next start");
         }

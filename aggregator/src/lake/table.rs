@@ -236,12 +236,9 @@ impl Place {
                 hour: Some(hour.strip_prefix("hour=")?.parse().ok().filter(|h| *h < 24)?),
                 sensor: sensor.strip_prefix("sensor=")?.to_owned(),
             }),
-            ([date, _file], false) => Some(Self {
-                table,
-                date: date.strip_prefix("date=")?.parse().ok()?,
-                hour: None,
-                sensor: String::new(),
-            }),
+            ([date, _file], false) => {
+                Some(Self { table, date: date.strip_prefix("date=")?.parse().ok()?, hour: None, sensor: String::new() })
+            }
             _ => None,
         }
     }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::mem::size_of;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use arrow::array::{Array as _, RecordBatch, UInt32Array};
@@ -241,7 +241,8 @@ impl SetWriter {
         self.job(Job::Finish(sums))?;
         let parts = self.join()?;
         let written = parts.iter().map(|p| p.rows).sum::<u64>();
-        let given = self.flow.rows + self.dns.rows + self.proxy.rows + self.ledger.rows + self.batches.values().sum::<u64>();
+        let given =
+            self.flow.rows + self.dns.rows + self.proxy.rows + self.ledger.rows + self.batches.values().sum::<u64>();
         if written != given {
             return Err(LakeError::RowCount { doing: "publishing a set", expected: given, got: written });
         }
@@ -415,9 +416,9 @@ impl Drop for SetWriter {
 }
 
 fn times(batch: &RecordBatch, column: &str) -> Result<Vec<i64>, LakeError> {
-    let column = batch.column_by_name(column).and_then(|c| {
-        c.as_any().downcast_ref::<arrow::array::PrimitiveArray<TimestampMicrosecondType>>()
-    });
+    let column = batch
+        .column_by_name(column)
+        .and_then(|c| c.as_any().downcast_ref::<arrow::array::PrimitiveArray<TimestampMicrosecondType>>());
     column.map(|times| times.values().to_vec()).ok_or_else(|| LakeError::Encoder("a batch without times".to_owned()))
 }
 

@@ -141,13 +141,17 @@ impl State {
 
     /// The import of a content for a sensor.
     pub fn import(&self, content: &str, sensor: &str) -> Result<Option<ImportRow>, StateError> {
-        self.read(|c| c.query_row(&format!("{SELECT} WHERE content = ?1 AND sensor = ?2"), (content, sensor), read).optional())
+        self.read(|c| {
+            c.query_row(&format!("{SELECT} WHERE content = ?1 AND sensor = ?2"), (content, sensor), read).optional()
+        })
     }
 
     /// The latest imports, newest first.
     pub fn imports(&self, limit: u32) -> Result<Vec<ImportRow>, StateError> {
         self.read(|c| {
-            c.prepare(&format!("{SELECT} ORDER BY started DESC, import_id DESC LIMIT ?1"))?.query_map([limit], read)?.collect()
+            c.prepare(&format!("{SELECT} ORDER BY started DESC, import_id DESC LIMIT ?1"))?
+                .query_map([limit], read)?
+                .collect()
         })
     }
 }

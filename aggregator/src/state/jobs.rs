@@ -69,7 +69,8 @@ impl State {
     /// Tells how far a running job is, 0 to 1.
     pub fn progress_job(&self, id: JobId, progress: f64) -> Result<(), StateError> {
         self.write(|t| {
-            t.execute("UPDATE jobs SET progress = ?2 WHERE job_id = ?1 AND state = 'running'", (id.0, progress)).map(drop)
+            t.execute("UPDATE jobs SET progress = ?2 WHERE job_id = ?1 AND state = 'running'", (id.0, progress))
+                .map(drop)
         })
     }
 
@@ -96,7 +97,9 @@ impl State {
 
     /// The latest jobs, newest first.
     pub fn jobs(&self, limit: u32) -> Result<Vec<Job>, StateError> {
-        self.read(|c| c.prepare(&format!("{SELECT} ORDER BY job_id DESC LIMIT ?1"))?.query_map([limit], read)?.collect())
+        self.read(|c| {
+            c.prepare(&format!("{SELECT} ORDER BY job_id DESC LIMIT ?1"))?.query_map([limit], read)?.collect()
+        })
     }
 }
 

@@ -153,7 +153,10 @@ impl State {
                 true => Err(StateError::Newer { path: path.to_owned(), found, known: migrations::LATEST }),
                 false => Err(StateError::Damaged {
                     path: path.to_owned(),
-                    what: format!("it has version {found}, {} is expected: open it once with write permission", migrations::LATEST),
+                    what: format!(
+                        "it has version {found}, {} is expected: open it once with write permission",
+                        migrations::LATEST
+                    ),
                 }),
             };
         }

@@ -118,7 +118,8 @@ impl State {
     pub fn count_rule_hits(&self, id: RuleId, hits: u64, at: Micros) -> Result<(), StateError> {
         let hits = i64::try_from(hits).unwrap_or(i64::MAX);
         self.write(|t| {
-            t.execute("UPDATE rules SET hits = hits + ?2, last_hit = ?3 WHERE rule_id = ?1", (id.0, hits, at.0)).map(drop)
+            t.execute("UPDATE rules SET hits = hits + ?2, last_hit = ?3 WHERE rule_id = ?1", (id.0, hits, at.0))
+                .map(drop)
         })
     }
 }

@@ -103,7 +103,9 @@ impl State {
     pub(crate) fn set_published(&self, set: &str) -> Result<PublishEnd, StateError> {
         self.write(|t| {
             let detail: Option<String> = t
-                .query_row("SELECT detail FROM sets WHERE set_id = ?1 AND state = 'publishing'", [set], |row| row.get(0))
+                .query_row("SELECT detail FROM sets WHERE set_id = ?1 AND state = 'publishing'", [set], |row| {
+                    row.get(0)
+                })
                 .optional()?;
             let Some(detail) = detail else { return Ok(PublishEnd::Published) };
             let detail: Detail = serde_json::from_str(&detail).map_err(|e| damaged(e.into()))?;
@@ -151,17 +153,19 @@ impl State {
     /// The sets that are not published.
     pub(crate) fn open_sets(&self) -> Result<Vec<OpenSet>, StateError> {
         self.read(|c| {
-            c.prepare("SELECT set_id, kind, sensor, created, state FROM sets WHERE state <> 'published' ORDER BY set_id")?
-                .query_map([], |row| {
-                    Ok(OpenSet {
-                        set: row.get(0)?,
-                        kind: row.get(1)?,
-                        sensor: row.get(2)?,
-                        created: Micros(row.get(3)?),
-                        publishing: row.get_ref(4)?.as_str()? == "publishing",
-                    })
-                })?
-                .collect()
+            c.prepare(
+                "SELECT set_id, kind, sensor, created, state FROM sets WHERE state <> 'published' ORDER BY set_id",
+            )?
+            .query_map([], |row| {
+                Ok(OpenSet {
+                    set: row.get(0)?,
+                    kind: row.get(1)?,
+                    sensor: row.get(2)?,
+                    created: Micros(row.get(3)?),
+                    publishing: row.get_ref(4)?.as_str()? == "publishing",
+                })
+            })?
+            .collect()
         })
     }
 
@@ -193,7 +197,8 @@ impl State {
     /// When the set of each live part of a place was published.
     pub(crate) fn published_at(&self, set: &str) -> Result<Option<Micros>, StateError> {
         self.read(|c| {
-            c.query_row("SELECT published FROM sets WHERE set_id = ?1", [set], |row| row.get::<_, Option<i64>>(0)).optional()
+            c.query_row("SELECT published FROM sets WHERE set_id = ?1", [set], |row| row.get::<_, Option<i64>>(0))
+                .optional()
         })
         .map(|found| found.flatten().map(Micros))
     }
@@ -212,9 +217,11 @@ impl State {
         self.write(|t| {
             for path in paths {
                 let set: Option<String> = t
-                    .query_row("DELETE FROM parts WHERE path = ?1 AND state = 'doomed' RETURNING set_id", [path], |row| {
-                        row.get(0)
-                    })
+                    .query_row(
+                        "DELETE FROM parts WHERE path = ?1 AND state = 'doomed' RETURNING set_id",
+                        [path],
+                        |row| row.get(0),
+                    )
                     .optional()?;
                 if let Some(set) = set {
                     forget_empty_set(t, &set)?;
@@ -308,7 +315,8 @@ fn forget_empty_set(t: &Connection, set: &str) -> rusqlite::Result<()> {
     .map(drop)
 }
 
-const SELECT: &str = "SELECT path, set_id, tbl, date, hour, sensor, run_id, rows, bytes, first, last, staged FROM parts";
+const SELECT: &str =
+    "SELECT path, set_id, tbl, date, hour, sensor, run_id, rows, bytes, first, last, staged FROM parts";
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<PartRow> {
     let table = row.get_ref(2)?.as_str()?;

@@ -33,7 +33,9 @@ impl State {
 
     /// How far a followed input was read.
     pub fn offset(&self, source: &str) -> Result<Option<String>, StateError> {
-        self.read(|c| c.query_row("SELECT position FROM offsets WHERE source = ?1", [source], |row| row.get(0)).optional())
+        self.read(|c| {
+            c.query_row("SELECT position FROM offsets WHERE source = ?1", [source], |row| row.get(0)).optional()
+        })
     }
 
     /// Remembers how far a followed input was read.

@@ -99,7 +99,9 @@ impl State {
     /// Every verdict ever given on a record, oldest first.
     pub fn verdict_history(&self, record: RecordId) -> Result<Vec<Verdict>, StateError> {
         self.read(|c| {
-            c.prepare(&format!("{SELECT} WHERE record_id = ?1 ORDER BY verdict_id"))?.query_map([record.0], read)?.collect()
+            c.prepare(&format!("{SELECT} WHERE record_id = ?1 ORDER BY verdict_id"))?
+                .query_map([record.0], read)?
+                .collect()
         })
     }
 }

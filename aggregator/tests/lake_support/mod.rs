@@ -55,7 +55,11 @@ pub(crate) fn flow(n: u64, at: i64) -> FlowRecord {
         flow_start: Micros(at),
         segment: (n % 3 == 0) as u32,
         origin: Origin::Pcap,
-        src_ip: if v6 { Ip([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, a, b, c, d, e, f, g, h]) } else { Ip::v4([10, 0, a % 4, b]) },
+        src_ip: if v6 {
+            Ip([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, a, b, c, d, e, f, g, h])
+        } else {
+            Ip::v4([10, 0, a % 4, b])
+        },
         dst_ip: if v6 { Ip([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, h, g, f, e, d, c, b, a]) } else { Ip::v4([203, c, d, e]) },
         version: if v6 { IpVersion::V6 } else { IpVersion::V4 },
         src_port: 1024 + (m % 60_000) as u16,

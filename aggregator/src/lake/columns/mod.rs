@@ -7,7 +7,9 @@ mod proxy;
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, ArrowPrimitiveType, BooleanBufferBuilder, PrimitiveArray, RecordBatch, StringArray};
+use arrow::array::{
+    Array as _, ArrayRef, ArrowPrimitiveType, BooleanBufferBuilder, PrimitiveArray, RecordBatch, StringArray,
+};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::error::ArrowError;
 
@@ -157,7 +159,11 @@ impl Text {
         let mut ends = Vec::with_capacity(CHUNK + 1);
         ends.push(0);
         std::mem::swap(&mut ends, &mut self.ends);
-        StringArray::try_new(OffsetBuffer::new(ScalarBuffer::from(ends)), Buffer::from_vec(bytes), self.validity.finish())
+        StringArray::try_new(
+            OffsetBuffer::new(ScalarBuffer::from(ends)),
+            Buffer::from_vec(bytes),
+            self.validity.finish(),
+        )
     }
 
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
