@@ -60,8 +60,17 @@ rust() {
         rustup default stable
     else
         say "installing Rust by rustup (to $HOME/.cargo and $HOME/.rustup)"
-        curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal --component clippy --component rustfmt
+        if installer=$(curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs); then
+            sh -s -- -y -q --profile minimal --component clippy --component rustfmt <<<"$installer"
+        else
+            say "rustup cannot be reached; taking Debian's own Rust"
+            debian rustc-web cargo-web rust-web-clippy rustfmt-web
+            stop_if_missing
+        fi
     fi
+    have cargo && at_least "$(rustc --version | cut -d' ' -f2)" "$RUST_MINIMUM" && return 0
+    say "Rust is still older than $RUST_MINIMUM ($(rustc --version 2>/dev/null || echo none)); install it from https://rustup.rs and run again"
+    exit 1
 }
 
 python_venv() {

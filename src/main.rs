@@ -1,1 +1,80 @@
-fn main() {}
+//! The `spotter` command: arguments in, library calls out. One file per subcommand; no logic here.
+#![forbid(unsafe_code)]
+
+mod appliance;
+mod backup;
+mod bench;
+mod config;
+mod demo;
+mod import;
+mod lake;
+mod output;
+mod query;
+mod run;
+mod score;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Network threat hunting on one machine: packets to records to the few that matter.
+#[derive(Parser)]
+#[command(name = "spotter", version, max_term_width = 100, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Begin with:\n  spotter demo                              a synthetic day with known attacks, in your browser\n  \
+    spotter import --lake ./lake capture.pcap then: spotter score --lake ./lake && spotter serve --lake ./lake\n\n\
+    Exit status: 0 done, 1 failed, 2 used wrongly.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say less (-q: errors only) on standard error.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Say more on standard error (-v: debug).
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Import(import::Args),
+    Score(score::Args),
+    Query(query::Args),
+    Serve(serve::Args),
+    Run(run::Args),
+    Config(config::Args),
+    Lake(lake::Args),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are not errors; everything else was used wrongly.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    output::start_logging(cli.quiet, cli.verbose);
+    let result = match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Score(args) => score::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Lake(args) => lake::run(&args),
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => backup::restore(&args),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => output::report(&error),
+    }
+}

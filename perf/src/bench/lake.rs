@@ -11,9 +11,9 @@ use std::process::Command;
 use aggregator::lake::{Lake, SetKind, Table, WriterOptions};
 use aggregator::record::FlowRecord;
 use arrow::array::RecordBatch;
+use cpu_time::ProcessTime;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::child::version;
 use super::{BenchError, BenchOptions, Better, Figure, Part, Runs, beside};
@@ -26,16 +26,10 @@ struct Written {
     bytes: f64,
 }
 
-/// CPU time of this process, seconds.
-fn cpu_now() -> f64 {
-    let t = clock_gettime(ClockId::ProcessCPUTime);
-    t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
-}
-
 fn timed(write: impl FnOnce() -> Result<u64, BenchError>) -> Result<Written, BenchError> {
-    let begin = cpu_now();
+    let begin = ProcessTime::try_now()?;
     let bytes = write()?;
-    Ok(Written { cpu: cpu_now() - begin, bytes: bytes as f64 })
+    Ok(Written { cpu: begin.try_elapsed()?.as_secs_f64(), bytes: bytes as f64 })
 }
 
 pub(super) fn run(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Result<(), BenchError> {

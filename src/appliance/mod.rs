@@ -1,0 +1,55 @@
+//! The appliance: everything `spotter run` keeps going, from one configuration: watched folders, compaction,
+//! retention, the nightly fit and the web application.
+//!
+//! Promises: SIGINT or SIGTERM ends it cleanly (the file in work is abandoned whole, and is read again at the next
+//! start); a failing part is logged, tried again, and does not take the others down.
+
+pub(crate) mod config;
+pub(crate) mod interrupt;
+mod nightly;
+mod schedule;
+mod upkeep;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use aggregator::lake::Lake;
+use config::Config;
+
+/// Runs until the interrupt.
+pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let missing = config.missing_on_this_machine();
+    anyhow::ensure!(missing.is_empty(), "{}", missing.join("\n"));
+    let lake = Lake::open(&config.lake.dir)?;
+    tracing::info!("lake {}, {} watched folders", lake.dir().display(), config.watch.len());
+    std::thread::scope(|scope| {
+        for watched in &config.watch {
+            scope.spawn(|| watch::follow(&lake, config, watched, interrupt));
+        }
+        scope.spawn(|| upkeep::go_on(&lake, &config.lake, interrupt));
+        if config.score.enabled {
+            scope.spawn(|| nightly::go_on(&lake, &config.score, interrupt));
+        }
+        let served = if config.ui.enabled { crate::serve::serve(&lake, config.ui.listen, interrupt) } else { wait(interrupt) };
+        // Whatever ended the web application ends the rest.
+        interrupt.store(true, Ordering::Relaxed);
+        served
+    })
+}
+
+fn wait(interrupt: &AtomicBool) -> anyhow::Result<()> {
+    while !interrupt.load(Ordering::Relaxed) {
+        pause(Duration::from_secs(3600), interrupt);
+    }
+    Ok(())
+}
+
+/// Sleeps, unless and until the interrupt comes.
+fn pause(time: Duration, interrupt: &AtomicBool) {
+    let end = Instant::now() + time;
+    while !interrupt.load(Ordering::Relaxed) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(100).min(end.saturating_duration_since(Instant::now())));
+    }
+}

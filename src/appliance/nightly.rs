@@ -1,0 +1,51 @@
+//! The nightly fit: each finished day is learnt and scored, once, at `score.at`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aggregator::lake::{Day, Lake, Source};
+use aggregator::state;
+use analytics::score::{ScoreError, ScoreRequest, score};
+
+use super::config::{ScoreConfig, minute_of_day};
+use super::schedule;
+
+/// How often the clock is looked at.
+const TICK: Duration = Duration::from_secs(20);
+
+/// Goes on until the interrupt.
+pub(super) fn go_on(lake: &Lake, config: &ScoreConfig, interrupt: &Arc<AtomicBool>) {
+    let minute = minute_of_day(&config.at).unwrap_or_default();
+    let mut done = None;
+    while !interrupt.load(Ordering::Relaxed) {
+        if let Some(date) = schedule::due(state::now(), minute, done) {
+            for source in Source::ALL.into_iter().filter(|s| config.sources.iter().any(|name| name == s.as_str())) {
+                once(lake, config, source, date, interrupt);
+            }
+            done = Some(date);
+        }
+        super::pause(TICK, interrupt);
+    }
+}
+
+/// Scores a source's day, unless it was scored already.
+fn once(lake: &Lake, config: &ScoreConfig, source: Source, date: Day, interrupt: &Arc<AtomicBool>) {
+    let name = source.as_str();
+    match lake.state().current_run(source, date) {
+        Ok(None) => {}
+        Ok(Some(_)) => return,
+        Err(error) => return tracing::error!("nightly fit of {name} {date}: {error}"),
+    }
+    let mut request = ScoreRequest::new(source, date);
+    request.limit = config.limit as usize;
+    request.topics = usize::from(config.topics);
+    request.top_domains.clone_from(&config.top_domains);
+    request.user_domain = config.user_domain.clone().unwrap_or_default();
+    match score(lake, &request, &mut crate::score::Shown::new(interrupt, format!("{name} {date}"))) {
+        Ok(run) => tracing::info!("nightly fit: {}", crate::score::summary(source, date, &run)),
+        Err(ScoreError::NoRecords { .. }) => tracing::info!("nightly fit: no {name} records on {date}"),
+        Err(_) if interrupt.load(Ordering::Relaxed) => {}
+        Err(error) => tracing::error!("nightly fit of {name} {date}: {error}"),
+    }
+}

@@ -1,0 +1,56 @@
+//! `spotter bench`
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use perf::bench::{BenchError, BenchOptions, Part};
+
+use crate::output::UsedWrongly;
+
+/// Measure on this machine, beside the peers, in one run.
+///
+/// `ratio` is times better than the peer in the same run (above 1 is better). Absolute values mean little on a shared
+/// machine; ratios do.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  spotter bench                          all parts\n  spotter bench import --file tap.pcap --json\n\n\
+    Parts: import (tshark, nfpcapd, softflowd), lake (the Parquet library's own writer, pyarrow). Use a release build.")]
+pub(crate) struct Args {
+    /// Which part; all without it.
+    part: Option<String>,
+    /// The capture for `import`; a synthetic one without it.
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+    /// Runs of each process, in turn.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    /// Rows for `lake`.
+    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    rows: u64,
+    /// One JSON object a line: part, figure, unit, value, peer, peer_value, ratio, spread.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let parts = match &args.part {
+        None => Part::ALL.to_vec(),
+        Some(name) => vec![name.parse::<Part>().map_err(|e: BenchError| UsedWrongly(e.to_string()))?],
+    };
+    let mut options = BenchOptions::new()?;
+    options.file.clone_from(&args.file);
+    options.runs = args.runs;
+    options.rows = args.rows;
+    let mut written = Ok(());
+    for part in parts {
+        perf::bench::run(part, &options, &mut |figure| {
+            let mut out = std::io::stdout().lock();
+            let line = if args.json { serde_json::to_string(figure).map_err(Into::into) } else { Ok(figure.to_string()) };
+            if written.is_ok() {
+                written = line.and_then(|line: String| writeln!(out, "{line}").map_err(anyhow::Error::from));
+            }
+        })?;
+    }
+    written?;
+    Ok(ExitCode::SUCCESS)
+}

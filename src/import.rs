@@ -1,0 +1,140 @@
+//! `spotter import`
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aggregator::import::{FileOutcome, FileReport, ImportOptions, ImportReport, Input, Originals, Progress, Step, import};
+use aggregator::lake::Lake;
+use indicatif::ProgressBar;
+
+use crate::appliance::config::{Span, Tunnels};
+use crate::appliance::interrupt;
+use crate::output::{self, UsedWrongly};
+
+/// Read capture files into the lake.
+///
+/// pcap and pcapng, also compressed (gzip, zstd, xz), told by content, not by name. Each file is imported once, by
+/// content: the same file again adds nothing.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  spotter import capture.pcapng                         into ./lake\n  \
+    spotter import --lake /data/lake --sensor tap1 /var/captures\n  \
+    zcat big.pcap.gz | spotter import -\n  \
+    spotter import --watch /var/spool/tap                 until interrupted\n  \
+    spotter import --json a.pcap | jq .total.ledger")]
+pub(crate) struct Args {
+    /// Capture files, folders (read recursively), or - for standard input.
+    #[arg(value_name = "PATH", required_unless_present = "watch")]
+    paths: Vec<PathBuf>,
+    /// The lake's folder; made if missing.
+    #[arg(long, value_name = "DIR", default_value = "lake", env = "SPOTTER_LAKE")]
+    lake: PathBuf,
+    /// Name of the sensor that made the captures.
+    #[arg(long, value_name = "NAME", default_value = "spotter")]
+    sensor: String,
+    /// Also import what is in this folder, and go on with what arrives until interrupted.
+    #[arg(long, value_name = "DIR")]
+    watch: Vec<PathBuf>,
+    /// Which IP header of a tunnelled packet makes the record.
+    #[arg(long, value_enum, default_value = "inner")]
+    tunnels: Tunnels,
+    /// Keep flows of different VLANs apart.
+    #[arg(long)]
+    vlan_in_key: bool,
+    /// A connection this long makes a record and goes on in the next.
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    active_timeout: humantime::Duration,
+    /// Store the captures themselves in the lake too, by sha256, as evidence.
+    #[arg(long)]
+    keep_originals: bool,
+    /// Print the report as JSON: files, packets, records, the ledger.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    aggregator::lake::check_sensor(&args.sensor).map_err(|e| UsedWrongly(e.to_string()))?;
+    if args.active_timeout.as_secs() == 0 {
+        return Err(UsedWrongly("--active-timeout: at least 1s".to_owned()).into());
+    }
+    let lake = Lake::open(&args.lake)?;
+    let stdin = PathBuf::from("-");
+    let path = |p: &PathBuf| if *p == stdin { Input::Stdin } else { Input::Path(p.clone()) };
+    let inputs: Vec<Input> = args.paths.iter().map(path).chain(args.watch.iter().cloned().map(Input::Watch)).collect();
+    let mut shown = Shown { bar: output::byte_bar(0), files: 0 };
+    let report = import(&lake, &inputs, &options(args), interrupt::flag()?, &mut shown)?;
+    shown.bar.finish_and_clear();
+    print(&report, args.json)?;
+    let failed = report.files.iter().any(|f| matches!(f.outcome, FileOutcome::Failed | FileOutcome::Interrupted));
+    let unbalanced = report.files.iter().any(|f| !f.imbalances.is_empty());
+    Ok(if failed || unbalanced { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn options(args: &Args) -> ImportOptions {
+    let mut options = ImportOptions::new(&args.sensor);
+    options.decoder.tunnels = args.tunnels.into();
+    options.timeouts.active = Span(args.active_timeout.into()).0.max(Duration::from_secs(1));
+    options.vlan_in_key = args.vlan_in_key;
+    options.originals = if args.keep_originals { Originals::Keep } else { Originals::Leave };
+    options
+}
+
+/// Tells of each file as it is done: a line to the log, a bar on a terminal.
+pub(crate) struct Shown {
+    pub(crate) bar: ProgressBar,
+    pub(crate) files: usize,
+}
+
+impl Progress for Shown {
+    fn step(&mut self, step: Step<'_>) {
+        self.bar.set_length(step.total_bytes);
+        self.bar.set_position(step.bytes);
+        if step.file != self.files || step.file == 0 {
+            self.files = step.file;
+            let name = step.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            self.bar.set_message(output::safe(&name));
+        }
+    }
+
+    fn file(&mut self, report: &FileReport) {
+        self.bar.suspend(|| tell(report));
+    }
+}
+
+/// One log line a file, at the level its outcome deserves.
+pub(crate) fn tell(report: &FileReport) {
+    let path = output::safe(&report.path.to_string_lossy());
+    let error = output::safe(report.error.as_deref().unwrap_or_default());
+    match report.outcome {
+        FileOutcome::Imported => tracing::debug!("{path}: {} packets", report.packets),
+        FileOutcome::AlreadyImported => tracing::info!("{path}: skipped, its content is in the lake already"),
+        FileOutcome::InProgress => tracing::info!("{path}: skipped, another process is importing the same content"),
+        FileOutcome::Damaged => tracing::warn!("{path}: {error} (what could be read is in the lake: {} packets)", report.packets),
+        FileOutcome::Failed => tracing::error!("{path}: {error}"),
+        FileOutcome::Interrupted => tracing::warn!("{path}: interrupted; nothing of it is in the lake"),
+    }
+    for imbalance in &report.imbalances {
+        tracing::error!("{path}: the books do not close: {imbalance}");
+    }
+}
+
+fn print(report: &ImportReport, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, report)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    let list = |counts: &std::collections::BTreeMap<&'static str, u64>| {
+        let parts: Vec<String> = counts.iter().map(|(name, n)| format!("{n} {}", name.replace('_', " "))).collect();
+        if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+    };
+    let total = &report.total;
+    writeln!(out, "files    {}", list(&total.files))?;
+    writeln!(out, "packets  {}", total.packets)?;
+    writeln!(out, "records  {}", list(&total.records))?;
+    let notable = total.ledger.iter().filter(|(name, value)| **value > 0 && !name.starts_with("bytes."));
+    writeln!(out, "ledger   {}", notable.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", "))?;
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! `spotter score`
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aggregator::lake::{Day, Lake, Source};
+use analytics::score::{Optimizer, Progress, ScoreError, ScoreRequest, ScoreRun, Stage, WordScheme, days, score};
+use indicatif::ProgressBar;
+
+use crate::appliance::interrupt;
+use crate::output::{self, UsedWrongly};
+
+/// Learn a day's traffic and keep its least likely records, with the reason for each.
+///
+/// Without --date every day that has records and no scores yet; days that were scored are left as they are.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  spotter score                                      all days not yet scored, all sources\n  \
+    spotter score --source dns --date 2026-11-22 --top-domains tranco.csv\n  \
+    spotter score --date 2026-11-22 --threshold 1e-6      as Apache Spot's default TOL\n  \
+    spotter query \"select rank, src_ip, dst_ip, dst_port, score from scores_flow order by rank limit 20\"")]
+pub(crate) struct Args {
+    /// The lake's folder.
+    #[arg(long, value_name = "DIR", default_value = "lake", env = "SPOTTER_LAKE")]
+    lake: PathBuf,
+    /// What to score: flow, dns, proxy or all.
+    #[arg(long, default_value = "all", value_parser = ["flow", "dns", "proxy", "all"])]
+    source: String,
+    /// The day, UTC; scored again if it was.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_day)]
+    date: Option<Day>,
+    /// How records become words.
+    #[arg(long, default_value = "spot", value_parser = ["spot"])]
+    words: String,
+    /// Most rows to keep per source and day.
+    #[arg(long, value_name = "N", default_value_t = 3000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    limit: u32,
+    /// Keep only rows with at most this score.
+    #[arg(long, value_name = "P")]
+    threshold: Option<f64>,
+    /// Topics of the model.
+    #[arg(long, value_name = "K", default_value_t = 20, value_parser = clap::value_parser!(u16).range(2..=256))]
+    topics: u16,
+    /// Seed of the model. The same seed gives the same scores, whatever the number of threads.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Iterations of the fit; without it the optimizer's default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    iterations: Option<u32>,
+    /// How the model is fitted.
+    #[arg(long, default_value = "em", value_parser = ["em", "online"])]
+    optimizer: String,
+    /// Popular domains: `rank,domain` or a name a line.
+    #[arg(long, value_name = "FILE")]
+    top_domains: Option<PathBuf>,
+    /// The organisation's own second-level domain label (`example` of example.com).
+    #[arg(long, value_name = "LABEL", default_value = "")]
+    user_domain: String,
+    /// Print one JSON object a run: its model card.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn parse_day(text: &str) -> Result<Day, String> {
+    chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d")
+        .map(|date| Day(date.to_epoch_days()))
+        .map_err(|_| format!("\"{text}\" is not a day; write it as 2026-11-22"))
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    Lake::open_existing(&args.lake)?;
+    let lake = Lake::open(&args.lake)?;
+    let mut out = std::io::stdout().lock();
+    let mut scored = 0;
+    for source in Source::ALL.into_iter().filter(|s| args.source == "all" || args.source == s.as_str()) {
+        for date in due(&lake, source, args.date)? {
+            let mut shown = Shown::new(interrupt::flag()?, format!("{} {date}", source.as_str()));
+            let run = match score(&lake, &request(args, source, date)?, &mut shown) {
+                // With --source all a day may well have no proxy records.
+                Err(ScoreError::NoRecords { .. }) if args.source == "all" => continue,
+                done => done?,
+            };
+            shown.bar.finish_and_clear();
+            scored += 1;
+            if args.json {
+                writeln!(out, "{}", serde_json::to_string(&run.card)?)?;
+            } else {
+                writeln!(out, "{}", summary(source, date, &run))?;
+            }
+        }
+    }
+    if scored == 0 {
+        tracing::warn!("nothing to score: no day has records without scores; --date scores a day again");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The day asked for, or all that have records and no scores.
+fn due(lake: &Lake, source: Source, asked: Option<Day>) -> anyhow::Result<Vec<Day>> {
+    Ok(match asked {
+        Some(date) => vec![date],
+        None => days(lake, source)?.into_iter().filter(|d| d.run.is_none()).map(|d| d.date).collect(),
+    })
+}
+
+fn request(args: &Args, source: Source, date: Day) -> anyhow::Result<ScoreRequest> {
+    let wrong = UsedWrongly;
+    let mut request = ScoreRequest::new(source, date);
+    request.words = args.words.parse::<WordScheme>().map_err(wrong)?;
+    request.optimizer = args.optimizer.parse::<Optimizer>().map_err(wrong)?;
+    request.limit = args.limit as usize;
+    request.topics = usize::from(args.topics);
+    request.iterations = args.iterations.map(|n| n as usize);
+    request.top_domains.clone_from(&args.top_domains);
+    request.user_domain.clone_from(&args.user_domain);
+    if let Some(threshold) = args.threshold {
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(UsedWrongly(format!("--threshold {threshold}: a probability, from 0 to 1")).into());
+        }
+        request.threshold = threshold;
+    }
+    if let Some(seed) = args.seed {
+        request.seed = seed;
+    }
+    Ok(request)
+}
+
+/// One line about a run.
+pub(crate) fn summary(source: Source, date: Day, run: &ScoreRun) -> String {
+    let rows = serde_json::to_value(&run.card.rows).unwrap_or_default();
+    let counts = rows.as_object().map(|fields| {
+        let shown = fields.iter().filter(|(_, v)| v.as_u64().is_some_and(|n| n > 0));
+        shown.map(|(name, v)| format!("{} {v}", name.replace('_', " "))).collect::<Vec<_>>().join(", ")
+    });
+    format!("{:<5} {date}  {}", source.as_str(), counts.unwrap_or_default())
+}
+
+/// A bar on a terminal; stops at the interrupt.
+pub(crate) struct Shown {
+    pub(crate) bar: ProgressBar,
+    interrupt: Arc<AtomicBool>,
+}
+
+impl Shown {
+    pub(crate) fn new(interrupt: &Arc<AtomicBool>, what: String) -> Self {
+        let bar = output::step_bar(1);
+        bar.set_message(what);
+        Self { bar, interrupt: Arc::clone(interrupt) }
+    }
+}
+
+impl Progress for Shown {
+    fn step(&mut self, _: Stage, done: u64, total: u64) {
+        self.bar.set_length(total.max(1));
+        self.bar.set_position(done);
+    }
+
+    fn stopped(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
+    }
+}

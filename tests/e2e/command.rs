@@ -1,0 +1,81 @@
+//! Help, exit statuses and errors that say what to do.
+
+use crate::support::spotter;
+
+const COMMANDS: [&str; 11] =
+    ["demo", "import", "score", "query", "serve", "run", "config", "lake", "backup", "restore", "bench"];
+
+#[test]
+fn every_command_has_help_with_examples() {
+    let overview = spotter(["--help"]).done().out;
+    for name in COMMANDS {
+        assert!(overview.contains(name), "{name} is not in the overview");
+        let help = spotter([name, "--help"]).done().out;
+        assert!(help.contains("Examples:") && help.contains(&format!("spotter {name}")), "{name}: {help}");
+    }
+}
+
+#[test]
+fn used_wrongly_is_exit_status_2() {
+    spotter::<&str>([]).failed(2, "Usage");
+    spotter(["imprt"]).failed(2, "import");
+    spotter(["import"]).failed(2, "PATH");
+    spotter(["score", "--source", "mail"]).failed(2, "mail");
+    spotter(["query", "--format", "xml", "select 1"]).failed(2, "xml");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let folder = tempfile::tempdir().expect("folder");
+    let lake = folder.path().join("lake");
+    spotter(["import", "--lake", &lake.to_string_lossy(), "/nonexistent/a.pcap"]).failed(1, "/nonexistent/a.pcap");
+}
+
+#[test]
+fn a_lake_that_is_not_there_is_an_error_that_says_what_to_do() {
+    let folder = tempfile::tempdir().expect("folder");
+    let lake = folder.path().join("none").to_string_lossy().into_owned();
+    for args in [
+        vec!["query", "--lake", &lake, "select 1"],
+        vec!["score", "--lake", &lake],
+        vec!["serve", "--lake", &lake],
+        vec!["lake", "status", "--lake", &lake],
+        vec!["backup", "--lake", &lake, "/tmp/never"],
+    ] {
+        spotter(&args).failed(1, "spotter import");
+    }
+    assert!(!folder.path().join("none").exists(), "reading made a lake");
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_names_the_nearest() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("spotter.toml");
+    std::fs::write(&file, "[flow]\nactive_timout = \"60s\"\n").expect("written");
+    let file = file.to_string_lossy();
+    spotter(["config", "check", "-c", &file]).failed(2, "did you mean `flow.active_timeout`?");
+    spotter(["run", "-c", &file]).failed(2, "did you mean `flow.active_timeout`?");
+}
+
+#[test]
+fn what_config_show_prints_passes_config_check() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("spotter.toml");
+    std::fs::write(&file, spotter(["config", "show"]).done().out).expect("written");
+    spotter(["config", "check", "-c", &file.to_string_lossy()]).done();
+}
+
+#[test]
+fn the_packaged_configuration_is_valid() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/spotter.toml");
+    // Its folders belong to an installed machine; every key and value must be right.
+    let shown = spotter(["config", "show", "-c", file]).done().out;
+    assert!(shown.contains("tap-files"), "{shown}");
+}
+
+#[test]
+fn serving_beyond_loopback_is_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    let lake = folder.path().to_string_lossy().into_owned();
+    spotter(["serve", "--lake", &lake, "--listen", "0.0.0.0:0"]).failed(2, "loopback");
+}
