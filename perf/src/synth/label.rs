@@ -122,12 +122,9 @@ impl Selector {
             all.push(format!("proto = {proto}"));
         }
         if !self.name_under.is_empty() {
-            let any: Vec<String> = self
-                .name_under
-                .iter()
-                .map(|n| format!("{name} = {} OR {name} LIKE {}", quoted(n.clone()), quoted(format!("%.{n}"))))
-                .collect();
-            all.push(format!("({})", any.join(" OR ")));
+            // One pattern: a chain of conditions for hundreds of generated names is more than a planner likes.
+            let names: Vec<String> = self.name_under.iter().map(|n| n.replace('.', "\\.")).collect();
+            all.push(format!("regexp_like({name}, {})", quoted(format!("(^|\\.)({})$", names.join("|")))));
         }
         if let Some(agent) = &self.user_agent {
             all.push(format!("user_agent = {}", quoted(agent.clone())));
