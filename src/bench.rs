@@ -13,8 +13,10 @@ use crate::output::UsedWrongly;
 /// `ratio` is times better than the peer in the same run (above 1 is better). Absolute values mean little on a shared
 /// machine; ratios do.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  spotter bench                          all parts\n  spotter bench import --file tap.pcap --json\n\n\
-    Parts: import (tshark, nfpcapd, softflowd), lake (the Parquet library's own writer, pyarrow). Use a release build.")]
+#[command(
+    after_help = "Examples:\n  spotter bench                          all parts\n  spotter bench import --file tap.pcap --json\n\n\
+    Parts: import (tshark, nfpcapd, softflowd), lake (the Parquet library's own writer, pyarrow). Use a release build."
+)]
 pub(crate) struct Args {
     /// Which part; all without it.
     part: Option<String>,
@@ -45,7 +47,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for part in parts {
         perf::bench::run(part, &options, &mut |figure| {
             let mut out = std::io::stdout().lock();
-            let line = if args.json { serde_json::to_string(figure).map_err(Into::into) } else { Ok(figure.to_string()) };
+            let line =
+                if args.json { serde_json::to_string(figure).map_err(Into::into) } else { Ok(figure.to_string()) };
             if written.is_ok() {
                 written = line.and_then(|line: String| writeln!(out, "{line}").map_err(anyhow::Error::from));
             }

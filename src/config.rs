@@ -11,8 +11,10 @@ use crate::output::UsedWrongly;
 
 /// Check a configuration, or show it with every default filled in.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  spotter config show > spotter.toml      all keys with their defaults, to edit\n  \
-    spotter config check -c spotter.toml    says everything that is wrong, exit status 2 if anything is")]
+#[command(
+    after_help = "Examples:\n  spotter config show > spotter.toml      all keys with their defaults, to edit\n  \
+    spotter config check -c spotter.toml    says everything that is wrong, exit status 2 if anything is"
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,

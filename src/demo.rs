@@ -131,7 +131,8 @@ fn read(lake: &Lake, capture: &Path) -> anyhow::Result<()> {
 fn learn(lake: &Lake) -> anyhow::Result<()> {
     for source in Source::ALL {
         for day in days(lake, source)? {
-            let mut shown = crate::score::Shown::new(interrupt::flag()?, format!("scoring {} {}", source.as_str(), day.date));
+            let mut shown =
+                crate::score::Shown::new(interrupt::flag()?, format!("scoring {} {}", source.as_str(), day.date));
             let run = score(lake, &ScoreRequest::new(source, day.date), &mut shown)?;
             shown.bar.finish_and_clear();
             tracing::info!("scored {}", crate::score::summary(source, day.date, &run));

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aggregator::import::{FileOutcome, FileReport, ImportOptions, ImportReport, Input, Originals, Progress, Step, import};
+use aggregator::import::{
+    FileOutcome, FileReport, ImportOptions, ImportReport, Input, Originals, Progress, Step, import,
+};
 use aggregator::lake::Lake;
 use indicatif::ProgressBar;
 
@@ -110,7 +112,9 @@ pub(crate) fn tell(report: &FileReport) {
         FileOutcome::Imported => tracing::debug!("{path}: {} packets", report.packets),
         FileOutcome::AlreadyImported => tracing::info!("{path}: skipped, its content is in the lake already"),
         FileOutcome::InProgress => tracing::info!("{path}: skipped, another process is importing the same content"),
-        FileOutcome::Damaged => tracing::warn!("{path}: {error} (what could be read is in the lake: {} packets)", report.packets),
+        FileOutcome::Damaged => {
+            tracing::warn!("{path}: {error} (what could be read is in the lake: {} packets)", report.packets)
+        }
         FileOutcome::Failed => tracing::error!("{path}: {error}"),
         FileOutcome::Interrupted => tracing::warn!("{path}: interrupted; nothing of it is in the lake"),
     }
@@ -135,6 +139,10 @@ fn print(report: &ImportReport, json: bool) -> anyhow::Result<()> {
     writeln!(out, "packets  {}", total.packets)?;
     writeln!(out, "records  {}", list(&total.records))?;
     let notable = total.ledger.iter().filter(|(name, value)| **value > 0 && !name.starts_with("bytes."));
-    writeln!(out, "ledger   {}", notable.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", "))?;
+    writeln!(
+        out,
+        "ledger   {}",
+        notable.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+    )?;
     Ok(())
 }

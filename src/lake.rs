@@ -15,9 +15,11 @@ use crate::output::UsedWrongly;
 
 /// Look after the lake by hand; `spotter run` does it by itself.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  spotter lake status --lake /data/lake\n  spotter lake compact --lake /data/lake\n  \
+#[command(
+    after_help = "Examples:\n  spotter lake status --lake /data/lake\n  spotter lake compact --lake /data/lake\n  \
     spotter lake retain --lake /data/lake --max-age 90d --max-bytes 1TiB\n  \
-    spotter lake adopt --lake /data/copied-lake           after copying a lake without its state database")]
+    spotter lake adopt --lake /data/copied-lake           after copying a lake without its state database"
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -136,7 +138,13 @@ fn status(at: &Where) -> anyhow::Result<ExitCode> {
             _ => "-".to_owned(),
         };
         let size = ByteSize(t["bytes"].as_u64().unwrap_or_default()).to_string();
-        writeln!(out, "{:<14} {:>7} {:>12} {size:>10}  {days}", t["table"].as_str().unwrap_or_default(), t["parts"], t["rows"])?;
+        writeln!(
+            out,
+            "{:<14} {:>7} {:>12} {size:>10}  {days}",
+            t["table"].as_str().unwrap_or_default(),
+            t["parts"],
+            t["rows"]
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -21,9 +21,11 @@ use clap::{Parser, Subcommand};
 /// Network threat hunting on one machine: packets to records to the few that matter.
 #[derive(Parser)]
 #[command(name = "spotter", version, max_term_width = 100, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Begin with:\n  spotter demo                              a synthetic day with known attacks, in your browser\n  \
+#[command(
+    after_help = "Begin with:\n  spotter demo                              a synthetic day with known attacks, in your browser\n  \
     spotter import --lake ./lake capture.pcap then: spotter score --lake ./lake && spotter serve --lake ./lake\n\n\
-    Exit status: 0 done, 1 failed, 2 used wrongly.")]
+    Exit status: 0 done, 1 failed, 2 used wrongly."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -38,9 +38,9 @@ pub(crate) fn start_logging(quiet: bool, verbose: bool) {
 /// Prints an error with its causes and gives the exit status.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     // A reader that went away (`spotter query … | head`) is no failure.
-    let broken_pipe = error.chain().any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
-    });
+    let broken_pipe = error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe));
     if broken_pipe {
         return ExitCode::SUCCESS;
     }

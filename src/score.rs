@@ -17,10 +17,12 @@ use crate::output::{self, UsedWrongly};
 ///
 /// Without --date every day that has records and no scores yet; days that were scored are left as they are.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  spotter score                                      all days not yet scored, all sources\n  \
+#[command(
+    after_help = "Examples:\n  spotter score                                      all days not yet scored, all sources\n  \
     spotter score --source dns --date 2026-11-22 --top-domains tranco.csv\n  \
     spotter score --date 2026-11-22 --threshold 1e-6      as Apache Spot's default TOL\n  \
-    spotter query \"select rank, src_ip, dst_ip, dst_port, score from scores_flow order by rank limit 20\"")]
+    spotter query \"select rank, src_ip, dst_ip, dst_port, score from scores_flow order by rank limit 20\""
+)]
 pub(crate) struct Args {
     /// The lake's folder.
     #[arg(long, value_name = "DIR", default_value = "lake", env = "SPOTTER_LAKE")]

@@ -18,7 +18,9 @@ use crate::output::UsedWrongly;
 ///
 /// Loopback only: there are no accounts yet. From another machine: ssh -L 8889:127.0.0.1:8889 SENSOR
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  spotter serve --lake /data/lake\n  spotter serve --listen 127.0.0.1:0      any free port")]
+#[command(
+    after_help = "Examples:\n  spotter serve --lake /data/lake\n  spotter serve --listen 127.0.0.1:0      any free port"
+)]
 pub(crate) struct Args {
     /// The lake's folder.
     #[arg(long, value_name = "DIR", default_value = "lake", env = "SPOTTER_LAKE")]
@@ -40,7 +42,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// Serves until the interrupt.
 pub(crate) fn serve(lake: &Lake, listen: SocketAddr, interrupt: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let config = ServeConfig { listen, lake: lake.clone(), limits: EngineLimits::default(), on_ready: Box::new(announce) };
+    let config =
+        ServeConfig { listen, lake: lake.clone(), limits: EngineLimits::default(), on_ready: Box::new(announce) };
     let stop = async {
         while !interrupt.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(100)).await;

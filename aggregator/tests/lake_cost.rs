@@ -3,7 +3,7 @@
 //! ```text
 //! CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo test -p aggregator --test lake_cost -- --ignored --nocapture
 //! ```
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod lake_support;
 

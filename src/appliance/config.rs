@@ -189,9 +189,11 @@ impl Serialize for Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map(Span)
-            .map_err(|e| serde::de::Error::custom(format!("\"{text}\" is not a length of time ({e}); write it as 60s, 10min, 12h or 90d")))
+        humantime::parse_duration(&text).map(Span).map_err(|e| {
+            serde::de::Error::custom(format!(
+                "\"{text}\" is not a length of time ({e}); write it as 60s, 10min, 12h or 90d"
+            ))
+        })
     }
 }
 
@@ -214,7 +216,10 @@ impl Config {
     /// Reads and validates `path`.
     pub(crate) fn load(path: &Path) -> Result<Self, Problems> {
         let text = std::fs::read_to_string(path).map_err(|e| {
-            Problems(vec![format!("cannot read {}: {e}; `spotter config show` prints the defaults to start from", path.display())])
+            Problems(vec![format!(
+                "cannot read {}: {e}; `spotter config show` prints the defaults to start from",
+                path.display()
+            )])
         })?;
         Self::parse(&text).map_err(|p| Problems(p.0.into_iter().map(|m| format!("{}: {m}", path.display())).collect()))
     }
@@ -248,11 +253,9 @@ impl Config {
         check(max_bytes.is_some_and(|b| b < ByteSize::mib(16)), "lake.max_bytes: at least 16MiB".to_owned());
 
         let FlowConfig { active_timeout, idle_timeout, tcp_idle_timeout, max_flows, .. } = &self.flow;
-        for (name, span) in [
-            ("active_timeout", active_timeout),
-            ("idle_timeout", idle_timeout),
-            ("tcp_idle_timeout", tcp_idle_timeout),
-        ] {
+        for (name, span) in
+            [("active_timeout", active_timeout), ("idle_timeout", idle_timeout), ("tcp_idle_timeout", tcp_idle_timeout)]
+        {
             check(
                 span.0 < Duration::from_secs(1) || span.0 > Duration::from_secs(86_400),
                 format!("flow.{name}: from 1s to 1d"),
@@ -263,11 +266,17 @@ impl Config {
         let mut names = BTreeSet::new();
         for (i, watch) in self.watch.iter().enumerate() {
             let at = format!("watch[{i}]");
-            check(!is_name(&watch.name), format!("{at}.name = \"{}\": use 1 to 64 letters, digits, '.', '_' or '-'", watch.name));
+            check(
+                !is_name(&watch.name),
+                format!("{at}.name = \"{}\": use 1 to 64 letters, digits, '.', '_' or '-'", watch.name),
+            );
             check(!names.insert(&watch.name), format!("{at}.name = \"{}\" stands twice: names are unique", watch.name));
             check(watch.dir.as_os_str().is_empty(), format!("{at}.dir is missing: name the folder to watch"));
             if let Some(sensor) = &watch.sensor {
-                check(!is_name(sensor), format!("{at}.sensor = \"{sensor}\": use 1 to 64 letters, digits, '.', '_' or '-'"));
+                check(
+                    !is_name(sensor),
+                    format!("{at}.sensor = \"{sensor}\": use 1 to 64 letters, digits, '.', '_' or '-'"),
+                );
             }
         }
 
@@ -283,7 +292,10 @@ impl Config {
         check(!(2..=256).contains(topics), "score.topics: from 2 to 256".to_owned());
         check(
             !self.ui.listen.ip().is_loopback(),
-            format!("ui.listen = \"{}\": only a loopback address (127.0.0.1 or [::1]) is served until there are accounts; reach it by an SSH tunnel", self.ui.listen),
+            format!(
+                "ui.listen = \"{}\": only a loopback address (127.0.0.1 or [::1]) is served until there are accounts; reach it by an SSH tunnel",
+                self.ui.listen
+            ),
         );
         found
     }
@@ -294,7 +306,9 @@ impl Config {
             .watch
             .iter()
             .filter(|w| !w.dir.is_dir())
-            .map(|w| format!("watch \"{}\": {} is not a folder; create it or correct watch.dir", w.name, w.dir.display()))
+            .map(|w| {
+                format!("watch \"{}\": {} is not a folder; create it or correct watch.dir", w.name, w.dir.display())
+            })
             .collect();
         if let Some(list) = self.score.top_domains.as_ref().filter(|p| !p.is_file()) {
             found.push(format!("score.top_domains: there is no file {}", list.display()));
@@ -318,16 +332,19 @@ fn is_name(text: &str) -> bool {
 /// Minutes after midnight of `HH:MM`.
 pub(crate) fn minute_of_day(text: &str) -> Option<u32> {
     let (hour, minute) = text.split_once(':')?;
-    let number = |s: &str| (s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit())).then(|| s.parse::<u32>().ok()).flatten();
+    let number =
+        |s: &str| (s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit())).then(|| s.parse::<u32>().ok()).flatten();
     let (hour, minute) = (number(hour)?, number(minute)?);
     (hour < 24 && minute < 60).then_some(hour * 60 + minute)
 }
 
 /// The message for a key that does not exist, with the nearest one that does.
 fn unknown_key(key: &str) -> String {
-    let shape: String = key.split('.').map(|p| if p.parse::<usize>().is_ok() { "0" } else { p }).collect::<Vec<_>>().join(".");
+    let shape: String =
+        key.split('.').map(|p| if p.parse::<usize>().is_ok() { "0" } else { p }).collect::<Vec<_>>().join(".");
     let known = known_keys();
-    let nearest = known.iter().max_by(|a, b| strsim::jaro_winkler(a, &shape).total_cmp(&strsim::jaro_winkler(b, &shape)));
+    let nearest =
+        known.iter().max_by(|a, b| strsim::jaro_winkler(a, &shape).total_cmp(&strsim::jaro_winkler(b, &shape)));
     match nearest.filter(|n| strsim::jaro_winkler(n, &shape) > 0.7) {
         Some(nearest) => format!("there is no key `{key}`; did you mean `{}`?", nearest.replace(".0.", "[].")),
         None => format!("there is no key `{key}`; `spotter config show` lists all keys"),
@@ -336,7 +353,10 @@ fn unknown_key(key: &str) -> String {
 
 /// Every key there is, dotted; list elements as `0`.
 fn known_keys() -> BTreeSet<String> {
-    let mut full = Config { watch: vec![WatchConfig { sensor: Some(String::new()), ..WatchConfig::default() }], ..Config::default() };
+    let mut full = Config {
+        watch: vec![WatchConfig { sensor: Some(String::new()), ..WatchConfig::default() }],
+        ..Config::default()
+    };
     full.lake.max_bytes = Some(ByteSize::b(0));
     full.score.top_domains = Some(PathBuf::new());
     full.score.user_domain = Some(String::new());
@@ -384,7 +404,9 @@ mod tests {
     #[test]
     fn an_unknown_key_names_the_nearest() {
         assert!(problems("[flow]\nactive_timout = \"60s\"").contains("did you mean `flow.active_timeout`?"));
-        assert!(problems("[[watch]]\nname=\"a\"\ndir=\"/tmp\"\nsensr=\"x\"").contains("did you mean `watch[].sensor`?"));
+        assert!(
+            problems("[[watch]]\nname=\"a\"\ndir=\"/tmp\"\nsensr=\"x\"").contains("did you mean `watch[].sensor`?")
+        );
         assert!(problems("[laek]\ndir=\"x\"").contains("did you mean `lake`?"));
     }
 
@@ -405,6 +427,8 @@ mod tests {
 
     #[test]
     fn several_inputs_have_unique_names() {
-        assert!(problems("[[watch]]\nname=\"a\"\ndir=\"/x\"\n[[watch]]\nname=\"a\"\ndir=\"/y\"").contains("stands twice"));
+        assert!(
+            problems("[[watch]]\nname=\"a\"\ndir=\"/x\"\n[[watch]]\nname=\"a\"\ndir=\"/y\"").contains("stands twice")
+        );
     }
 }

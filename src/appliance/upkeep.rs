@@ -31,7 +31,8 @@ fn once(lake: &Lake, config: &LakeConfig) {
         Ok(_) => {}
         Err(error) => tracing::error!("retention: {error}"),
     }
-    let compact = CompactOptions { target_bytes: config.compact_to.as_u64(), ..CompactOptions::new(state::now(), QUIET) };
+    let compact =
+        CompactOptions { target_bytes: config.compact_to.as_u64(), ..CompactOptions::new(state::now(), QUIET) };
     match lake.compact(&compact) {
         Ok(done) if done.parts_before > 0 => {
             tracing::info!("compaction merged {} files into {}", done.parts_before, done.parts_after);

@@ -171,11 +171,11 @@ impl Unit<'_> {
         if let Some(head) = reading.head(&self.options.sensor, &file.name) {
             writer.ledger(&head.rows(counters))?;
         }
-        if let Some(sha256) = &hashes.sha256 {
-            if self.options.originals == Originals::Keep {
-                content::keep_original(self.lake, &file.path, &file.name, sha256)?;
-                self.lake.state().set_import_original(import_id, sha256)?;
-            }
+        if let Some(sha256) = &hashes.sha256
+            && self.options.originals == Originals::Keep
+        {
+            content::keep_original(self.lake, &file.path, &file.name, sha256)?;
+            self.lake.state().set_import_original(import_id, sha256)?;
         }
         let (outcome, state) = match reading.error {
             Some(_) => (FileOutcome::Damaged, ImportState::Damaged),

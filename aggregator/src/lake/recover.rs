@@ -39,10 +39,10 @@ impl Lake {
         }
         // Folders without an entry: made just before a crash, or left just after publishing.
         for set in staging::list(self.dir())? {
-            if let Some(staging) = Staging::take_over(&gate, self.dir(), &set)? {
-                if self.state().open_sets()?.iter().all(|open| open.set != set) {
-                    staging.remove()?;
-                }
+            if let Some(staging) = Staging::take_over(&gate, self.dir(), &set)?
+                && self.state().open_sets()?.iter().all(|open| open.set != set)
+            {
+                staging.remove()?;
             }
         }
         drop(gate);

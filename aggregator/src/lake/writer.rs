@@ -407,10 +407,10 @@ impl Drop for SetWriter {
             // Its error is of no use any more: the set is abandoned either way.
             drop(thread.join());
         }
-        if let Some(staging) = self.staging.take() {
-            if let Err(error) = self.lake.abandon(staging, &self.set) {
-                tracing::warn!(set = %self.set, %error, "an abandoned set is left to the next start");
-            }
+        if let Some(staging) = self.staging.take()
+            && let Err(error) = self.lake.abandon(staging, &self.set)
+        {
+            tracing::warn!(set = %self.set, %error, "an abandoned set is left to the next start");
         }
     }
 }

@@ -48,10 +48,10 @@ impl State {
             let database_bytes = file.metadata().map_err(io("reading the copy in"))?.len();
             Ok(Copied { database_bytes, models, model_bytes })
         })();
-        if copied.is_err() {
-            if let Err(error) = fs::remove_dir_all(to) {
-                tracing::warn!(folder = %to.display(), %error, "could not remove the unfinished backup");
-            }
+        if copied.is_err()
+            && let Err(error) = fs::remove_dir_all(to)
+        {
+            tracing::warn!(folder = %to.display(), %error, "could not remove the unfinished backup");
         }
         copied
     }

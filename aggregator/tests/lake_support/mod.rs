@@ -53,7 +53,7 @@ pub(crate) fn flow(n: u64, at: i64) -> FlowRecord {
         first_seen: Micros(at),
         last_seen: Micros(at + (m % 1_000_000) as i64),
         flow_start: Micros(at),
-        segment: (n % 3 == 0) as u32,
+        segment: u32::from(n.is_multiple_of(3)),
         origin: Origin::Pcap,
         src_ip: if v6 {
             Ip([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, a, b, c, d, e, f, g, h])
@@ -64,9 +64,9 @@ pub(crate) fn flow(n: u64, at: i64) -> FlowRecord {
         version: if v6 { IpVersion::V6 } else { IpVersion::V4 },
         src_port: 1024 + (m % 60_000) as u16,
         dst_port: [443, 80, 53, 22][(m >> 20) as usize % 4],
-        proto: if n % 5 == 0 { 17 } else { 6 },
+        proto: if n.is_multiple_of(5) { 17 } else { 6 },
         src: Direction { packets: 1 + m % 50, bytes: 60 + m % 60_000, tcp_flags: Some(0x1b), tos: Some(0) },
-        dst: (n % 11 != 0).then_some(Direction {
+        dst: (!n.is_multiple_of(11)).then_some(Direction {
             packets: m % 40,
             bytes: m % 90_000,
             tcp_flags: Some(0x13),
@@ -74,9 +74,9 @@ pub(crate) fn flow(n: u64, at: i64) -> FlowRecord {
         }),
         conn_state: Some(["SF", "S0", "REJ"][n as usize % 3]),
         history: Some(history),
-        macs: (n % 2 == 0).then_some(([2, 0, 0, 0, 0, a % 16], [2, 0, 0, 0, 1, b % 16])),
+        macs: (n.is_multiple_of(2)).then_some(([2, 0, 0, 0, 0, a % 16], [2, 0, 0, 0, 1, b % 16])),
         ethertype: Some(0x0800),
-        vlan: (n % 13 == 0).then_some(42),
+        vlan: (n.is_multiple_of(13)).then_some(42),
         cos: None,
         end_reason: EndReason::Idle,
         exporter: (n % 1_000 == 999).then(|| {
@@ -88,7 +88,7 @@ pub(crate) fn flow(n: u64, at: i64) -> FlowRecord {
         }),
         sampling: 1,
         observations: 1,
-        tunnel: (n % 17 == 0).then_some(Tunnel::Vxlan),
+        tunnel: (n.is_multiple_of(17)).then_some(Tunnel::Vxlan),
         service: Some(Service::Tls),
     }
 }
@@ -114,8 +114,8 @@ pub(crate) fn dns(n: u64, at: i64) -> DnsRecord {
         qclass: 1,
         question: 0,
         opcode: 0,
-        rcode: (n % 3 != 0).then_some(0),
-        rtt_us: (n % 3 != 0).then_some(20_000),
+        rcode: (!n.is_multiple_of(3)).then_some(0),
+        rtt_us: (!n.is_multiple_of(3)).then_some(20_000),
         query_len: Some(40),
         response_len: Some(80),
         response_frame_len: Some(122),
@@ -147,7 +147,7 @@ pub(crate) fn proxy(n: u64, at: i64) -> ProxyRecord {
     row.uri_path = format!("/page/{n}");
     row.full_uri = format!("http://www{}.example.org/page/{n}", n % 10);
     row.status = Some(200);
-    row.user_agent = (n % 2 == 0).then(|| "curl/8".into());
+    row.user_agent = (n.is_multiple_of(2)).then(|| "curl/8".into());
     row
 }
 

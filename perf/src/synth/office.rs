@@ -56,7 +56,7 @@ pub(crate) fn settle(sim: &mut Sim, host: usize) {
         // All ask at about the same time: a burst.
         sim.habit(host, Schedule::Daily { at: 12 * HOUR + 30 * MINUTE, jitter: 20 * MINUTE }, system_update);
     }
-    if host % 12 == 0 {
+    if host.is_multiple_of(12) {
         sim.habit(host, Schedule::Daily { at: come + 20 * MINUTE, jitter: 10 * MINUTE }, open_all_day);
     }
 }

@@ -333,7 +333,7 @@ impl Player {
         self.push(from, ACK | push, len as u16, self.sent);
         self.sent += len;
         self.segments += 1;
-        if self.segments % SEGMENTS_PER_ACK == 0 && self.sent < total {
+        if self.segments.is_multiple_of(SEGMENTS_PER_ACK) && self.sent < total {
             // The receiver's acknowledgement has not seen the last segment yet.
             self.acked[from as usize] = self.seq[from as usize].wrapping_sub(len as u32);
             self.clock += 15 * MICRO;

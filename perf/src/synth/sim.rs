@@ -264,6 +264,7 @@ impl Sim {
     }
 
     /// One question to the host's resolver over UDP. `think`: how long the resolver takes.
+    #[expect(clippy::too_many_arguments, reason = "a question is made of all of these, once")]
     pub(crate) fn ask(
         &mut self,
         random: &mut Random,

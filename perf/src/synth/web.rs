@@ -185,7 +185,7 @@ fn path(random: &mut Random, page: bool) -> String {
         })
         .collect();
     if !page {
-        path.push_str(*random.pick::<&str>(&[".css", ".js", ".webp", ".txt", ".zip"]));
+        path.push_str(random.pick::<&str>(&[".css", ".js", ".webp", ".txt", ".zip"]));
     }
     if random.chance(0.25) {
         path.push_str(&format!("?id={}&v={}", random.text(ALPHANUMERIC, 8), random.below(100)));

@@ -27,6 +27,7 @@ impl Sleep {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "an incident is told by all of these, once")]
 fn story(
     sim: &Sim,
     kind: Attack,
