@@ -169,20 +169,22 @@ describe("suspicious", { skip }, () => {
   });
 
   test("a group opens to its records and closes again", async (t) => {
-    const [date] = await scoredDays("flow");
-    const list = await api(`/api/v1/suspicious/flow?date=${date}`);
-    const at = list.rows.slice(0, 20).findIndex((row) => row.standing.group_size > 1 && row.standing.group_size < 1000);
-    if (at < 0) return t.skip("no group among the first rows");
+    const [date] = await scoredDays("dns");
+    const list = await api(`/api/v1/suspicious/dns?date=${date}&limit=250`);
+    const at = list.rows.findIndex((row) => row.standing.group_size > 1 && row.standing.group_size < 1000);
+    if (at < 0) return t.skip("no group among the first 250");
     const { group_id } = list.rows[at].standing;
-    const members = await api(`/api/v1/suspicious/flow?date=${date}&group=${group_id}&limit=1000`);
+    const members = await api(`/api/v1/suspicious/dns?date=${date}&group=${group_id}&limit=1000`);
     assert.ok(members.rows.every((row) => row.standing.group_id === group_id));
-    await open(page, `#/suspicious/flow?date=${date}`);
+    await open(page, `#/suspicious/dns?date=${date}`);
+    await page.$eval(".main-table .grid", (grid, at) => (grid.scrollTop = (at - 2) * 28), at);
     const button = page.locator(`[data-key="${list.rows[at].record_id}"] .expand`);
     await button.click();
     await page.waitForSelector(".main-table .member");
     const ids = await drawn(page);
     const expected = [...list.rows.slice(0, at + 1), ...members.rows.slice(1), ...list.rows.slice(at + 1)].map((row) => row.record_id);
-    assert.deepEqual(ids, expected.slice(0, ids.length));
+    const from = expected.indexOf(ids[0]);
+    assert.deepEqual(ids, expected.slice(from, from + ids.length));
     await button.click();
     await page.waitForSelector(".main-table .member", { state: "detached" });
     watcher.clean();

@@ -17,7 +17,13 @@ trap finish EXIT
 if [[ -n ${SPOTTER_LAKE:-} ]]; then
     "$spotter" serve --lake "$SPOTTER_LAKE" --listen 127.0.0.1:0 >"$work/out" 2>"$work/err" &
 else
-    "$spotter" demo --lake "$work/lake" --listen 127.0.0.1:0 >"$work/out" 2>"$work/err" &
+    # The demo's day, and the day before it, which is imported and not scored.
+    {
+        "$spotter" demo --no-serve --lake "$work/lake"
+        "$spotter" demo --no-serve --lake "$work/earlier" --date 2026-03-10 --hosts 40
+        "$spotter" import --lake "$work/lake" --sensor demo "$work/earlier/demo/day.pcap"
+    } >"$work/made" 2>&1 || { cat "$work/made" >&2; exit 1; }
+    "$spotter" serve --lake "$work/lake" --listen 127.0.0.1:0 >"$work/out" 2>"$work/err" &
 fi
 server=$!
 for ((second = 0; second < ${SPOTTER_PATIENCE:-300}; second++)); do

@@ -69,7 +69,8 @@ export function Grid<R>(props: GridProps<R>) {
   const drawn = visible(top, height, ROW_HEIGHT, rows.length);
   useEffect(() => {
     if (drawn.end >= rows.length - 20) props.onNearEnd?.();
-  }, [drawn.end, rows.length]);
+    // `rows`, not its length: another list of the same length, read from its end, has a next page of its own.
+  }, [drawn.end, rows]);
 
   const page = Math.max(1, Math.floor((height - HEAD_HEIGHT) / ROW_HEIGHT) - 1);
   const move = (to: number) => {
