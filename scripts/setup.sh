@@ -2,7 +2,7 @@
 # Installs what Spotter needs to be built, shown and tested on a Debian machine, and says what it does.
 # Idempotent: a quick no-op when all is there. Without root it installs what a user can and lists the rest exactly.
 #
-#   scripts/setup.sh [build] [web] [test] [probe]     default: all four
+#   scripts/setup.sh [build] [web] [test] [probe]     default: build web test
 #
 #   build  C compiler and Rust          probe  the kernel program's toolchain (nightly rust-src, LLVM 22, bpf-linker)
 #   web    Node.js for the web app      test   peers and browsers the tests compare with, cargo-nextest, cargo-deny
@@ -154,7 +154,7 @@ setup_probe() {
 
 [ "$(uname -s)" = Linux ] || { say "Spotter runs on Linux; this is $(uname -s)"; exit 1; }
 have dpkg-query || { say "this script knows Debian's packages only; on another system install: a C compiler, Rust >= $RUST_MINIMUM, Node.js >= $NODE_MINIMUM"; exit 1; }
-[ $# -gt 0 ] || set -- build web test probe
+[ $# -gt 0 ] || set -- build web test
 for part in "$@"; do
     case "$part" in
         build | web | test | probe) "setup_$part" ;;

@@ -131,7 +131,11 @@ pub(super) fn vanished_part(error: &DataFusionError) -> Option<String> {
             _ => error.source(),
         };
     }
-    None
+    // The Parquet reader hands on the store's error as text only.
+    let text = error.to_string();
+    let (_, rest) = text.split_once("Object at location ")?;
+    let (path, _) = rest.split_once(" not found")?;
+    Some(path.to_owned())
 }
 
 /// Sorts out DataFusion's errors.

@@ -22,6 +22,8 @@ mod param;
 mod prune;
 mod rows;
 mod table;
+#[cfg(test)]
+mod tests;
 mod views;
 mod workers;
 
