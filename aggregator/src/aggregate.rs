@@ -75,6 +75,11 @@ impl Aggregator {
         std::mem::take(&mut self.records)
     }
 
+    /// What waits to be taken, to be drained in place: the memory is used again.
+    pub(crate) const fn records_mut(&mut self) -> &mut Records {
+        &mut self.records
+    }
+
     /// How many records wait to be taken.
     pub fn finished(&self) -> usize {
         self.records.flow.len() + self.records.dns.len() + self.records.proxy.len()

@@ -236,14 +236,14 @@ impl Unit<'_> {
                     return Ok(End::Interrupted);
                 }
                 if aggregator.finished() >= BATCH {
-                    writer.records(aggregator.take_records())?;
+                    writer.drain_records(aggregator.records_mut())?;
                 }
                 progress(bytes, books.frames().packets);
             }
         }
         decoder.finish(&mut aggregator);
         aggregator.finish();
-        writer.records(aggregator.take_records())?;
+        writer.drain_records(aggregator.records_mut())?;
         let stats = aggregator.stats();
         let imbalances = match books.close(&stats) {
             Ok(()) => Vec::new(),

@@ -48,12 +48,16 @@ pub struct SetWriter {
     batches: BTreeMap<Table, u64>,
     sums: BTreeMap<String, u64>,
     places: std::collections::HashSet<(Table, Hour)>,
+    /// The place visited last: most rows fall into the same.
+    visited: Option<(Table, Hour)>,
     rows: u64,
 }
 
 /// Rows of one table, by hour.
 #[derive(Debug)]
 struct Buckets<R> {
+    /// The hour that got a row last, outside of the map: most rows fall into the same.
+    latest: Option<(Hour, Bucket<R>)>,
     hours: HashMap<Hour, Bucket<R>>,
     bytes: usize,
     rows: u64,
@@ -67,7 +71,7 @@ struct Bucket<R> {
 
 impl<R> Default for Buckets<R> {
     fn default() -> Self {
-        Self { hours: HashMap::new(), bytes: 0, rows: 0 }
+        Self { latest: None, hours: HashMap::new(), bytes: 0, rows: 0 }
     }
 }
 
@@ -76,27 +80,46 @@ impl<R: Row> Buckets<R> {
     fn add(&mut self, row: R, group: usize) -> Option<(Hour, Vec<R>)> {
         let hour = Hour::of(row.first());
         let bytes = row.size();
-        let bucket = self.hours.entry(hour).or_insert_with(|| Bucket { rows: Vec::new(), bytes: 0 });
+        let bucket = self.bucket(hour);
         bucket.rows.push(row);
         bucket.bytes += bytes;
+        let full = bucket.rows.len() >= group;
         self.bytes += bytes;
         self.rows += 1;
-        if bucket.rows.len() >= group { self.take(hour) } else { None }
+        if full { self.take(hour) } else { None }
+    }
+
+    fn bucket(&mut self, hour: Hour) -> &mut Bucket<R> {
+        if self.latest.as_ref().is_some_and(|(latest, _)| *latest != hour)
+            && let Some((latest, bucket)) = self.latest.take()
+        {
+            self.hours.insert(latest, bucket);
+        }
+        let hours = &mut self.hours;
+        let empty = || Bucket { rows: Vec::new(), bytes: 0 };
+        &mut self.latest.get_or_insert_with(|| (hour, hours.remove(&hour).unwrap_or_else(empty))).1
     }
 
     fn take(&mut self, hour: Hour) -> Option<(Hour, Vec<R>)> {
-        let bucket = self.hours.remove(&hour)?;
+        let bucket = match self.latest.take_if(|(latest, _)| *latest == hour) {
+            Some((_, bucket)) => bucket,
+            None => self.hours.remove(&hour)?,
+        };
         self.bytes -= bucket.bytes;
         Some((hour, bucket.rows))
     }
 
+    fn all(&self) -> impl Iterator<Item = (&Hour, &Bucket<R>)> {
+        self.hours.iter().chain(self.latest.as_ref().map(|(hour, bucket)| (hour, bucket)))
+    }
+
     fn take_fullest(&mut self) -> Option<(Hour, Vec<R>)> {
-        let hour = *self.hours.iter().max_by_key(|(hour, bucket)| (bucket.bytes, **hour))?.0;
+        let hour = *self.all().max_by_key(|(hour, bucket)| (bucket.bytes, **hour))?.0;
         self.take(hour)
     }
 
     fn hours(&self) -> Vec<Hour> {
-        let mut hours: Vec<Hour> = self.hours.keys().copied().collect();
+        let mut hours: Vec<Hour> = self.all().map(|(hour, _)| *hour).collect();
         hours.sort();
         hours
     }
@@ -132,6 +155,7 @@ impl SetWriter {
             batches: BTreeMap::new(),
             sums: BTreeMap::new(),
             places: std::collections::HashSet::new(),
+            visited: None,
             rows: 0,
         })
     }
@@ -157,11 +181,16 @@ impl SetWriter {
     }
 
     /// Adds what an aggregator finished, without copying it.
-    pub fn records(&mut self, records: Records) -> Result<(), LakeError> {
+    pub fn records(&mut self, mut records: Records) -> Result<(), LakeError> {
+        self.drain_records(&mut records)
+    }
+
+    /// The same, leaving the emptied vectors to be filled again.
+    pub(crate) fn drain_records(&mut self, records: &mut Records) -> Result<(), LakeError> {
         let Records { flow, dns, proxy } = records;
-        self.take_flow(flow.into_iter())?;
-        self.take_dns(dns.into_iter())?;
-        self.take_proxy(proxy.into_iter())
+        self.take_flow(flow.drain(..))?;
+        self.take_dns(dns.drain(..))?;
+        self.take_proxy(proxy.drain(..))
     }
 
     /// Adds ledger entries. They are also written, summed by counter, to the metadata of the parts still open.
@@ -300,6 +329,10 @@ impl SetWriter {
     }
 
     fn visit(&mut self, table: Table, hour: Hour) -> Result<(), LakeError> {
+        if self.visited == Some((table, hour)) {
+            return Ok(());
+        }
+        self.visited = Some((table, hour));
         if self.places.insert((table, hour)) && self.places.len() > self.options.max_partitions {
             return Err(LakeError::TooManyHours { limit: self.options.max_partitions });
         }
