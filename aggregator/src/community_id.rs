@@ -47,20 +47,28 @@ impl CommunityId {
             ports = (ports.1, ports.0);
         }
 
-        // Seed, addresses, protocol, padding, ports; in network byte order.
-        let mut hash = Sha1::new();
-        hash.update([0, 0]);
+        // Seed, addresses, protocol, padding, ports; in network byte order. In one piece: it is one block of SHA-1.
+        let mut bytes = [0; 2 + 2 * 16 + 2 + 4];
+        let mut len = 2;
+        let mut put = |part: &[u8]| {
+            if let Some(room) = bytes.get_mut(len..len + part.len()) {
+                room.copy_from_slice(part);
+                len += part.len();
+            }
+        };
         for ip in [src, dst] {
             match pair.version {
-                IpVersion::V4 => hash.update(&ip.0[12..]),
-                IpVersion::V6 => hash.update(ip.0),
+                IpVersion::V4 => put(&ip.0[12..]),
+                IpVersion::V6 => put(&ip.0),
             }
         }
-        hash.update([pair.proto, 0]);
+        put(&[pair.proto, 0]);
         if has_ports {
-            hash.update(ports.0.to_be_bytes());
-            hash.update(ports.1.to_be_bytes());
+            put(&ports.0.to_be_bytes());
+            put(&ports.1.to_be_bytes());
         }
+        let mut hash = Sha1::new();
+        hash.update(&bytes[..len]);
         Self::from_digest(hash.finalize().into())
     }
 
@@ -96,11 +104,17 @@ impl CommunityId {
         const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let mut text = [b'='; Self::LEN];
         text[..2].copy_from_slice(b"1:");
-        for (three, four) in digest.chunks(3).zip(text[2..].chunks_mut(4)) {
-            let bits = three.iter().enumerate().fold(0_u32, |bits, (i, &byte)| bits | u32::from(byte) << (16 - 8 * i));
-            for (i, letter) in four.iter_mut().enumerate().take(three.len() + 1) {
-                *letter = ALPHABET[(bits >> (18 - 6 * i) & 0x3f) as usize];
-            }
+        let letter = |bits: u32| ALPHABET[(bits & 0x3f) as usize];
+        let (threes, rest) = digest.as_chunks::<3>();
+        let (fours, _) = text[2..].as_chunks_mut::<4>();
+        for (&[a, b, c], four) in threes.iter().zip(&mut *fours) {
+            let bits = u32::from_be_bytes([0, a, b, c]);
+            *four = [letter(bits >> 18), letter(bits >> 12), letter(bits >> 6), letter(bits)];
+        }
+        // 20 bytes: six times three, and two that give three letters; the `=` is there.
+        if let (&[a, b], Some([first, second, third, _])) = (rest, fours.last_mut()) {
+            let bits = u32::from_be_bytes([0, a, b, 0]);
+            (*first, *second, *third) = (letter(bits >> 18), letter(bits >> 12), letter(bits >> 6));
         }
         Self(text)
     }

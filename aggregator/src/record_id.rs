@@ -40,10 +40,12 @@ struct Bytes<const N: usize> {
 }
 
 impl<const N: usize> Bytes<N> {
+    #[inline(always)]
     const fn new() -> Self {
         Self { bytes: [0; N], len: 0 }
     }
 
+    #[inline(always)]
     fn put<const M: usize>(mut self, part: [u8; M]) -> Self {
         debug_assert!(self.len + M <= N, "the layout's length is wrong");
         if let Some(room) = self.bytes.get_mut(self.len..self.len + M) {

@@ -7,10 +7,8 @@ mod proxy;
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array as _, ArrayRef, ArrowPrimitiveType, BooleanBufferBuilder, PrimitiveArray, RecordBatch, StringArray,
-};
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::array::{Array as _, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::error::ArrowError;
 
 pub(super) use dns::DnsColumns;
@@ -31,36 +29,40 @@ pub(super) trait Columns<Row> {
     fn finish(&mut self) -> Result<RecordBatch, ArrowError>;
 }
 
-/// Which rows are not null. Costs nothing as long as none is.
+/// Which rows are not null. A row that is not costs nothing but being counted.
 #[derive(Default)]
 struct Validity {
-    bits: Option<BooleanBufferBuilder>,
+    /// A bit a row, as Arrow has them; rows after the last null have none yet.
+    bits: Vec<u8>,
     len: usize,
 }
 
 impl Validity {
+    #[inline]
     fn valid(&mut self) {
-        if let Some(bits) = &mut self.bits {
-            bits.append(true);
+        self.len += 1;
+    }
+
+    #[inline]
+    fn null(&mut self) {
+        let at = self.len / 8;
+        if at >= self.bits.len() {
+            self.bits.resize(at + 1, u8::MAX);
+        }
+        if let Some(byte) = self.bits.get_mut(at) {
+            *byte &= !(1 << (self.len % 8));
         }
         self.len += 1;
     }
 
-    fn null(&mut self) {
-        let len = self.len;
-        self.bits
-            .get_or_insert_with(|| {
-                let mut bits = BooleanBufferBuilder::new(CHUNK);
-                bits.append_n(len, true);
-                bits
-            })
-            .append(false);
-        self.len += 1;
-    }
-
     fn finish(&mut self) -> Option<NullBuffer> {
-        self.len = 0;
-        self.bits.take().map(|mut bits| NullBuffer::new(bits.finish()))
+        let len = std::mem::take(&mut self.len);
+        if self.bits.is_empty() {
+            return None;
+        }
+        self.bits.resize(len.div_ceil(8), u8::MAX);
+        let bits = std::mem::replace(&mut self.bits, Vec::with_capacity(CHUNK / 8));
+        Some(NullBuffer::new(BooleanBuffer::new(Buffer::from_vec(bits), 0, len)))
     }
 }
 
@@ -77,11 +79,13 @@ impl<T: ArrowPrimitiveType> Default for Numbers<T> {
 }
 
 impl<T: ArrowPrimitiveType> Numbers<T> {
+    #[inline]
     fn push(&mut self, value: T::Native) {
         self.values.push(value);
         self.validity.valid();
     }
 
+    #[inline]
     fn push_opt(&mut self, value: Option<T::Native>) {
         match value {
             Some(value) => self.push(value),
@@ -126,16 +130,19 @@ impl Default for Text {
 
 impl Text {
     /// Adds what `write` appends to the bytes it is given: valid UTF-8.
+    #[inline]
     fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
         self.end();
         self.validity.valid();
     }
 
+    #[inline]
     fn push(&mut self, text: &str) {
         self.push_with(|bytes| bytes.extend_from_slice(text.as_bytes()));
     }
 
+    #[inline]
     fn push_opt(&mut self, text: Option<&str>) {
         match text {
             Some(text) => self.push(text),
@@ -143,12 +150,14 @@ impl Text {
         }
     }
 
+    #[inline]
     fn push_null(&mut self) {
         self.end();
         self.validity.null();
     }
 
     /// Past 2 GiB (the encoder cuts chunks long before) the end lies outside and [`Self::array`] refuses.
+    #[inline]
     fn end(&mut self) {
         self.ends.push(i32::try_from(self.bytes.len()).unwrap_or(i32::MAX));
     }
@@ -178,6 +187,7 @@ struct Ids {
 }
 
 impl Ids {
+    #[inline]
     fn push(&mut self, id: crate::record::RecordId) {
         self.bytes.extend_from_slice(&id.0);
     }
