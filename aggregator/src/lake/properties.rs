@@ -8,11 +8,15 @@ use parquet::schema::types::ColumnPath;
 
 use super::{Table, schema};
 
-/// Times and counters: delta-packed, no dictionary.
+/// Times, counters, and numbers that are nearly always the same: delta-packed, no dictionary, which would look up
+/// every value.
 const PACKED: &[&str] = &[
     "first_seen",
     "last_seen",
     "flow_start",
+    "segment",
+    "sampling",
+    "observations",
     "src_port",
     "src_packets",
     "src_bytes",
@@ -31,8 +35,58 @@ const PACKED: &[&str] = &[
 /// Text that hardly repeats: no dictionary.
 const UNIQUE: &[&str] = &["record_id", "community_id", "full_uri", "score", "surprise_bits", "value"];
 
-/// Bytes of a hash, as they are or in base64: compressing them costs time and gains little.
-const INCOMPRESSIBLE: &[&str] = &["record_id"];
+/// What is not compressed: the bytes of a hash, which cannot be; and columns that nearly always hold one value or none,
+/// whose runs are a few bytes already: a compressor for each costs more to set up than their data to write.
+const UNCOMPRESSED: &[&str] = &[
+    "record_id",
+    "segment",
+    "sensor",
+    "origin",
+    "src_tos",
+    "dst_tos",
+    "ethertype",
+    "vlan",
+    "cos",
+    "end_reason",
+    "exporter_ip",
+    "input_if",
+    "output_if",
+    "fwd_status",
+    "src_as",
+    "dst_as",
+    "src_mask",
+    "dst_mask",
+    "next_hop",
+    "peer_src",
+    "peer_dst",
+    "sampling",
+    "observations",
+    "tunnel",
+    "transport",
+    "qclass",
+    "question",
+    "opcode",
+    "rcode",
+    "edns_udp_size",
+    "additional_count",
+    "damage",
+    "scheme",
+    "method",
+    "username",
+    "auth_group",
+    "category",
+    "action",
+    "filter_result",
+    "exception_id",
+    "virus_id",
+    "app_name",
+    "app_operation",
+    "tls_version",
+    "tls_alpn",
+];
+
+/// Text of a fixed length: the lengths are packed apart from the letters.
+const LENGTHS_APART: &[&str] = &["community_id"];
 
 /// Columns that are looked up by value: bloom filter.
 const LOOKED_UP: &[&str] =
@@ -41,8 +95,23 @@ const LOOKED_UP: &[&str] =
 /// Columns whose pages are told apart by smallest and largest value.
 const PRUNED: &[&str] = &["first_seen", "last_seen", "interval_start", "interval_end", "ts", "rank"];
 
-/// Columns whose smallest and largest value tell nothing.
-const WITHOUT_STATISTICS: &[&str] = &["record_id", "community_id"];
+/// Columns whose smallest and largest value tell nothing: hashes, and text in which every part has the whole range
+/// (addresses are found by their bloom filters).
+/// Comparing every value twice is a good part of what such a column costs.
+const WITHOUT_STATISTICS: &[&str] = &[
+    "record_id",
+    "community_id",
+    "sensor",
+    "origin",
+    "src_ip",
+    "dst_ip",
+    "conn_state",
+    "history",
+    "src_mac",
+    "dst_mac",
+    "service",
+    "tunnel",
+];
 
 /// Share of false hits of a bloom filter.
 const FALSE_POSITIVES: f64 = 0.02;
@@ -77,7 +146,10 @@ pub(super) fn properties(table: Table, rows: usize, metadata: Vec<KeyValue>) -> 
     for name in UNIQUE.iter().filter(has) {
         builder = builder.set_column_dictionary_enabled(column(name), false);
     }
-    for name in INCOMPRESSIBLE.iter().filter(has) {
+    for name in LENGTHS_APART.iter().filter(has) {
+        builder = builder.set_column_encoding(column(name), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    }
+    for name in UNCOMPRESSED.iter().filter(has) {
         builder = builder.set_column_compression(column(name), Compression::UNCOMPRESSED);
     }
     for name in LOOKED_UP.iter().filter(has) {
