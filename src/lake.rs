@@ -45,7 +45,7 @@ enum Action {
         at: Where,
         /// Leave hours alone that were written to within this time.
         #[arg(long, value_name = "TIME", default_value = "0s")]
-        quiet: humantime::Duration,
+        untouched_for: humantime::Duration,
         /// Fewest small files of an hour worth merging.
         #[arg(long, value_name = "N", default_value = "2")]
         min_parts: usize,
@@ -68,11 +68,11 @@ enum Action {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.action {
         Action::Status(at) => status(at),
-        Action::Compact { at, quiet, min_parts } => {
+        Action::Compact { at, untouched_for, min_parts } => {
             let lake = existing(at)?;
             let options = CompactOptions {
                 min_parts: (*min_parts).max(2),
-                ..CompactOptions::new(state::now(), Duration::from(*quiet))
+                ..CompactOptions::new(state::now(), Duration::from(*untouched_for))
             };
             say(at.json, &lake.compact(&options)?)
         }

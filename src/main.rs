@@ -80,3 +80,23 @@ fn main() -> ExitCode {
         Err(error) => output::report(&error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_subcommand_takes_the_name_of_a_global_switch() {
+        // `lake compact --quiet TIME` met the global `--quiet` and panicked when it was read.
+        let cli = super::Cli::command();
+        let globals: Vec<_> = cli.get_arguments().filter(|a| a.is_global_set()).map(|a| a.get_id().clone()).collect();
+        let mut left: Vec<&clap::Command> = cli.get_subcommands().collect();
+        assert!(globals.len() >= 2 && left.len() >= 11);
+        while let Some(command) = left.pop() {
+            let clash = command.get_arguments().find(|a| globals.contains(a.get_id()));
+            assert!(clash.is_none(), "{}: {:?}", command.get_name(), clash.map(clap::Arg::get_id));
+            left.extend(command.get_subcommands());
+        }
+        cli.debug_assert();
+    }
+}
