@@ -20,6 +20,7 @@ use lake_support::*;
 
 const CHILD: &str = "SPOTTER_KILL_CHILD";
 const ROWS: u64 = 400;
+const SIGKILL: i32 = 9;
 const RETAIN: RetainOptions =
     RetainOptions { max_age: Some(Duration::from_secs(3_600)), max_bytes: None, now: Micros(TEN + 4 * HOUR) };
 
@@ -70,9 +71,20 @@ fn start(what: &str, dir: &Path, point: Option<(&str, u32)>) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Runs the child and kills it `after` it is ready (or waits for it, where a failpoint kills it). True where it was killed.
-fn run(what: &str, dir: &Path, point: Option<(&str, u32)>, after: Duration) -> bool {
+/// How a child ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Finished,
+    /// A failpoint ended it.
+    Aborted,
+    /// SIGKILL ended it.
+    Killed,
+}
+
+/// Runs the child and kills it `after` it is ready, or waits for it where a failpoint kills it.
+fn run(what: &str, dir: &Path, point: Option<(&str, u32)>, after: Duration) -> End {
     use std::io::{BufRead as _, BufReader};
+    use std::os::unix::process::ExitStatusExt as _;
     let mut child = start(what, dir, point);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     while lines.next().is_some_and(|line| !line.unwrap_or_default().contains("ready")) {}
@@ -88,7 +100,45 @@ fn run(what: &str, dir: &Path, point: Option<(&str, u32)>, after: Duration) -> b
         assert!(begun.elapsed() < Duration::from_secs(60), "{what} {point:?} hangs");
         std::thread::sleep(Duration::from_micros(200));
     };
-    !end.success()
+    match end.signal() {
+        Some(SIGKILL) => End::Killed,
+        Some(_) => End::Aborted,
+        None if end.success() => End::Finished,
+        None => panic!("{what} {point:?} failed by itself: {end}"),
+    }
+}
+
+/// Lets the task die at each step of the protocol (first and third passing), then [`rounds`] times by SIGKILL at
+/// random moments within `span`, each on a lake of its own from `prepare`, looked at by `check`. A moment at which
+/// the child had already finished is looked at too, and drawn again, earlier: the number of kills is exact.
+fn die(what: &str, span: Duration, prepare: impl Fn(&Path), mut check: impl FnMut(&Path, &str)) {
+    let mut ends = [0_u64; 3];
+    let mut once = |point: Option<(&str, u32)>, after: Duration| {
+        let dir = scratch();
+        let dir = dir.path().join("lake");
+        prepare(&dir);
+        let end = run(what, &dir, point, after);
+        check(&dir, &format!("{point:?} {after:?}"));
+        ends[end as usize] += 1;
+        end
+    };
+    for point in failpoint::ALL {
+        once(Some((point, 0)), Duration::ZERO);
+        once(Some((point, 2)), Duration::ZERO);
+    }
+    for round in 0..rounds() {
+        let mut after = span.mul_f64(mix(round ^ 77) as f64 / u64::MAX as f64);
+        let mut tries = 0;
+        while once(None, after) != End::Killed {
+            tries += 1;
+            assert!(tries < 50, "{what}: finishes before it can be killed");
+            after = after.mul_f64(0.7);
+        }
+    }
+    let [finished, aborted, killed] = ends;
+    println!("{what}: {aborted} died at a step, {killed} by SIGKILL, {finished} finished first");
+    assert_eq!(killed, rounds());
+    assert!(aborted >= 8, "only {aborted} failpoints were reached");
 }
 
 /// What must hold whatever happened: each import is whole or absent, journal and files agree.
@@ -103,14 +153,6 @@ fn rounds() -> u64 {
     std::env::var("SPOTTER_KILL_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(12)
 }
 
-/// Every death: once at each step (first and third passing), and at random moments within `span`.
-fn deaths(span: Duration) -> Vec<(Option<(&'static str, u32)>, Duration)> {
-    let steps =
-        failpoint::ALL.into_iter().flat_map(|p| [(Some((p, 0)), Duration::ZERO), (Some((p, 2)), Duration::ZERO)]);
-    let moments = (0..rounds()).map(|n| (None, span.mul_f64(mix(n ^ 77) as f64 / u64::MAX as f64)));
-    steps.chain(moments).collect()
-}
-
 #[test]
 fn killed() {
     if let Ok(task) = std::env::var(CHILD) {
@@ -120,27 +162,29 @@ fn killed() {
 
 #[test]
 fn imports_are_whole_or_absent() {
-    let mut killed = 0;
-    for (point, after) in deaths(Duration::from_millis(400)) {
-        let dir = scratch();
-        let dir = dir.path().join("lake");
-        killed += u64::from(run("import", &dir, point, after));
-        let context = format!("{point:?} {after:?}");
-        let (lake, found) = check(&dir, &context);
-        assert_eq!(found.len() as u64 % ROWS, 0, "{context}: half an import");
-        let done = found.len() as u64 / ROWS;
-        assert_eq!(ids(&lake, Table::Dns).len() as u64, done, "{context}: half an import");
-        for n in 0..done {
-            let row = lake.state().import(&format!("b3:{n}"), "tap").unwrap();
-            assert!(row.is_some_and(|r| r.state == ImportState::Done), "{context}: {n} is in the lake and not marked");
-            assert!(found.contains(&flow(n * ROWS, 0).record_id.0));
-        }
-        // It goes on where it was, and nothing comes twice.
-        (0..done + 1).for_each(|n| import(&lake, n));
-        assert_eq!(ids(&lake, Table::Flow).len() as u64, (done + 1) * ROWS, "{context}");
-        assert_tidy(&lake);
-    }
-    assert!(killed >= rounds() / 2 + 10, "only {killed} children were killed");
+    die(
+        "import",
+        Duration::from_millis(150),
+        |_| {},
+        |dir, context| {
+            let (lake, found) = check(dir, context);
+            assert_eq!(found.len() as u64 % ROWS, 0, "{context}: half an import");
+            let done = found.len() as u64 / ROWS;
+            assert_eq!(ids(&lake, Table::Dns).len() as u64, done, "{context}: half an import");
+            for n in 0..done {
+                let row = lake.state().import(&format!("b3:{n}"), "tap").unwrap();
+                assert!(
+                    row.is_some_and(|r| r.state == ImportState::Done),
+                    "{context}: {n} is in the lake and not marked"
+                );
+                assert!(found.contains(&flow(n * ROWS, 0).record_id.0));
+            }
+            // It goes on where it was, and nothing comes twice.
+            (0..done + 1).for_each(|n| import(&lake, n));
+            assert_eq!(ids(&lake, Table::Flow).len() as u64, (done + 1) * ROWS, "{context}");
+            assert_tidy(&lake);
+        },
+    );
 }
 
 /// A lake of four imports, to be copied for each round.
@@ -168,21 +212,19 @@ fn copy(from: &Path, to: &Path) {
 fn compaction_loses_and_doubles_nothing() {
     let prepared = prepared();
     let (_, before) = check(&prepared.path().join("lake"), "before");
-    let mut killed = 0;
-    for (point, after) in deaths(Duration::from_millis(60)) {
-        let dir = scratch();
-        let dir = dir.path().join("lake");
-        copy(&prepared.path().join("lake"), &dir);
-        killed += u64::from(run("compact", &dir, point, after));
-        let context = format!("{point:?} {after:?}");
-        let (lake, found) = check(&dir, &context);
-        assert_eq!(found, before, "{context}");
-        lake.compact(&compact_options()).unwrap();
-        assert_eq!(ids(&lake, Table::Flow), before, "{context}");
-        assert_eq!(lake.parts(Table::Flow, None).unwrap().len(), 4, "{context}: one part an hour");
-        assert_tidy(&lake);
-    }
-    assert!(killed >= rounds() / 3 + 10, "only {killed} children were killed");
+    die(
+        "compact",
+        Duration::from_millis(60),
+        |dir| copy(&prepared.path().join("lake"), dir),
+        |dir, context| {
+            let (lake, found) = check(dir, context);
+            assert_eq!(found, before, "{context}");
+            lake.compact(&compact_options()).unwrap();
+            assert_eq!(ids(&lake, Table::Flow), before, "{context}");
+            assert_eq!(lake.parts(Table::Flow, None).unwrap().len(), 4, "{context}: one part an hour");
+            assert_tidy(&lake);
+        },
+    );
 }
 
 #[test]
@@ -191,42 +233,40 @@ fn what_retention_took_is_in_the_ledger() {
     let prepared = prepared();
     let (lake, before) = check(&prepared.path().join("lake"), "before");
     drop(lake);
-    let mut killed = 0;
-    for (point, after) in deaths(Duration::from_millis(8)) {
-        let dir = scratch();
-        let dir = dir.path().join("lake");
-        copy(&prepared.path().join("lake"), &dir);
-        killed += u64::from(run("retain", &dir, point, after));
-        let context = format!("{point:?} {after:?}");
-        for again in [false, true] {
-            let (lake, found) = check(&dir, &context);
-            if again {
-                lake.retain(&RETAIN).unwrap();
+    die(
+        "retain",
+        Duration::from_millis(8),
+        |dir| copy(&prepared.path().join("lake"), dir),
+        |dir, context| {
+            for again in [false, true] {
+                let (lake, found) = check(dir, context);
+                if again {
+                    lake.retain(&RETAIN).unwrap();
+                }
+                let found = if again { ids(&lake, Table::Flow) } else { found };
+                let counted: u64 = lake
+                    .parts(Table::Ledger, None)
+                    .unwrap()
+                    .iter()
+                    .flat_map(read)
+                    .map(|batch| {
+                        let names = batch.column_by_name("counter").unwrap().as_string::<i32>().clone();
+                        let values = batch.column_by_name("value").unwrap();
+                        let values = values.as_primitive::<arrow::datatypes::UInt64Type>().clone();
+                        let rows = (0..batch.num_rows()).filter(|row| names.value(*row) == "lake.expired.flow.rows");
+                        rows.map(|row| values.value(row)).sum::<u64>()
+                    })
+                    .sum();
+                assert_eq!(
+                    (before.len() - found.len()) as u64,
+                    counted,
+                    "{context}: lost rows are those the ledger counts"
+                );
+                assert_eq!(counted == 2 * ROWS, again || counted > 0, "{context}: all hours or none");
+                assert_tidy(&lake);
             }
-            let found = if again { ids(&lake, Table::Flow) } else { found };
-            let counted: u64 = lake
-                .parts(Table::Ledger, None)
-                .unwrap()
-                .iter()
-                .flat_map(read)
-                .map(|batch| {
-                    let names = batch.column_by_name("counter").unwrap().as_string::<i32>().clone();
-                    let values = batch.column_by_name("value").unwrap();
-                    let values = values.as_primitive::<arrow::datatypes::UInt64Type>().clone();
-                    let rows = (0..batch.num_rows()).filter(|row| names.value(*row) == "lake.expired.flow.rows");
-                    rows.map(|row| values.value(row)).sum::<u64>()
-                })
-                .sum();
-            assert_eq!(
-                (before.len() - found.len()) as u64,
-                counted,
-                "{context}: lost rows are those the ledger counts"
-            );
-            assert_eq!(counted == 2 * ROWS, again || counted > 0, "{context}: all hours or none");
-            assert_tidy(&lake);
-        }
-    }
-    assert!(killed >= rounds() / 6 + 8, "only {killed} children were killed");
+        },
+    );
 }
 
 #[test]
