@@ -1,6 +1,6 @@
 //! From bytes to events: where packets come from, and what they say.
 //!
-//! A *source* ([`file`]) yields [`Frame`]s. The [`Decoder`] reads each frame, says what became of it
+//! A *source* ([`file`], [`af_packet`]) yields [`Frame`]s. The [`Decoder`] reads each frame, says what became of it
 //! ([`Fate`]) and hands a [`Sink`] one [`Packet`] per IP packet and one [`Message`] per application
 //! message (DNS, HTTP, TLS ClientHello) that the packet completed. Decoders are sans-IO: no clock, no
 //! socket, no file; time comes in with the frame.
@@ -10,11 +10,13 @@
 
 #![deny(unsafe_code)]
 
+pub mod af_packet;
 pub mod app;
 mod decode;
 mod event;
 pub mod file;
 mod frame;
+pub mod live;
 
 pub use decode::{Decoder, DecoderConfig, Tunnels};
 pub use event::{

@@ -1,0 +1,11 @@
+//! Packets from the wire: what a live source is ([`source`]), what the interface is for ([`Policy`]), and which
+//! packets are left out ([`Filter`]).
+
+mod filter;
+mod microflow;
+mod policy;
+pub mod source;
+
+pub use filter::{Filter, FilterError, MAX_RULES, Net, Rule};
+pub use microflow::{MicroDirection, Microflow};
+pub use policy::{HostUse, Policy, PolicyChoice};
