@@ -194,6 +194,13 @@ pub trait Sink {
     fn packet(&mut self, packet: &Packet);
     /// One application message.
     fn message(&mut self, message: Message);
+    /// Offers a transport payload before the decoder reads it itself. A sink that returns `true` has taken it, to
+    /// hand it to the decoder that keeps the connection ([`Decoder::handle_payload_of`](crate::Decoder::handle_payload_of)).
+    #[inline]
+    fn payload(&mut self, packet: &Packet, payload: &[u8], frame_len: u32) -> bool {
+        let _ = (packet, payload, frame_len);
+        false
+    }
 }
 
 /// One application message.

@@ -18,7 +18,7 @@ pub mod file;
 mod frame;
 pub mod live;
 
-pub use decode::{Decoder, DecoderConfig, Tunnels};
+pub use decode::{Decoder, DecoderConfig, Place, Tunnels};
 pub use event::{
     AddressPair, Body, DnsMessage, DnsQuestion, DnsTransport, Fragment, HttpRequest, HttpResponse, Ip, IpVersion, Link,
     Message, Nanos, Packet, ResourceRecord, Service, Sink, Tcp, TlsClientHello, Tunnel,

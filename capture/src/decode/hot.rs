@@ -19,20 +19,24 @@ pub(super) fn packet(frame: &Frame<'_>, ts: Nanos) -> Option<(Packet, Range<usiz
         LinkType::RAW => (Link::default(), parse_ip(frame.data, 0).ok()?),
         _ => return None,
     };
-    if tunnel::possible(headers.proto, headers.src_port, headers.dst_port) {
+    if !is_plain(&headers, frame.wire_len) {
         return None;
     }
-    // Longer than the frame: the full decoder counts it.
     let end = usize::from(headers.ip_offset) + headers.ip_bytes as usize;
-    if end > frame.wire_len as usize {
-        return None;
-    }
     let start = usize::from(headers.payload_offset);
     let payload = match headers.proto {
         TCP | UDP => start.min(frame.data.len())..end.min(frame.data.len()).max(start.min(frame.data.len())),
         _ => 0..0,
     };
     Some((of_headers(&headers, link, ts), payload))
+}
+
+/// Whether a packet with these headers is read here, on a wire of so many bytes.
+#[inline(always)]
+pub(super) fn is_plain(headers: &Headers, wire_len: u32) -> bool {
+    // Longer than the frame: the full decoder counts it.
+    !tunnel::possible(headers.proto, headers.src_port, headers.dst_port)
+        && u32::from(headers.ip_offset) + headers.ip_bytes <= wire_len
 }
 
 #[inline(always)]

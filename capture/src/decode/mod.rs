@@ -13,6 +13,7 @@ mod layers;
 mod levels;
 mod link;
 mod mpls;
+mod place;
 mod ppp;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -26,6 +27,8 @@ use crate::app::{AppConfig, AppDecoder};
 use crate::{Fate, Frame, Nanos, Packet, Sink};
 
 use probe_common::protocol::{TCP, UDP};
+
+pub use place::Place;
 
 use counters::Counters;
 use fragment::{Datagram, Fragments};
@@ -126,11 +129,26 @@ impl Decoder {
             }
             sink.packet(&packet);
             if transport {
-                self.app.handle_payload(&packet, payload, frame.wire_len, sink);
+                self.read_payload(&packet, payload, frame.wire_len, sink);
             }
             return Fate::Received { ip_bytes: packet.ip_bytes };
         }
         self.handle_in_full(frame, sink)
+    }
+
+    /// Reads a transport payload that another decoder's sink took ([`Sink::payload`]). The packet itself was
+    /// counted there.
+    pub fn handle_payload_of(&mut self, packet: &Packet, payload: &[u8], frame_len: u32, sink: &mut impl Sink) {
+        self.app.handle_payload(packet, payload, frame_len, sink);
+    }
+
+    /// Time has come to `now` without frames: gives out what was held back for too long. Live capture calls it
+    /// now and then; frames bring the time along by themselves.
+    pub fn advance(&mut self, now: Nanos, sink: &mut impl Sink) {
+        if self.fragments.overdue(now) {
+            self.expire_fragments(Some(now), sink);
+        }
+        self.app.advance(now, sink);
     }
 
     /// End of input: gives out what was still held back.
@@ -164,7 +182,7 @@ impl Decoder {
             packet.service = self.app.recognise(&levels.inner, levels.payload);
         }
         sink.packet(&packet);
-        self.handle_payload(&levels, frame.wire_len, sink);
+        self.handle_levels(&levels, frame.wire_len, sink);
         if let Some(datagram) = levels.completed.take() {
             self.handle_datagram(datagram, frame.wire_len, sink);
         }
@@ -172,11 +190,19 @@ impl Decoder {
     }
 
     /// Hands a whole payload to the application decoders.
-    fn handle_payload(&mut self, levels: &Levels<'_>, frame_len: u32, sink: &mut impl Sink) {
+    fn handle_levels(&mut self, levels: &Levels<'_>, frame_len: u32, sink: &mut impl Sink) {
         if levels.readable {
             let service = self.app.recognise(&levels.inner, levels.payload);
             let packet = Packet { service, ..levels.inner };
-            self.app.handle_payload(&packet, levels.payload, frame_len, sink);
+            self.read_payload(&packet, levels.payload, frame_len, sink);
+        }
+    }
+
+    /// Hands a payload to the sink, if it wants it, else to the application decoders.
+    #[inline]
+    fn read_payload(&mut self, packet: &Packet, payload: &[u8], frame_len: u32, sink: &mut impl Sink) {
+        if !sink.payload(packet, payload, frame_len) {
+            self.app.handle_payload(packet, payload, frame_len, sink);
         }
     }
 
@@ -187,7 +213,7 @@ impl Decoder {
         for _ in 0..MAX_NESTED_DATAGRAMS {
             let Some(datagram) = next.take() else { return };
             let mut levels = self.datagram_levels(&datagram);
-            self.handle_payload(&levels, frame_len, sink);
+            self.handle_levels(&levels, frame_len, sink);
             next = levels.completed.take();
         }
     }
