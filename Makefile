@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR := $(CACHE)/target
 export PATH := $(HOME)/.cargo/bin:/usr/lib/llvm-22/bin:$(PATH):$(CACHE)/venv/bin
 SPOTTER := $(CARGO_TARGET_DIR)/debug/spotter
 
-.PHONY: help demo test setup build release web lint unit browser python deny test-corpus fuzz images bench clean
+.PHONY: help demo test setup build release deb web lint unit browser python deny test-corpus fuzz images bench clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ build: target ## The command, test profile
 
 release: target web ## The command as it is shipped and measured
 	cargo build --locked --release --bin spotter
+
+deb: release ## A Debian package of the release, into the target folder
+	packaging/deb.sh $(CARGO_TARGET_DIR)/release/spotter $(CARGO_TARGET_DIR)
 
 web: ## The browser application, into ui/web/dist
 	@cd ui/web && npm run --silent build

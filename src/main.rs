@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod import;
 mod lake;
+mod manual;
 mod output;
 mod query;
 mod run;
@@ -50,6 +51,7 @@ enum Command {
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Bench(bench::Args),
+    Manual(manual::Args),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Manual(args) => manual::run(&args),
     };
     match result {
         Ok(code) => code,

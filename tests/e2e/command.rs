@@ -2,8 +2,8 @@
 
 use crate::support::spotter;
 
-const COMMANDS: [&str; 11] =
-    ["demo", "import", "score", "query", "serve", "run", "config", "lake", "backup", "restore", "bench"];
+const COMMANDS: [&str; 12] =
+    ["demo", "import", "score", "query", "serve", "run", "config", "lake", "backup", "restore", "bench", "manual"];
 
 #[test]
 fn every_command_has_help_with_examples() {
@@ -13,6 +13,19 @@ fn every_command_has_help_with_examples() {
         let help = spotter([name, "--help"]).done().out;
         assert!(help.contains("Examples:") && help.contains(&format!("spotter {name}")), "{name}: {help}");
     }
+}
+
+#[test]
+fn every_command_has_a_manual_page_and_completions() {
+    let folder = tempfile::tempdir().expect("folder");
+    spotter(["manual", "pages", &folder.path().to_string_lossy()]).done();
+    for name in COMMANDS {
+        let page = std::fs::read_to_string(folder.path().join(format!("spotter-{name}.1"))).expect(name);
+        assert!(page.contains(".SH SYNOPSIS") && page.contains("Examples:"), "{name}: {page}");
+    }
+    let bash = spotter(["manual", "completions", "bash"]).done().out;
+    assert!(COMMANDS.iter().all(|name| bash.contains(&format!("spotter,{name})"))), "{bash}");
+    spotter(["manual", "pages", "/nonexistent/folder"]).failed(1, "/nonexistent/folder");
 }
 
 #[test]
