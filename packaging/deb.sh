@@ -60,4 +60,4 @@ set -e
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then systemctl disable --now spotter.service; fi
 EOF
 chmod 755 "$root/DEBIAN/postinst" "$root/DEBIAN/prerm"
-dpkg-deb --root-owner-group -Zxz --build "$root" "$folder/spotter_${version}_$architecture.deb"
+dpkg-deb --root-owner-group -Zzstd --build "$root" "$folder/spotter_${version}_$architecture.deb"
