@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR := $(CACHE)/target
 export PATH := $(HOME)/.cargo/bin:/usr/lib/llvm-22/bin:$(PATH):$(CACHE)/venv/bin
 SPOTTER := $(CARGO_TARGET_DIR)/debug/spotter
 
-.PHONY: help demo test setup build release deb web lint unit browser python deny test-corpus fuzz images bench clean
+.PHONY: help demo test setup build release deb web lint unit browser python deny test-corpus fuzz fuzz-short images bench clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,7 +18,7 @@ demo: target ## A synthetic day with known attacks: generate, import, score, ser
 
 test: target ## All set-up, then every check CI makes
 	@scripts/setup.sh
-	@$(MAKE) --no-print-directory web lint unit build browser python deny
+	@$(MAKE) --no-print-directory web lint unit build browser python deny fuzz-short
 
 setup: ## Install what is missing on this machine
 	@scripts/setup.sh
@@ -60,6 +60,9 @@ bench: release ## Figures beside their peers, on this machine
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS (default 600) each
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
+
+fuzz-short: ## Every fuzz target for 10 seconds, from the kept corpus
+	scripts/fuzz.sh 10
 
 images: build web ## Regenerate the pictures of the README
 	tests/browser/images.sh $(SPOTTER)
