@@ -4,6 +4,8 @@
 //! [`output`] writes the answers. The scoring half makes words of records, learns topics, and ranks what
 //! does not fit.
 
+#![deny(unsafe_code)]
+
 pub mod explain;
 pub mod lda;
 pub mod output;

@@ -70,6 +70,16 @@ impl Corpus {
         (&self.words[range.clone()], &self.counts[range])
     }
 
+    /// Where each document's pairs begin, and the last one's end; and all words.
+    pub(super) fn offsets_and_words(&self) -> (&[usize], &[u32]) {
+        (&self.offsets, &self.words)
+    }
+
+    /// All counts, as f32: exact up to 2^24, above to 24 bits.
+    pub(super) fn counts_f32(&self) -> Vec<f32> {
+        self.counts.iter().map(|count| *count as f32).collect()
+    }
+
     /// The place of a pair among all pairs, if the document has the word. Binary search.
     pub fn place(&self, document: u32, word: u32) -> Option<usize> {
         let range = self.range(document as usize);

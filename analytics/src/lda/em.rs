@@ -6,15 +6,14 @@
 
 use rayon::prelude::*;
 
-use super::kernel::{add_scaled, dot, stride};
+use super::kernel::{add_scaled, dot};
+use super::math::ln;
 use super::random::Random;
+use super::simd::{self, Instructions, stride};
 use super::{Corpus, LdaError, Model, Progress, check_positive, check_topics};
 
 /// Work units of an iteration: each has its own f32 sums, added up in f64 in the units' order.
 const UNITS: usize = 32;
-
-/// Below this a pair's probability is taken as this, so that no quotient overflows.
-const SMALLEST: f32 = 1e-30;
 
 /// Parameters. The defaults are Spot's.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -39,7 +38,7 @@ impl Default for EmParameters {
 
 /// Fits a model on the current rayon pool.
 ///
-/// Memory, with K′ = topics rounded up to 8: 4·K′ bytes per document, (8 + 4)·K′ per word, and 4·K′ per word and thread.
+/// Memory, with K′ = topics rounded up to 8: 4·K′ + 4 bytes per document, 4 per pair, (8 + 4)·K′ per word, and 4·K′ per word and thread.
 ///
 /// # Errors
 /// A parameter out of range, or `progress` said stop.
@@ -91,6 +90,10 @@ struct Fit<'a> {
     word_topics: Vec<f64>,
     topic_totals: Vec<f64>,
     phi: Vec<f32>,
+    counts: Vec<f32>,
+    /// 1 for each document.
+    weights: Vec<f32>,
+    instructions: Instructions,
 }
 
 impl<'a> Fit<'a> {
@@ -107,6 +110,9 @@ impl<'a> Fit<'a> {
             word_topics: vec![0.0; corpus.vocabulary() * stride],
             topic_totals: vec![0.0; parameters.topics],
             phi: vec![0.0; corpus.vocabulary() * stride],
+            counts: corpus.counts_f32(),
+            weights: vec![1.0; corpus.documents()],
+            instructions: Instructions::detect(),
         }
     }
 
@@ -114,6 +120,7 @@ impl<'a> Fit<'a> {
     fn pass(&mut self, pass: Pass) -> f64 {
         let Self { corpus, units, topics, stride, a, document_topics, word_topics, topic_totals, phi, .. } = self;
         let (corpus, topics, stride, a) = (*corpus, *topics, *stride, *a);
+        let (counts, weights, instructions) = (&self.counts, &self.weights, self.instructions);
         let mut slices = split(document_topics, units, stride);
         let mut sums = vec![vec![0.0_f32; corpus.vocabulary() * stride]; rayon::current_num_threads().clamp(1, UNITS)];
         let mut log_likelihood = 0.0;
@@ -126,7 +133,7 @@ impl<'a> Fit<'a> {
                 .zip(sums.par_iter_mut())
                 .map(|((unit, slice), sums)| {
                     sums.fill(0.0);
-                    let mut work = Unit { corpus, topics, stride, phi, a, sums };
+                    let mut work = Unit { corpus, counts, weights, instructions, topics, stride, phi, a, sums };
                     match pass {
                         Pass::Assign(seed) => work.assign(unit.clone(), slice, seed),
                         Pass::Sweep { log_likelihood } => work.sweep(unit.clone(), slice, log_likelihood),
@@ -187,6 +194,9 @@ struct Unit<'a> {
     corpus: &'a Corpus,
     topics: usize,
     stride: usize,
+    counts: &'a [f32],
+    weights: &'a [f32],
+    instructions: Instructions,
     phi: &'a [f32],
     a: f32,
     /// Σ r·θ (sweep) or Σ c·γ (first assignment) by word.
@@ -216,29 +226,36 @@ impl Unit<'_> {
     }
 
     fn sweep(&mut self, documents: std::ops::Range<usize>, rows: &mut [f32], log_likelihood: bool) -> f64 {
-        let (mut theta, mut next) = (vec![0.0_f32; self.stride], vec![0.0_f32; self.stride]);
+        let likelihood = if log_likelihood { self.log_likelihood(documents.clone(), rows) } else { 0.0 };
+        let (offsets, words) = self.corpus.offsets_and_words();
+        let unit = simd::Unit {
+            stride: self.stride,
+            phi: self.phi,
+            offsets: &offsets[documents.start..=documents.end],
+            words,
+            counts: self.counts,
+            weights: &self.weights[documents],
+            a: self.a,
+            sweeps: 1,
+        };
+        assert!(unit.run(self.instructions, rows, Some(self.sums)), "a corpus fits its own model");
+        likelihood
+    }
+
+    fn log_likelihood(&self, documents: std::ops::Range<usize>, rows: &[f32]) -> f64 {
+        let mut theta = vec![0.0_f32; self.stride];
         let mut likelihood = 0.0;
-        for (document, row) in documents.zip(rows.chunks_exact_mut(self.stride)) {
-            next.fill(0.0);
+        for (document, row) in documents.zip(rows.chunks_exact(self.stride)) {
             let mut weight = 0.0_f64;
-            for (theta, n) in theta.iter_mut().zip(row.iter()).take(self.topics) {
+            for (theta, n) in theta.iter_mut().zip(row).take(self.topics) {
                 *theta = n + self.a;
                 weight += f64::from(*theta);
             }
             let (words, counts) = self.corpus.document(document);
             for (word, count) in words.iter().zip(counts) {
                 let at = *word as usize * self.stride;
-                let phi = &self.phi[at..at + self.stride];
-                let s = dot(&theta, phi).max(SMALLEST);
-                let r = *count as f32 / s;
-                add_scaled(&mut next, r, phi);
-                add_scaled(&mut self.sums[at..at + self.stride], r, &theta);
-                if log_likelihood {
-                    likelihood += f64::from(*count) * (f64::from(s) / weight).ln();
-                }
-            }
-            for ((n, theta), next) in row.iter_mut().zip(&theta).zip(&next) {
-                *n = theta * next;
+                let s = dot(&theta, &self.phi[at..at + self.stride]);
+                likelihood += f64::from(*count) * ln(f64::from(s) / weight);
             }
         }
         likelihood

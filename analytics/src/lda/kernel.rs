@@ -1,15 +1,9 @@
-//! The inner loops: dot products and sums over topics, eight f32 lanes in a fixed order.
+//! The loops that are not worth instructions of their own: dot products and sums over topics, eight f32 lanes in a fixed order.
 //!
 //! Rust neither reorders nor fuses float operations, so these give the same bits on every machine. Slices are padded to
-//! whole lanes ([`stride`]) and the padding is 0.
+//! whole lanes ([`super::simd::stride`]) and the padding is 0.
 
-/// f32 lanes.
-pub(super) const LANES: usize = 8;
-
-/// Topics, rounded up to whole lanes: the length of a row.
-pub(super) const fn stride(topics: usize) -> usize {
-    topics.div_ceil(LANES) * LANES
-}
+use super::simd::LANES;
 
 /// Σ a·b: lane by lane, then the lanes as a balanced tree.
 #[inline]

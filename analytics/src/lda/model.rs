@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::Corpus;
-use super::kernel::stride;
+use super::simd::stride;
 
 /// A fitted topic model.
 ///
@@ -74,6 +74,11 @@ impl Model {
     /// Iterations done.
     pub fn iterations(&self) -> usize {
         self.iterations
+    }
+
+    /// N_k: the tokens of a topic; 0 for one the model does not have.
+    pub fn topic_tokens(&self, topic: usize) -> f64 {
+        self.topic_totals.get(topic).copied().unwrap_or(0.0)
     }
 
     fn document_row(&self, document: usize) -> Option<&[f32]> {

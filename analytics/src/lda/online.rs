@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use super::kernel::stride;
+use super::simd::stride;
 use super::random::Random;
 use super::special::{digamma, trigamma};
 use super::{Corpus, LdaError, Model, Progress, check_positive, check_topics};
