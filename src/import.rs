@@ -107,15 +107,17 @@ impl Progress for Shown {
 /// One log line a file, at the level its outcome deserves.
 pub(crate) fn tell(report: &FileReport) {
     let path = output::safe(&report.path.to_string_lossy());
+    // Errors of the file itself name it; others do not.
     let error = output::safe(report.error.as_deref().unwrap_or_default());
+    let error = if error.starts_with(&path) { error } else { format!("{path}: {error}") };
     match report.outcome {
         FileOutcome::Imported => tracing::debug!("{path}: {} packets", report.packets),
         FileOutcome::AlreadyImported => tracing::info!("{path}: skipped, its content is in the lake already"),
         FileOutcome::InProgress => tracing::info!("{path}: skipped, another process is importing the same content"),
         FileOutcome::Damaged => {
-            tracing::warn!("{path}: {error} (what could be read is in the lake: {} packets)", report.packets)
+            tracing::warn!("{error} (what could be read is in the lake: {} packets)", report.packets)
         }
-        FileOutcome::Failed => tracing::error!("{path}: {error}"),
+        FileOutcome::Failed => tracing::error!("{error}"),
         FileOutcome::Interrupted => tracing::warn!("{path}: interrupted; nothing of it is in the lake"),
     }
     for imbalance in &report.imbalances {
