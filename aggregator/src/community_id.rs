@@ -119,6 +119,11 @@ impl CommunityId {
         Self(text)
     }
 
+    /// The text's letters.
+    pub(crate) const fn into_bytes(self) -> [u8; Self::LEN] {
+        self.0
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

@@ -165,6 +165,15 @@ impl History {
         }
     }
 
+    /// Letters and length as two numbers.
+    pub(crate) fn words(&self) -> [u128; 2] {
+        let mut bytes = [[0; 16]; 2];
+        let (letters, len) = bytes.as_flattened_mut().split_at_mut(Self::CAPACITY);
+        letters.copy_from_slice(&self.letters);
+        len.fill(self.len);
+        bytes.map(u128::from_le_bytes)
+    }
+
     /// The letters.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.letters[..usize::from(self.len)]).unwrap_or_default()

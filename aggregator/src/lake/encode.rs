@@ -1,4 +1,4 @@
-//! The writing thread: takes rows hour by hour, sorts them, and encodes them as row groups of the open
+//! The encoder: takes rows hour by hour, sorts them, and encodes them as row groups of the open
 //! parts.
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,16 +10,18 @@ use std::sync::mpsc::Receiver;
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
+use parquet::file::writer::SerializedFileWriter;
 
-use super::columns::{CHUNK, Columns, DnsColumns, FlowColumns, LedgerColumns, ProxyColumns};
+use super::chunk::{GroupWriter, Specs, Workshop};
+use super::columns::{Columns, DnsColumns, FlowColumns, LedgerColumns, ProxyColumns};
 use super::metadata::Lineage;
 use super::rows::Row;
 use super::table::Place;
 use super::{LakeError, SetKind, WriterOptions, failpoint, metadata, properties, schema};
 use crate::record::{DnsRecord, FlowRecord, LedgerRow, Micros, ProxyRecord};
 
-/// Text of a chunk past which it is handed to Parquet before it has [`CHUNK`] rows.
-const CHUNK_BYTES: usize = 8 << 20;
+/// Rows in memory past which a page ends before it has [`properties::PAGE_ROWS`].
+const PAGE_BYTES: usize = 8 << 20;
 
 /// What the front hands to the writing thread.
 pub(super) enum Job {
@@ -51,17 +53,32 @@ pub(super) struct Encoder {
     kind: SetKind,
     options: WriterOptions,
     lineage: Lineage,
-    open: HashMap<Place, OpenPart>,
+    /// A place that gets rows as well as columns has two parts: the flag says which is the one of rows.
+    open: HashMap<(Place, bool), OpenPart>,
     done: Vec<StagedPart>,
     turn: u64,
     flow: Option<FlowColumns>,
     dns: Option<DnsColumns>,
     proxy: Option<ProxyColumns>,
     ledger: Option<LedgerColumns>,
+    workshop: Option<Workshop>,
+}
+
+enum Writer {
+    /// For what is columns already.
+    Columns(Box<ArrowWriter<File>>),
+    /// For rows, which become columns and row groups here.
+    Rows(Box<SerializedFileWriter<File>>, Specs),
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder").field("staging", &self.staging).finish_non_exhaustive()
+    }
 }
 
 struct OpenPart {
-    writer: ArrowWriter<File>,
+    writer: Writer,
     path: PathBuf,
     file: String,
     rows: u64,
@@ -86,6 +103,7 @@ impl Encoder {
             dns: None,
             proxy: None,
             ledger: None,
+            workshop: None,
         }
     }
 
@@ -98,31 +116,40 @@ impl Encoder {
                 break;
             }
             match job {
-                Job::Flow(place, rows) => {
-                    let mut columns = self.flow.take().unwrap_or_else(|| FlowColumns::new(&self.options.sensor));
-                    self.rows(place, rows, &mut columns)?;
-                    self.flow = Some(columns);
-                }
-                Job::Dns(place, rows) => {
-                    let mut columns = self.dns.take().unwrap_or_else(|| DnsColumns::new(&self.options.sensor));
-                    self.rows(place, rows, &mut columns)?;
-                    self.dns = Some(columns);
-                }
-                Job::Proxy(place, rows) => {
-                    let mut columns = self.proxy.take().unwrap_or_else(|| ProxyColumns::new(&self.options.sensor));
-                    self.rows(place, rows, &mut columns)?;
-                    self.proxy = Some(columns);
-                }
-                Job::Ledger(place, rows) => {
-                    let mut columns = self.ledger.take().unwrap_or_else(|| LedgerColumns::new(&self.options.sensor));
-                    self.rows(place, rows, &mut columns)?;
-                    self.ledger = Some(columns);
-                }
-                Job::Batch(place, batch, first, last) => self.batch(&place, &batch, first, last)?,
                 Job::Finish(ledger) => return self.finish(&ledger),
+                job => self.job(job)?,
             }
         }
         Ok(Vec::new())
+    }
+
+    /// Encodes one job. The end of the set is [`Self::finish`].
+    pub(super) fn job(&mut self, job: Job) -> Result<(), LakeError> {
+        match job {
+            Job::Flow(place, rows) => {
+                let mut columns = self.flow.take().unwrap_or_else(|| FlowColumns::new(&self.options.sensor));
+                self.rows(place, rows, &mut columns)?;
+                self.flow = Some(columns);
+            }
+            Job::Dns(place, rows) => {
+                let mut columns = self.dns.take().unwrap_or_else(|| DnsColumns::new(&self.options.sensor));
+                self.rows(place, rows, &mut columns)?;
+                self.dns = Some(columns);
+            }
+            Job::Proxy(place, rows) => {
+                let mut columns = self.proxy.take().unwrap_or_else(|| ProxyColumns::new(&self.options.sensor));
+                self.rows(place, rows, &mut columns)?;
+                self.proxy = Some(columns);
+            }
+            Job::Ledger(place, rows) => {
+                let mut columns = self.ledger.take().unwrap_or_else(|| LedgerColumns::new(&self.options.sensor));
+                self.rows(place, rows, &mut columns)?;
+                self.ledger = Some(columns);
+            }
+            Job::Batch(place, batch, first, last) => self.batch(&place, &batch, first, last)?,
+            Job::Finish(_) => return Err(LakeError::Encoder("the end of a set is no row group".to_owned())),
+        }
+        Ok(())
     }
 
     /// One row group: `rows`, sorted by time and id.
@@ -133,23 +160,31 @@ impl Encoder {
         let (Some(first), Some(last)) = (order.first().map(|key| key.0), rows.iter().map(Row::last).max()) else {
             return Ok(());
         };
-        let part = self.part(&place, rows.len())?;
-        let wrong = |source| LakeError::Columns { table: R::TABLE.as_str(), source };
-        let (mut in_chunk, mut bytes) = (0, 0);
+        columns.reserve(rows.len());
+        let (mut pages, mut in_page, mut bytes) = (Vec::with_capacity(rows.len() / properties::PAGE_ROWS + 1), 0, 0);
         for row in order.iter().filter_map(|key| rows.get(key.2 as usize)) {
             columns.push(row);
-            in_chunk += 1;
+            in_page += 1;
             bytes += row.size();
-            if in_chunk == CHUNK || bytes > CHUNK_BYTES {
-                part.write(&columns.finish().map_err(wrong)?)?;
-                (in_chunk, bytes) = (0, 0);
+            if in_page == properties::PAGE_ROWS || bytes > PAGE_BYTES {
+                columns.cut();
+                pages.push(std::mem::take(&mut in_page));
+                bytes = 0;
             }
         }
-        if in_chunk > 0 {
-            part.write(&columns.finish().map_err(wrong)?)?;
+        if in_page > 0 {
+            columns.cut();
+            pages.push(in_page);
         }
-        part.end_row_group(rows.len() as u64, Micros(first), last)?;
-        self.close_if_large(&place)
+        let mut workshop = match self.workshop.take() {
+            Some(workshop) => workshop,
+            None => Workshop::new().map_err(|e| LakeError::Encoder(e.to_string()))?,
+        };
+        let part = self.part(&place, true, rows.len())?;
+        part.row_group::<R>(columns, &mut workshop, &pages)?;
+        part.count(rows.len() as u64, Micros(first), last);
+        self.workshop = Some(workshop);
+        self.close_if_large(&(place, true))
     }
 
     /// Adds columns, in the order they are to have. A row group ends when it is full.
@@ -161,30 +196,28 @@ impl Encoder {
         last: Micros,
     ) -> Result<(), LakeError> {
         let group = self.options.row_group_rows.max(1);
-        let part = self.part(place, group)?;
-        part.write(batch)?;
+        let part = self.part(place, false, group)?;
+        part.columns(batch, group)?;
         part.count(batch.num_rows() as u64, first, last);
-        if part.writer.in_progress_rows() >= group {
-            part.flush()?;
-        }
-        self.close_if_large(place)
+        self.close_if_large(&(place.clone(), false))
     }
 
     /// The open part of a place; one is begun, and the one not used for longest closed, where needed.
-    fn part(&mut self, place: &Place, rows: usize) -> Result<&mut OpenPart, LakeError> {
+    fn part(&mut self, place: &Place, of_rows: bool, rows: usize) -> Result<&mut OpenPart, LakeError> {
         self.turn += 1;
-        if !self.open.contains_key(place) {
+        let key = (place.clone(), of_rows);
+        if !self.open.contains_key(&key) {
             if self.open.len() >= self.options.max_open_parts.max(1) {
-                let oldest = self.open.iter().min_by_key(|(_, part)| part.used).map(|(place, _)| place.clone());
+                let oldest = self.open.iter().min_by_key(|(_, part)| part.used).map(|(key, _)| key.clone());
                 if let Some(oldest) = oldest {
                     self.close(&oldest, &BTreeMap::new())?;
                 }
             }
-            let part = OpenPart::create(&self.staging, &self.kind, &self.set, place, rows)?;
-            self.open.insert(place.clone(), part);
+            let part = OpenPart::create(&self.staging, &self.kind, &self.set, place, of_rows, rows)?;
+            self.open.insert(key.clone(), part);
         }
         let turn = self.turn;
-        match self.open.get_mut(place) {
+        match self.open.get_mut(&key) {
             Some(part) => {
                 part.used = turn;
                 Ok(part)
@@ -193,25 +226,24 @@ impl Encoder {
         }
     }
 
-    fn close_if_large(&mut self, place: &Place) -> Result<(), LakeError> {
-        let large =
-            self.open.get(place).is_some_and(|part| part.writer.bytes_written() as u64 >= self.options.part_bytes);
-        if large { self.close(place, &BTreeMap::new()) } else { Ok(()) }
+    fn close_if_large(&mut self, key: &(Place, bool)) -> Result<(), LakeError> {
+        let large = self.open.get(key).is_some_and(|part| part.bytes_written() as u64 >= self.options.part_bytes);
+        if large { self.close(key, &BTreeMap::new()) } else { Ok(()) }
     }
 
-    fn close(&mut self, place: &Place, ledger: &BTreeMap<String, u64>) -> Result<(), LakeError> {
-        if let Some(part) = self.open.remove(place) {
-            self.done.push(part.close(place.clone(), &self.lineage, ledger)?);
+    fn close(&mut self, key: &(Place, bool), ledger: &BTreeMap<String, u64>) -> Result<(), LakeError> {
+        if let Some(part) = self.open.remove(key) {
+            self.done.push(part.close(key.0.clone(), &self.lineage, ledger)?);
         }
         Ok(())
     }
 
     /// Closes all parts.
     pub(super) fn finish(mut self, ledger: &BTreeMap<String, u64>) -> Result<Vec<StagedPart>, LakeError> {
-        let mut places: Vec<Place> = self.open.keys().cloned().collect();
-        places.sort();
-        for place in places {
-            self.close(&place, ledger)?;
+        let mut keys: Vec<(Place, bool)> = self.open.keys().cloned().collect();
+        keys.sort();
+        for key in keys {
+            self.close(&key, ledger)?;
         }
         Ok(self.done)
     }
@@ -223,6 +255,7 @@ impl OpenPart {
         kind: &SetKind,
         set: &str,
         place: &Place,
+        of_rows: bool,
         rows: usize,
     ) -> Result<Self, LakeError> {
         let file = format!("part-{}.parquet", uuid::Uuid::now_v7());
@@ -230,28 +263,52 @@ impl OpenPart {
         let doing = "creating";
         let handle = File::create_new(&path).map_err(|e| LakeError::io(doing, &path, e))?;
         let properties = properties::properties(place.table, rows, metadata::at_start(kind, set, place));
-        let writer = ArrowWriter::try_new(handle, schema::of_table(place.table), Some(properties))
-            .map_err(|e| LakeError::parquet(doing, &path, e))?;
+        let wrong = |e| LakeError::parquet(doing, &path, e);
+        let arrow = ArrowWriter::try_new(handle, schema::of_table(place.table), Some(properties)).map_err(wrong)?;
+        let writer = if of_rows {
+            // Only the file's own writer, with the schema that readers of Arrow look for.
+            let (writer, _) = arrow.into_serialized_writer().map_err(wrong)?;
+            let specs = Specs::new(writer.schema_descr(), writer.properties());
+            Writer::Rows(Box::new(writer), specs)
+        } else {
+            Writer::Columns(Box::new(arrow))
+        };
         Ok(Self { writer, path, file, rows: 0, first: Micros(i64::MAX), last: Micros(i64::MIN), used: 0 })
     }
 
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
-        self.writer.write(batch).map_err(|e| LakeError::parquet("writing", &self.path, e))
+    /// Adds columns; a row group ends when it has `group` rows.
+    fn columns(&mut self, batch: &RecordBatch, group: usize) -> Result<(), LakeError> {
+        let wrong = |e| LakeError::parquet("writing", &self.path, e);
+        let Writer::Columns(writer) = &mut self.writer else { return Err(wrong_writer()) };
+        writer.write(batch).map_err(wrong)?;
+        if writer.in_progress_rows() >= group { writer.flush().map_err(wrong) } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> Result<(), LakeError> {
-        self.writer.flush().map_err(|e| LakeError::parquet("writing", &self.path, e))
+    /// Adds a row group, with the rows that `columns` have, in pages of so many.
+    fn row_group<R: Row>(
+        &mut self,
+        columns: &mut R::Columns,
+        workshop: &mut Workshop,
+        pages: &[usize],
+    ) -> Result<(), LakeError> {
+        let wrong = |e| LakeError::parquet("writing", &self.path, e);
+        let Writer::Rows(file, specs) = &mut self.writer else { return Err(wrong_writer()) };
+        let mut group = GroupWriter::begin(file, specs, workshop, pages).map_err(wrong)?;
+        columns.write(&mut group).map_err(wrong)?;
+        group.end().map_err(wrong)
+    }
+
+    fn bytes_written(&self) -> usize {
+        match &self.writer {
+            Writer::Columns(writer) => writer.bytes_written(),
+            Writer::Rows(writer, _) => writer.bytes_written(),
+        }
     }
 
     fn count(&mut self, rows: u64, first: Micros, last: Micros) {
         self.rows += rows;
         self.first = self.first.min(first);
         self.last = self.last.max(last);
-    }
-
-    fn end_row_group(&mut self, rows: u64, first: Micros, last: Micros) -> Result<(), LakeError> {
-        self.count(rows, first, last);
-        self.flush()
     }
 
     /// Writes the footer and makes sure that the bytes are on disk.
@@ -261,20 +318,36 @@ impl OpenPart {
         lineage: &Lineage,
         ledger: &BTreeMap<String, u64>,
     ) -> Result<StagedPart, LakeError> {
-        for entry in metadata::at_end(self.first, self.last, lineage, ledger) {
-            self.writer.append_key_value_metadata(entry);
+        let entries = metadata::at_end(self.first, self.last, lineage, ledger);
+        let footer = match &mut self.writer {
+            Writer::Columns(writer) => {
+                entries.into_iter().for_each(|entry| writer.append_key_value_metadata(entry));
+                writer.finish()
+            }
+            Writer::Rows(writer, _) => {
+                entries.into_iter().for_each(|entry| writer.append_key_value_metadata(entry));
+                writer.finish()
+            }
         }
-        let footer = self.writer.finish().map_err(|e| LakeError::parquet("finishing", &self.path, e))?;
+        .map_err(|e| LakeError::parquet("finishing", &self.path, e))?;
         let written = u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default();
         if written != self.rows {
             return Err(LakeError::RowCount { doing: "writing a part", expected: self.rows, got: written });
         }
         failpoint::pass("part.written")?;
-        let bytes = self.writer.bytes_written() as u64;
-        self.writer.inner().sync_all().map_err(|e| LakeError::io("syncing", &self.path, e))?;
+        let bytes = self.bytes_written() as u64;
+        let file = match &self.writer {
+            Writer::Columns(writer) => writer.inner(),
+            Writer::Rows(writer, _) => writer.inner(),
+        };
+        file.sync_all().map_err(|e| LakeError::io("syncing", &self.path, e))?;
         failpoint::pass("part.synced")?;
         Ok(StagedPart { place, file: self.file, rows: self.rows, bytes, first: self.first, last: self.last })
     }
+}
+
+fn wrong_writer() -> LakeError {
+    LakeError::Encoder("rows and columns went to one part".to_owned())
 }
 
 /// Starts the writing thread.

@@ -18,6 +18,8 @@
 //! [`WriterOptions::max_partitions`] hours in one set).
 
 mod adopt;
+mod buckets;
+mod chunk;
 mod columns;
 mod compact;
 mod encode;

@@ -117,7 +117,7 @@ const WITHOUT_STATISTICS: &[&str] = &[
 const FALSE_POSITIVES: f64 = 0.02;
 
 /// Rows of a data page at most: the unit in which readers skip.
-const PAGE_ROWS: usize = 16_384;
+pub(super) const PAGE_ROWS: usize = 16_384;
 
 /// The properties of a part. `rows` is what its row groups will hold at most.
 pub(super) fn properties(table: Table, rows: usize, metadata: Vec<KeyValue>) -> WriterProperties {
@@ -129,7 +129,6 @@ pub(super) fn properties(table: Table, rows: usize, metadata: Vec<KeyValue>) -> 
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_write_batch_size(super::columns::CHUNK)
         .set_max_row_group_row_count(None)
         .set_key_value_metadata(Some(metadata));
     if !matches!(table, Table::Scores(_)) {

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::encode::StagedPart;
 use super::staging::{Gate, Readers, Staging, make_folders, sync_folder};
@@ -88,9 +88,10 @@ impl Lake {
         }
     }
 
-    /// Renames staged parts to their places. Those that are there already are left: recovery comes here too.
+    /// Renames staged parts to their places, then syncs each folder that got a part or a folder, once. Parts that are
+    /// there already are left: recovery comes here too.
     pub(super) fn place_parts(&self, staging: &Staging, parts: &[PartRow]) -> Result<(), LakeError> {
-        let mut folders = BTreeSet::new();
+        let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
         for part in parts {
             let Some(staged) = &part.staged else { continue };
             let (from, to) = (staging.dir().join(staged), self.dir().join(&part.path));
@@ -101,7 +102,8 @@ impl Lake {
             // Retention in another process may remove the folder, empty, between making it and the rename.
             let mut tries = 0;
             loop {
-                folders.insert(make_folders(self.dir(), folder)?);
+                let made = make_folders(self.dir(), folder, &mut folders)?;
+                folders.insert(made);
                 match fs::rename(&from, &to) {
                     Ok(()) => break,
                     Err(e) if e.kind() == std::io::ErrorKind::NotFound && from.exists() && tries < 3 => tries += 1,

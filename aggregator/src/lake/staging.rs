@@ -1,6 +1,7 @@
 //! The staging folder of a set, and who owns it: `LAKE/.staging/<set>/lock` is locked (flock) by the
 //! writer for as long as it lives, so that recovery can tell a set in work from one left behind.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -164,14 +165,16 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), LakeError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(|e| LakeError::io("syncing", path, e))
 }
 
-/// Makes `relative` below `base`, and makes sure that each new folder is on disk.
-pub(super) fn make_folders(base: &Path, relative: &Path) -> Result<PathBuf, LakeError> {
+/// Makes `relative` below `base`, and notes the folders that got a new one: they are to be synced.
+pub(super) fn make_folders(base: &Path, relative: &Path, grown: &mut BTreeSet<PathBuf>) -> Result<PathBuf, LakeError> {
     let mut path = base.to_owned();
     for step in relative {
         let parent = path.clone();
         path.push(step);
         match fs::create_dir(&path) {
-            Ok(()) => sync_folder(&parent)?,
+            Ok(()) => {
+                grown.insert(parent);
+            }
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(e) => return Err(LakeError::io("creating", &path, e)),
         }

@@ -1,7 +1,5 @@
 //! Addresses and numbers as text, without `std::fmt`: the writer formats two or more addresses per row.
 
-use std::net::IpAddr;
-
 use capture::{Ip, IpVersion};
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -32,14 +30,6 @@ pub(super) fn push_ip(out: &mut Vec<u8>, ip: Ip, version: IpVersion) {
             push_v4(out, [a, b, c, d]);
         }
         IpVersion::V6 => push_v6(out, ip.0),
-    }
-}
-
-/// The same for the standard library's address.
-pub(super) fn push_ip_addr(out: &mut Vec<u8>, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(v4) => push_v4(out, v4.octets()),
-        IpAddr::V6(v6) => push_v6(out, v6.octets()),
     }
 }
 
@@ -112,11 +102,12 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use proptest::prelude::*;
-    use std::net::{Ipv4Addr, Ipv6Addr};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     fn text(ip: IpAddr) -> String {
         let mut out = Vec::new();
-        push_ip_addr(&mut out, ip);
+        let (ip, version) = Ip::from_ip_addr(ip);
+        push_ip(&mut out, ip, version);
         String::from_utf8(out).unwrap()
     }
 

@@ -1,6 +1,7 @@
-//! Writing a set: rows in, gathered by hour, encoded on a second thread, published at once.
+//! Writing a set: rows in, gathered by hour, encoded (beside the gathering, where there is enough for two), published
+//! at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,7 @@ use std::thread::JoinHandle;
 use arrow::array::{Array as _, RecordBatch, UInt32Array};
 use arrow::datatypes::TimestampMicrosecondType;
 
+use super::buckets::Buckets;
 use super::encode::{self, Encoder, Job, StagedPart};
 use super::metadata::Lineage;
 use super::publish::Plan;
@@ -28,7 +30,8 @@ const QUEUE: usize = 1;
 ///
 /// # Memory
 /// Rows are kept until an hour has a row group of them, within [`WriterOptions::memory_limit`]; past it the
-/// fullest hour is encoded early. One row group waits and one is encoded on the writing thread. So the bound is
+/// fullest hour is encoded early. One row group waits and one is encoded on the writing thread, which is begun with the
+/// first of them. So the bound is
 /// the limit, plus two row groups of rows, plus the encoder's buffers (about one row group of columns).
 #[derive(Debug)]
 pub struct SetWriter {
@@ -37,8 +40,7 @@ pub struct SetWriter {
     kind: SetKind,
     options: WriterOptions,
     staging: Option<Staging>,
-    jobs: Option<SyncSender<Job>>,
-    thread: Option<JoinHandle<Result<Vec<StagedPart>, LakeError>>>,
+    encoder: EncoderAt,
     abandoned: Arc<AtomicBool>,
     flow: Buckets<FlowRecord>,
     dns: Buckets<DnsRecord>,
@@ -53,76 +55,16 @@ pub struct SetWriter {
     rows: u64,
 }
 
-/// Rows of one table, by hour.
+/// Where row groups are encoded. A set whose rows all come together at its end has nothing to do meanwhile: it needs
+/// no thread, and is cheaper without.
 #[derive(Debug)]
-struct Buckets<R> {
-    /// The hour that got a row last, outside of the map: most rows fall into the same.
-    latest: Option<(Hour, Bucket<R>)>,
-    hours: HashMap<Hour, Bucket<R>>,
-    bytes: usize,
-    rows: u64,
-}
-
-#[derive(Debug)]
-struct Bucket<R> {
-    rows: Vec<R>,
-    bytes: usize,
-}
-
-impl<R> Default for Buckets<R> {
-    fn default() -> Self {
-        Self { latest: None, hours: HashMap::new(), bytes: 0, rows: 0 }
-    }
-}
-
-impl<R: Row> Buckets<R> {
-    /// Adds a row; gives its hour's rows where they fill a row group.
-    fn add(&mut self, row: R, group: usize) -> Option<(Hour, Vec<R>)> {
-        let hour = Hour::of(row.first());
-        let bytes = row.size();
-        let bucket = self.bucket(hour);
-        bucket.rows.push(row);
-        bucket.bytes += bytes;
-        let full = bucket.rows.len() >= group;
-        self.bytes += bytes;
-        self.rows += 1;
-        if full { self.take(hour) } else { None }
-    }
-
-    fn bucket(&mut self, hour: Hour) -> &mut Bucket<R> {
-        if self.latest.as_ref().is_some_and(|(latest, _)| *latest != hour)
-            && let Some((latest, bucket)) = self.latest.take()
-        {
-            self.hours.insert(latest, bucket);
-        }
-        let hours = &mut self.hours;
-        let empty = || Bucket { rows: Vec::new(), bytes: 0 };
-        &mut self.latest.get_or_insert_with(|| (hour, hours.remove(&hour).unwrap_or_else(empty))).1
-    }
-
-    fn take(&mut self, hour: Hour) -> Option<(Hour, Vec<R>)> {
-        let bucket = match self.latest.take_if(|(latest, _)| *latest == hour) {
-            Some((_, bucket)) => bucket,
-            None => self.hours.remove(&hour)?,
-        };
-        self.bytes -= bucket.bytes;
-        Some((hour, bucket.rows))
-    }
-
-    fn all(&self) -> impl Iterator<Item = (&Hour, &Bucket<R>)> {
-        self.hours.iter().chain(self.latest.as_ref().map(|(hour, bucket)| (hour, bucket)))
-    }
-
-    fn take_fullest(&mut self) -> Option<(Hour, Vec<R>)> {
-        let hour = *self.all().max_by_key(|(hour, bucket)| (bucket.bytes, **hour))?.0;
-        self.take(hour)
-    }
-
-    fn hours(&self) -> Vec<Hour> {
-        let mut hours: Vec<Hour> = self.all().map(|(hour, _)| *hour).collect();
-        hours.sort();
-        hours
-    }
+enum EncoderAt {
+    /// In the thread that gives the rows.
+    Here(Box<Encoder>),
+    /// Beside it.
+    Thread(SyncSender<Job>, JoinHandle<Result<Vec<StagedPart>, LakeError>>),
+    /// It ended, or failed.
+    Gone,
 }
 
 impl SetWriter {
@@ -136,17 +78,13 @@ impl SetWriter {
         let staging = lake.begin_staging(&set, kind.as_str(), &options.sensor, import)?;
         let encoder = Encoder::new(staging.dir().to_owned(), &set, kind.clone(), options.clone(), Lineage::of(&kind));
         let abandoned = Arc::new(AtomicBool::new(false));
-        let (jobs, receiver) = sync_channel(QUEUE);
-        let thread = encode::spawn(encoder, receiver, Arc::clone(&abandoned))
-            .map_err(|e| LakeError::io("starting the writing thread for", staging.dir(), e))?;
         Ok(Self {
             lake: lake.clone(),
             set,
             kind,
             options,
             staging: Some(staging),
-            jobs: Some(jobs),
-            thread: Some(thread),
+            encoder: EncoderAt::Here(Box::new(encoder)),
             abandoned,
             flow: Buckets::default(),
             dns: Buckets::default(),
@@ -267,8 +205,16 @@ impl SetWriter {
     fn end(mut self, dooms: Vec<String>, import: Option<ImportEnd>) -> Result<Published, LakeError> {
         self.drain()?;
         let sums = std::mem::take(&mut self.sums);
-        self.job(Job::Finish(sums))?;
-        let parts = self.join()?;
+        let parts = match std::mem::replace(&mut self.encoder, EncoderAt::Gone) {
+            EncoderAt::Here(encoder) => encoder.finish(&sums)?,
+            EncoderAt::Thread(jobs, thread) => {
+                // Where it is gone, its error is what joining gives.
+                drop(jobs.send(Job::Finish(sums)));
+                drop(jobs);
+                join(thread)?
+            }
+            EncoderAt::Gone => return Err(failed_before()),
+        };
         let written = parts.iter().map(|p| p.rows).sum::<u64>();
         let given =
             self.flow.rows + self.dns.rows + self.proxy.rows + self.ledger.rows + self.batches.values().sum::<u64>();
@@ -287,6 +233,7 @@ impl SetWriter {
         for row in records {
             self.place(&row)?;
             if let Some((hour, rows)) = self.flow.add(row, self.options.row_group_rows) {
+                self.encode_beside()?;
                 self.send(Table::Flow, hour, |place| Job::Flow(place, rows))?;
             }
         }
@@ -297,6 +244,7 @@ impl SetWriter {
         for row in records {
             self.place(&row)?;
             if let Some((hour, rows)) = self.dns.add(row, self.options.row_group_rows) {
+                self.encode_beside()?;
                 self.send(Table::Dns, hour, |place| Job::Dns(place, rows))?;
             }
         }
@@ -307,6 +255,7 @@ impl SetWriter {
         for row in records {
             self.place(&row)?;
             if let Some((hour, rows)) = self.proxy.add(row, self.options.row_group_rows) {
+                self.encode_beside()?;
                 self.send(Table::Proxy, hour, |place| Job::Proxy(place, rows))?;
             }
         }
@@ -341,6 +290,7 @@ impl SetWriter {
 
     /// Encodes the fullest hours early, until the rest is within the bound.
     fn spill(&mut self) -> Result<(), LakeError> {
+        self.encode_beside()?;
         while self.kept_bytes() > self.options.memory_limit {
             let [flow, dns, proxy, ledger] = [self.flow.bytes, self.dns.bytes, self.proxy.bytes, self.ledger.bytes];
             let largest = flow.max(dns).max(proxy).max(ledger);
@@ -405,28 +355,54 @@ impl SetWriter {
         self.job(job(Place { table, date: hour.day, hour: at, sensor }))
     }
 
-    /// Hands a job to the writing thread. Where it is gone, its error is this call's.
+    /// Encodes a job here, or hands it to the writing thread. Where that is gone, its error is this call's.
     fn job(&mut self, job: Job) -> Result<(), LakeError> {
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
-        if sent {
-            return Ok(());
+        let sent = match &mut self.encoder {
+            EncoderAt::Here(encoder) => return encoder.job(job),
+            EncoderAt::Thread(jobs, _) => jobs.send(job).is_ok(),
+            EncoderAt::Gone => return Err(failed_before()),
+        };
+        match std::mem::replace(&mut self.encoder, EncoderAt::Gone) {
+            at if sent => self.encoder = at,
+            EncoderAt::Thread(jobs, thread) => {
+                drop(jobs);
+                join(thread)?;
+                return Err(failed_before());
+            }
+            _ => return Err(failed_before()),
         }
-        match self.join() {
-            Err(error) => Err(error),
-            Ok(_) => Err(LakeError::Encoder("it failed before".to_owned())),
-        }
+        Ok(())
     }
 
-    fn join(&mut self) -> Result<Vec<StagedPart>, LakeError> {
-        self.jobs = None;
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(end)) => end,
-            Some(Err(panic)) => {
-                let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-                Err(LakeError::Encoder(text.unwrap_or_else(|| "it panicked".to_owned())))
-            }
-            None => Err(LakeError::Encoder("it failed before".to_owned())),
+    /// From now on there are rows to gather while others are encoded: that is a second thread's work.
+    fn encode_beside(&mut self) -> Result<(), LakeError> {
+        if !matches!(self.encoder, EncoderAt::Here(_)) {
+            return Ok(());
+        }
+        let EncoderAt::Here(encoder) = std::mem::replace(&mut self.encoder, EncoderAt::Gone) else {
+            return Ok(());
+        };
+        let (jobs, receiver) = sync_channel(QUEUE);
+        let thread = encode::spawn(*encoder, receiver, Arc::clone(&self.abandoned)).map_err(|e| {
+            let staging = self.staging.as_ref().map_or(self.lake.dir(), Staging::dir);
+            LakeError::io("starting the writing thread for", staging, e)
+        })?;
+        self.encoder = EncoderAt::Thread(jobs, thread);
+        Ok(())
+    }
+}
+
+fn failed_before() -> LakeError {
+    LakeError::Encoder("it failed before".to_owned())
+}
+
+fn join(thread: JoinHandle<Result<Vec<StagedPart>, LakeError>>) -> Result<Vec<StagedPart>, LakeError> {
+    match thread.join() {
+        Ok(end) => end,
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            Err(LakeError::Encoder(text.unwrap_or_else(|| "it panicked".to_owned())))
         }
     }
 }
@@ -435,8 +411,8 @@ impl Drop for SetWriter {
     fn drop(&mut self) {
         // Relaxed: a hint, the join below is what orders.
         self.abandoned.store(true, Ordering::Relaxed);
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
+        if let EncoderAt::Thread(jobs, thread) = std::mem::replace(&mut self.encoder, EncoderAt::Gone) {
+            drop(jobs);
             // Its error is of no use any more: the set is abandoned either way.
             drop(thread.join());
         }

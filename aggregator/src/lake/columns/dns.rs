@@ -1,102 +1,96 @@
 //! The columns of `dns`.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, ListArray, RecordBatch, StructArray};
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Field, UInt8Type, UInt16Type, UInt32Type};
-use arrow::error::ArrowError;
 use capture::{DnsTransport, ResourceRecord};
+use parquet::errors::Result;
 
-use super::{Columns, Constant, Ids, Numbers, Text, Times};
+use super::super::chunk::{Push as _, Repeats};
+use super::{
+    Address, Addresses, Coded, Columns, CommunityIds, Few, GroupWriter, Ids, Numbers, Text, Texts, Times, Words,
+};
 use crate::community_id::CommunityId;
-use crate::lake::schema;
-use crate::lake::text::push_ip;
 use crate::record::DnsRecord;
 
-/// Builders of the columns of `dns`.
+/// See the [module](self).
 pub(in crate::lake) struct DnsColumns {
-    rows: usize,
     record_id: Ids,
     first_seen: Times,
     last_seen: Times,
-    sensor: Constant,
-    origin: Text,
-    client_ip: Text,
-    client_port: Numbers<UInt16Type>,
-    server_ip: Text,
-    server_port: Numbers<UInt16Type>,
-    transport: Text,
-    id: Numbers<UInt16Type>,
+    sensor: String,
+    origin: Words,
+    client_ip: Addresses,
+    client_port: Numbers<u16>,
+    server_ip: Addresses,
+    server_port: Few<u16>,
+    transport: Words,
+    id: Numbers<u16>,
     qname: Text,
     qname_wire: Text,
-    qtype: Numbers<UInt16Type>,
-    qclass: Numbers<UInt16Type>,
-    question: Numbers<UInt8Type>,
-    opcode: Numbers<UInt8Type>,
-    rcode: Numbers<UInt16Type>,
-    rtt_us: Numbers<UInt32Type>,
-    query_len: Numbers<UInt16Type>,
-    response_len: Numbers<UInt16Type>,
-    response_frame_len: Numbers<UInt32Type>,
-    flags: Numbers<UInt16Type>,
-    edns_udp_size: Numbers<UInt16Type>,
+    qtype: Few<u16>,
+    qclass: Few<u16>,
+    question: Few<u8>,
+    opcode: Few<u8>,
+    rcode: Few<u16>,
+    rtt_us: Numbers<u32>,
+    query_len: Few<u16>,
+    response_len: Few<u16>,
+    response_frame_len: Few<u32>,
+    flags: Few<u16>,
+    edns_udp_size: Few<u16>,
     answers: Resources,
     authorities: Resources,
-    additional_count: Numbers<UInt16Type>,
-    damage: Text,
-    community_id: Text,
+    additional_count: Few<u16>,
+    damage: Words,
+    community_id: CommunityIds,
 }
 
 impl Columns<DnsRecord> for DnsColumns {
     fn new(sensor: &str) -> Self {
         Self {
-            rows: 0,
-            record_id: Ids::default(),
-            first_seen: Times::default(),
-            last_seen: Times::default(),
-            sensor: Constant::new(sensor),
-            origin: Text::default(),
-            client_ip: Text::default(),
-            client_port: Numbers::default(),
-            server_ip: Text::default(),
-            server_port: Numbers::default(),
-            transport: Text::default(),
-            id: Numbers::default(),
-            qname: Text::default(),
-            qname_wire: Text::default(),
-            qtype: Numbers::default(),
-            qclass: Numbers::default(),
-            question: Numbers::default(),
-            opcode: Numbers::default(),
-            rcode: Numbers::default(),
-            rtt_us: Numbers::default(),
-            query_len: Numbers::default(),
-            response_len: Numbers::default(),
-            response_frame_len: Numbers::default(),
-            flags: Numbers::default(),
-            edns_udp_size: Numbers::default(),
-            answers: Resources::default(),
-            authorities: Resources::default(),
-            additional_count: Numbers::default(),
-            damage: Text::default(),
-            community_id: Text::default(),
+            record_id: Default::default(),
+            first_seen: Default::default(),
+            last_seen: Default::default(),
+            sensor: sensor.to_owned(),
+            origin: Default::default(),
+            client_ip: Default::default(),
+            client_port: Default::default(),
+            server_ip: Default::default(),
+            server_port: Default::default(),
+            transport: Default::default(),
+            id: Default::default(),
+            qname: Default::default(),
+            qname_wire: Default::default(),
+            qtype: Default::default(),
+            qclass: Default::default(),
+            question: Default::default(),
+            opcode: Default::default(),
+            rcode: Default::default(),
+            rtt_us: Default::default(),
+            query_len: Default::default(),
+            response_len: Default::default(),
+            response_frame_len: Default::default(),
+            flags: Default::default(),
+            edns_udp_size: Default::default(),
+            answers: Default::default(),
+            authorities: Default::default(),
+            additional_count: Default::default(),
+            damage: Default::default(),
+            community_id: Default::default(),
         }
     }
 
     fn push(&mut self, row: &DnsRecord) {
-        self.record_id.push(row.record_id);
+        self.record_id.push(row.record_id.0);
         self.first_seen.push(row.first_seen.0);
         self.last_seen.push(row.last_seen.0);
         self.origin.push(row.origin.as_str());
-        self.client_ip.push_with(|out| push_ip(out, row.client_ip, row.version));
+        self.client_ip.push(Address(row.client_ip, row.version));
         self.client_port.push(row.client_port);
-        self.server_ip.push_with(|out| push_ip(out, row.server_ip, row.version));
+        self.server_ip.push(Address(row.server_ip, row.version));
         self.server_port.push(row.server_port);
         self.transport.push(transport(row.transport));
         self.id.push(row.id);
-        self.qname.push(&row.qname);
-        self.qname_wire.push(&row.qname_wire);
+        self.qname.push(row.qname.as_str());
+        self.qname_wire.push(row.qname_wire.as_str());
         self.qtype.push(row.qtype);
         self.qclass.push(row.qclass);
         self.question.push(row.question);
@@ -112,89 +106,76 @@ impl Columns<DnsRecord> for DnsColumns {
         self.authorities.push(&row.authorities);
         self.additional_count.push(row.additional_count);
         self.damage.push_opt(row.damage);
-        self.community_id.push(CommunityId::of_dns(row).as_str());
-        self.rows += 1;
+        self.community_id.push(CommunityId::of_dns(row).into_bytes());
     }
 
-    fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        let rows = std::mem::take(&mut self.rows);
-        RecordBatch::try_new(
-            schema::dns(),
-            vec![
-                self.record_id.finish()?,
-                self.first_seen.finish_times(),
-                self.last_seen.finish_times(),
-                self.sensor.finish(rows),
-                self.origin.finish()?,
-                self.client_ip.finish()?,
-                self.client_port.finish(),
-                self.server_ip.finish()?,
-                self.server_port.finish(),
-                self.transport.finish()?,
-                self.id.finish(),
-                self.qname.finish()?,
-                self.qname_wire.finish()?,
-                self.qtype.finish(),
-                self.qclass.finish(),
-                self.question.finish(),
-                self.opcode.finish(),
-                self.rcode.finish(),
-                self.rtt_us.finish(),
-                self.query_len.finish(),
-                self.response_len.finish(),
-                self.response_frame_len.finish(),
-                self.flags.finish(),
-                self.edns_udp_size.finish(),
-                self.answers.finish()?,
-                self.authorities.finish()?,
-                self.additional_count.finish(),
-                self.damage.finish()?,
-                self.community_id.finish()?,
-            ],
-        )
+    fn cut(&mut self) {
+        self.answers.lists.cut();
+        self.authorities.lists.cut();
+    }
+
+    fn write(&mut self, out: &mut GroupWriter<'_>) -> Result<()> {
+        out.column(&mut self.record_id)?;
+        out.column(&mut self.first_seen)?;
+        out.column(&mut self.last_seen)?;
+        out.constant(&self.sensor)?;
+        out.column(&mut self.origin)?;
+        out.column(&mut self.client_ip)?;
+        out.column(&mut self.client_port)?;
+        out.column(&mut self.server_ip)?;
+        out.column(&mut self.server_port)?;
+        out.column(&mut self.transport)?;
+        out.column(&mut self.id)?;
+        out.column(&mut self.qname)?;
+        out.column(&mut self.qname_wire)?;
+        out.column(&mut self.qtype)?;
+        out.column(&mut self.qclass)?;
+        out.column(&mut self.question)?;
+        out.column(&mut self.opcode)?;
+        out.column(&mut self.rcode)?;
+        out.column(&mut self.rtt_us)?;
+        out.column(&mut self.query_len)?;
+        out.column(&mut self.response_len)?;
+        out.column(&mut self.response_frame_len)?;
+        out.column(&mut self.flags)?;
+        out.column(&mut self.edns_udp_size)?;
+        self.answers.write(out)?;
+        self.authorities.write(out)?;
+        out.column(&mut self.additional_count)?;
+        out.column(&mut self.damage)?;
+        out.column(&mut self.community_id)
     }
 }
 
 /// A column of resource records.
+#[derive(Default)]
 struct Resources {
-    ends: Vec<i32>,
-    name: Text,
-    rtype: Numbers<UInt16Type>,
-    ttl: Numbers<UInt32Type>,
-    data: Text,
-}
-
-impl Default for Resources {
-    fn default() -> Self {
-        Self {
-            ends: vec![0],
-            name: Text::default(),
-            rtype: Numbers::default(),
-            ttl: Numbers::default(),
-            data: Text::default(),
-        }
-    }
+    lists: Repeats,
+    name: Texts,
+    rtype: Coded<u16>,
+    ttl: Coded<u32>,
+    data: Texts,
 }
 
 impl Resources {
     fn push(&mut self, records: &[ResourceRecord]) {
+        self.lists.push(records.len());
         for record in records {
-            self.name.push(&record.name);
+            self.name.push(record.name.as_str());
             self.rtype.push(record.rtype);
             self.ttl.push(record.ttl);
-            self.data.push(&record.data);
+            self.data.push(record.data.as_str());
         }
-        self.ends.push(i32::try_from(self.rtype.values.len()).unwrap_or(i32::MAX));
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let fields = schema::resource_record();
-        let columns = vec![self.name.finish()?, self.rtype.finish(), self.ttl.finish(), self.data.finish()?];
-        let records = StructArray::try_new(fields.clone(), columns, None)?;
-        let ends = std::mem::replace(&mut self.ends, vec![0]);
-        let item = Arc::new(Field::new("item", DataType::Struct(fields), false));
-        let list = ListArray::try_new(item, OffsetBuffer::new(ScalarBuffer::from(ends)), Arc::new(records), None)?;
-        Ok(Arc::new(list))
+    fn write(&mut self, out: &mut GroupWriter<'_>) -> Result<()> {
+        let Self { lists, name, rtype, ttl, data } = self;
+        out.repeated(lists, name)?;
+        out.repeated(lists, rtype)?;
+        out.repeated(lists, ttl)?;
+        out.repeated(lists, data)?;
+        lists.clear();
+        Ok(())
     }
 }
 

@@ -1,106 +1,135 @@
 //! The columns of `flow`.
 
-use std::sync::Arc;
+use parquet::errors::Result;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::datatypes::{DataType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
-use arrow::error::ArrowError;
-
-use super::{Columns, Constant, Ids, Numbers, Text, Times};
+use super::{
+    Address, Addresses, Column, Columns, CommunityIds, Few, GroupWriter, Ids, Keyed, Mac, Macs, Numbers, Times, Words,
+};
 use crate::community_id::CommunityId;
-use crate::lake::schema;
-use crate::lake::text::{push_ip, push_ip_addr, push_mac};
-use crate::record::{Exporter, FlowRecord};
+use crate::record::{Exporter, FlowRecord, History};
 
-/// Builders of the columns of `flow`.
+/// See the [module](self).
 pub(in crate::lake) struct FlowColumns {
     rows: usize,
     record_id: Ids,
     first_seen: Times,
     last_seen: Times,
     flow_start: Times,
-    segment: Numbers<UInt32Type>,
-    sensor: Constant,
-    origin: Text,
-    src_ip: Text,
-    dst_ip: Text,
-    src_port: Numbers<UInt16Type>,
-    dst_port: Numbers<UInt16Type>,
-    proto: Numbers<UInt8Type>,
-    src_packets: Numbers<UInt64Type>,
-    src_bytes: Numbers<UInt64Type>,
-    dst_packets: Numbers<UInt64Type>,
-    dst_bytes: Numbers<UInt64Type>,
-    src_tcp_flags: Numbers<UInt8Type>,
-    dst_tcp_flags: Numbers<UInt8Type>,
-    src_tos: Numbers<UInt8Type>,
-    dst_tos: Numbers<UInt8Type>,
-    conn_state: Text,
-    history: Text,
-    src_mac: Text,
-    dst_mac: Text,
-    ethertype: Numbers<UInt16Type>,
-    vlan: Numbers<UInt16Type>,
-    cos: Numbers<UInt8Type>,
-    end_reason: Numbers<UInt8Type>,
+    segment: Few<u32>,
+    sensor: String,
+    origin: Words,
+    src_ip: Addresses,
+    dst_ip: Addresses,
+    src_port: Numbers<u16>,
+    dst_port: Few<u16>,
+    proto: Few<u8>,
+    src_packets: Numbers<u64>,
+    src_bytes: Numbers<u64>,
+    dst_packets: Numbers<u64>,
+    dst_bytes: Numbers<u64>,
+    src_tcp_flags: Few<u8>,
+    dst_tcp_flags: Few<u8>,
+    src_tos: Few<u8>,
+    dst_tos: Few<u8>,
+    conn_state: Words,
+    history: Column<Keyed<History>>,
+    src_mac: Macs,
+    dst_mac: Macs,
+    ethertype: Few<u16>,
+    vlan: Few<u16>,
+    cos: Few<u8>,
+    end_reason: Few<u8>,
     exporter: ExporterColumns,
-    sampling: Numbers<UInt32Type>,
-    observations: Numbers<UInt16Type>,
-    tunnel: Text,
-    service: Text,
-    community_id: Text,
+    sampling: Few<u32>,
+    observations: Few<u16>,
+    tunnel: Words,
+    service: Words,
+    community_id: CommunityIds,
 }
 
 impl Columns<FlowRecord> for FlowColumns {
     fn new(sensor: &str) -> Self {
         Self {
             rows: 0,
-            record_id: Ids::default(),
-            first_seen: Times::default(),
-            last_seen: Times::default(),
-            flow_start: Times::default(),
-            segment: Numbers::default(),
-            sensor: Constant::new(sensor),
-            origin: Text::default(),
-            src_ip: Text::default(),
-            dst_ip: Text::default(),
-            src_port: Numbers::default(),
-            dst_port: Numbers::default(),
-            proto: Numbers::default(),
-            src_packets: Numbers::default(),
-            src_bytes: Numbers::default(),
-            dst_packets: Numbers::default(),
-            dst_bytes: Numbers::default(),
-            src_tcp_flags: Numbers::default(),
-            dst_tcp_flags: Numbers::default(),
-            src_tos: Numbers::default(),
-            dst_tos: Numbers::default(),
-            conn_state: Text::default(),
-            history: Text::default(),
-            src_mac: Text::default(),
-            dst_mac: Text::default(),
-            ethertype: Numbers::default(),
-            vlan: Numbers::default(),
-            cos: Numbers::default(),
-            end_reason: Numbers::default(),
+            record_id: Default::default(),
+            first_seen: Default::default(),
+            last_seen: Default::default(),
+            flow_start: Default::default(),
+            segment: Default::default(),
+            sensor: sensor.to_owned(),
+            origin: Default::default(),
+            src_ip: Default::default(),
+            dst_ip: Default::default(),
+            src_port: Default::default(),
+            dst_port: Default::default(),
+            proto: Default::default(),
+            src_packets: Default::default(),
+            src_bytes: Default::default(),
+            dst_packets: Default::default(),
+            dst_bytes: Default::default(),
+            src_tcp_flags: Default::default(),
+            dst_tcp_flags: Default::default(),
+            src_tos: Default::default(),
+            dst_tos: Default::default(),
+            conn_state: Default::default(),
+            history: Default::default(),
+            src_mac: Default::default(),
+            dst_mac: Default::default(),
+            ethertype: Default::default(),
+            vlan: Default::default(),
+            cos: Default::default(),
+            end_reason: Default::default(),
             exporter: ExporterColumns::default(),
-            sampling: Numbers::default(),
-            observations: Numbers::default(),
-            tunnel: Text::default(),
-            service: Text::default(),
-            community_id: Text::default(),
+            sampling: Default::default(),
+            observations: Default::default(),
+            tunnel: Default::default(),
+            service: Default::default(),
+            community_id: Default::default(),
         }
     }
 
+    /// Not for those that hardly ever have a value.
+    fn reserve(&mut self, rows: usize) {
+        self.record_id.reserve(rows);
+        self.first_seen.reserve(rows);
+        self.last_seen.reserve(rows);
+        self.flow_start.reserve(rows);
+        self.segment.reserve(rows);
+        self.origin.reserve(rows);
+        self.src_ip.reserve(rows);
+        self.dst_ip.reserve(rows);
+        self.src_port.reserve(rows);
+        self.dst_port.reserve(rows);
+        self.proto.reserve(rows);
+        self.src_packets.reserve(rows);
+        self.src_bytes.reserve(rows);
+        self.dst_packets.reserve(rows);
+        self.dst_bytes.reserve(rows);
+        self.src_tcp_flags.reserve(rows);
+        self.dst_tcp_flags.reserve(rows);
+        self.src_tos.reserve(rows);
+        self.dst_tos.reserve(rows);
+        self.conn_state.reserve(rows);
+        self.history.reserve(rows);
+        self.src_mac.reserve(rows);
+        self.dst_mac.reserve(rows);
+        self.ethertype.reserve(rows);
+        self.end_reason.reserve(rows);
+        self.sampling.reserve(rows);
+        self.observations.reserve(rows);
+        self.service.reserve(rows);
+        self.community_id.reserve(rows);
+    }
+
     fn push(&mut self, row: &FlowRecord) {
-        self.record_id.push(row.record_id);
+        self.record_id.push(row.record_id.0);
         self.first_seen.push(row.first_seen.0);
         self.last_seen.push(row.last_seen.0);
         self.flow_start.push(row.flow_start.0);
         self.segment.push(row.segment);
         self.origin.push(row.origin.as_str());
-        self.src_ip.push_with(|out| push_ip(out, row.src_ip, row.version));
-        self.dst_ip.push_with(|out| push_ip(out, row.dst_ip, row.version));
+        self.src_ip.push(Address(row.src_ip, row.version));
+        self.dst_ip.push(Address(row.dst_ip, row.version));
         self.src_port.push(row.src_port);
         self.dst_port.push(row.dst_port);
         self.proto.push(row.proto);
@@ -113,17 +142,9 @@ impl Columns<FlowRecord> for FlowColumns {
         self.src_tos.push_opt(row.src.tos);
         self.dst_tos.push_opt(row.dst.and_then(|d| d.tos));
         self.conn_state.push_opt(row.conn_state);
-        self.history.push_opt(row.history.as_ref().map(|h| h.as_str()));
-        match row.macs {
-            Some((src, dst)) => {
-                self.src_mac.push_with(|out| push_mac(out, src));
-                self.dst_mac.push_with(|out| push_mac(out, dst));
-            }
-            None => {
-                self.src_mac.push_null();
-                self.dst_mac.push_null();
-            }
-        }
+        self.history.push_opt(row.history);
+        self.src_mac.push_opt(row.macs.map(|(src, _)| Mac(src)));
+        self.dst_mac.push_opt(row.macs.map(|(_, dst)| Mac(dst)));
         self.ethertype.push_opt(row.ethertype);
         self.vlan.push_opt(row.vlan);
         self.cos.push_opt(row.cos);
@@ -133,74 +154,68 @@ impl Columns<FlowRecord> for FlowColumns {
         self.observations.push(row.observations);
         self.tunnel.push_opt(row.tunnel.map(super::tunnel));
         self.service.push_opt(row.service.map(super::service));
-        self.community_id.push(CommunityId::of_flow(row).as_str());
+        self.community_id.push(CommunityId::of_flow(row).into_bytes());
         self.rows += 1;
     }
 
-    fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        let rows = std::mem::take(&mut self.rows);
-        let mut columns: Vec<ArrayRef> = vec![
-            self.record_id.finish()?,
-            self.first_seen.finish_times(),
-            self.last_seen.finish_times(),
-            self.flow_start.finish_times(),
-            self.segment.finish(),
-            self.sensor.finish(rows),
-            self.origin.finish()?,
-            self.src_ip.finish()?,
-            self.dst_ip.finish()?,
-            self.src_port.finish(),
-            self.dst_port.finish(),
-            self.proto.finish(),
-            self.src_packets.finish(),
-            self.src_bytes.finish(),
-            self.dst_packets.finish(),
-            self.dst_bytes.finish(),
-            self.src_tcp_flags.finish(),
-            self.dst_tcp_flags.finish(),
-            self.src_tos.finish(),
-            self.dst_tos.finish(),
-            self.conn_state.finish()?,
-            self.history.finish()?,
-            self.src_mac.finish()?,
-            self.dst_mac.finish()?,
-            self.ethertype.finish(),
-            self.vlan.finish(),
-            self.cos.finish(),
-            self.end_reason.finish(),
-        ];
-        columns.extend(self.exporter.finish(rows)?);
-        columns.extend([
-            self.sampling.finish(),
-            self.observations.finish(),
-            self.tunnel.finish()?,
-            self.service.finish()?,
-            self.community_id.finish()?,
-        ]);
-        RecordBatch::try_new(schema::flow(), columns)
+    fn write(&mut self, out: &mut GroupWriter<'_>) -> Result<()> {
+        self.rows = 0;
+        out.column(&mut self.record_id)?;
+        out.column(&mut self.first_seen)?;
+        out.column(&mut self.last_seen)?;
+        out.column(&mut self.flow_start)?;
+        out.column(&mut self.segment)?;
+        out.constant(&self.sensor)?;
+        out.column(&mut self.origin)?;
+        out.column(&mut self.src_ip)?;
+        out.column(&mut self.dst_ip)?;
+        out.column(&mut self.src_port)?;
+        out.column(&mut self.dst_port)?;
+        out.column(&mut self.proto)?;
+        out.column(&mut self.src_packets)?;
+        out.column(&mut self.src_bytes)?;
+        out.column(&mut self.dst_packets)?;
+        out.column(&mut self.dst_bytes)?;
+        out.column(&mut self.src_tcp_flags)?;
+        out.column(&mut self.dst_tcp_flags)?;
+        out.column(&mut self.src_tos)?;
+        out.column(&mut self.dst_tos)?;
+        out.column(&mut self.conn_state)?;
+        out.column(&mut self.history)?;
+        out.column(&mut self.src_mac)?;
+        out.column(&mut self.dst_mac)?;
+        out.column(&mut self.ethertype)?;
+        out.column(&mut self.vlan)?;
+        out.column(&mut self.cos)?;
+        out.column(&mut self.end_reason)?;
+        self.exporter.write(out)?;
+        out.column(&mut self.sampling)?;
+        out.column(&mut self.observations)?;
+        out.column(&mut self.tunnel)?;
+        out.column(&mut self.service)?;
+        out.column(&mut self.community_id)
     }
 }
 
-/// The eleven columns that only an exporter fills: not built at all while no row has one.
+/// The eleven columns that only an exporter fills: not kept at all while no row has one.
 #[derive(Default)]
 struct ExporterColumns {
     filled: Option<Box<Filled>>,
-    nulls: Option<[ArrayRef; 3]>,
 }
 
 #[derive(Default)]
 struct Filled {
-    exporter_ip: Text,
-    input_if: Numbers<UInt32Type>,
-    output_if: Numbers<UInt32Type>,
-    fwd_status: Numbers<UInt8Type>,
-    src_as: Numbers<UInt32Type>,
-    dst_as: Numbers<UInt32Type>,
-    src_mask: Numbers<UInt8Type>,
-    dst_mask: Numbers<UInt8Type>,
-    next_hop: Text,
-    peer_src: Text,
-    peer_dst: Text,
+    exporter_ip: Addresses,
+    input_if: Few<u32>,
+    output_if: Few<u32>,
+    fwd_status: Few<u8>,
+    src_as: Few<u32>,
+    dst_as: Few<u32>,
+    src_mask: Few<u8>,
+    dst_mask: Few<u8>,
+    next_hop: Addresses,
+    peer_src: Addresses,
+    peer_dst: Addresses,
 }
 
 impl Filled {
@@ -220,17 +235,7 @@ impl Filled {
             peer_src,
             peer_dst,
         } = row;
-        for (column, ip) in [
-            (&mut self.exporter_ip, exporter_ip),
-            (&mut self.next_hop, next_hop),
-            (&mut self.peer_src, peer_src),
-            (&mut self.peer_dst, peer_dst),
-        ] {
-            match ip {
-                Some(ip) => column.push_with(|out| push_ip_addr(out, *ip)),
-                None => column.push_null(),
-            }
-        }
+        self.exporter_ip.push_opt(exporter_ip.map(Address::from));
         self.input_if.push_opt(*input_if);
         self.output_if.push_opt(*output_if);
         self.fwd_status.push_opt(*fwd_status);
@@ -238,6 +243,9 @@ impl Filled {
         self.dst_as.push_opt(*dst_as);
         self.src_mask.push_opt(*src_mask);
         self.dst_mask.push_opt(*dst_mask);
+        self.next_hop.push_opt(next_hop.map(Address::from));
+        self.peer_src.push_opt(peer_src.map(Address::from));
+        self.peer_dst.push_opt(peer_dst.map(Address::from));
     }
 }
 
@@ -255,34 +263,20 @@ impl ExporterColumns {
         }
     }
 
-    fn finish(&mut self, rows: usize) -> Result<[ArrayRef; 11], ArrowError> {
+    fn write(&mut self, out: &mut GroupWriter<'_>) -> Result<()> {
         let Some(mut filled) = self.filled.take() else {
-            let [text, u32s, u8s] = self.nulls(rows);
-            let text = || Arc::clone(&text);
-            let (u32s, u8s) = (|| Arc::clone(&u32s), || Arc::clone(&u8s));
-            return Ok([text(), u32s(), u32s(), u8s(), u32s(), u32s(), u8s(), u8s(), text(), text(), text()]);
+            return (0..11).try_for_each(|_| out.nulls());
         };
-        Ok([
-            filled.exporter_ip.finish()?,
-            filled.input_if.finish(),
-            filled.output_if.finish(),
-            filled.fwd_status.finish(),
-            filled.src_as.finish(),
-            filled.dst_as.finish(),
-            filled.src_mask.finish(),
-            filled.dst_mask.finish(),
-            filled.next_hop.finish()?,
-            filled.peer_src.finish()?,
-            filled.peer_dst.finish()?,
-        ])
-    }
-
-    fn nulls(&mut self, rows: usize) -> [ArrayRef; 3] {
-        let longer = self.nulls.take().filter(|[text, ..]| text.len() >= rows);
-        let whole = longer
-            .unwrap_or_else(|| [DataType::Utf8, DataType::UInt32, DataType::UInt8].map(|t| new_null_array(&t, rows)));
-        let slices = whole.each_ref().map(|array| array.slice(0, rows));
-        self.nulls = Some(whole);
-        slices
+        out.column(&mut filled.exporter_ip)?;
+        out.column(&mut filled.input_if)?;
+        out.column(&mut filled.output_if)?;
+        out.column(&mut filled.fwd_status)?;
+        out.column(&mut filled.src_as)?;
+        out.column(&mut filled.dst_as)?;
+        out.column(&mut filled.src_mask)?;
+        out.column(&mut filled.dst_mask)?;
+        out.column(&mut filled.next_hop)?;
+        out.column(&mut filled.peer_src)?;
+        out.column(&mut filled.peer_dst)
     }
 }

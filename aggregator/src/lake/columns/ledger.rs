@@ -1,63 +1,47 @@
 //! The columns of `ledger`.
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{Int32Type, UInt64Type};
-use arrow::error::ArrowError;
+use parquet::errors::Result;
 
-use super::{Columns, Numbers, Text, Times};
-use crate::lake::schema;
+use super::{Columns, Few, GroupWriter, Numbers, Text, Times};
 use crate::record::LedgerRow;
 
-/// Builders of the columns of `ledger`.
+/// See the [module](self).
+#[derive(Default)]
 pub(in crate::lake) struct LedgerColumns {
     interval_start: Times,
     interval_end: Times,
     sensor: Text,
     source: Text,
-    queue: Numbers<Int32Type>,
+    queue: Few<i32>,
     clock: Text,
     counter: Text,
-    value: Numbers<UInt64Type>,
+    value: Numbers<u64>,
 }
 
 impl Columns<LedgerRow> for LedgerColumns {
     fn new(_sensor: &str) -> Self {
-        Self {
-            interval_start: Times::default(),
-            interval_end: Times::default(),
-            sensor: Text::default(),
-            source: Text::default(),
-            queue: Numbers::default(),
-            clock: Text::default(),
-            counter: Text::default(),
-            value: Numbers::default(),
-        }
+        Self::default()
     }
 
     fn push(&mut self, row: &LedgerRow) {
         self.interval_start.push(row.interval_start.0);
         self.interval_end.push(row.interval_end.0);
-        self.sensor.push(&row.sensor);
-        self.source.push(&row.source);
+        self.sensor.push(row.sensor.as_str());
+        self.source.push(row.source.as_str());
         self.queue.push_opt(row.queue);
-        self.clock.push(&row.clock);
-        self.counter.push(&row.counter);
+        self.clock.push(row.clock.as_str());
+        self.counter.push(row.counter.as_str());
         self.value.push(row.value);
     }
 
-    fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        RecordBatch::try_new(
-            schema::ledger(),
-            vec![
-                self.interval_start.finish_times(),
-                self.interval_end.finish_times(),
-                self.sensor.finish()?,
-                self.source.finish()?,
-                self.queue.finish(),
-                self.clock.finish()?,
-                self.counter.finish()?,
-                self.value.finish(),
-            ],
-        )
+    fn write(&mut self, out: &mut GroupWriter<'_>) -> Result<()> {
+        out.column(&mut self.interval_start)?;
+        out.column(&mut self.interval_end)?;
+        out.column(&mut self.sensor)?;
+        out.column(&mut self.source)?;
+        out.column(&mut self.queue)?;
+        out.column(&mut self.clock)?;
+        out.column(&mut self.counter)?;
+        out.column(&mut self.value)
     }
 }

@@ -1,223 +1,113 @@
-//! From rows to Arrow columns, one row at a time, into builders that are used again.
+//! From rows to the columns of a row group, one row at a time, into buffers that are used again.
 
 mod dns;
 mod flow;
 mod ledger;
 mod proxy;
 
-use std::sync::Arc;
+use std::net::IpAddr;
 
-use arrow::array::{Array as _, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray};
-use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::error::ArrowError;
+use capture::{Ip, IpVersion};
+use parquet::errors::Result;
+
+use super::chunk::{ByKey, Coded, Column, Fixed, FixedText, GroupWriter, Key, Keyed, Packed, Plain, Texts};
+use super::text::{push_ip, push_mac};
+use crate::community_id::CommunityId;
+use crate::record::History;
 
 pub(super) use dns::DnsColumns;
 pub(super) use flow::FlowColumns;
 pub(super) use ledger::LedgerColumns;
 pub(super) use proxy::ProxyColumns;
 
-/// Rows handed to Parquet at once: small enough that the columns stay in the second-level cache.
-pub(super) const CHUNK: usize = 2_048;
-
-/// Builders of one table's columns.
+/// The columns of one table.
 pub(super) trait Columns<Row> {
-    /// Empty builders, for the rows of a sensor.
+    /// Empty columns, for the rows of a sensor.
     fn new(sensor: &str) -> Self;
+    /// Makes room for so many rows.
+    fn reserve(&mut self, _rows: usize) {}
     /// Adds a row.
     fn push(&mut self, row: &Row);
-    /// The rows since the last call.
-    fn finish(&mut self) -> Result<RecordBatch, ArrowError>;
+    /// A page ends with the row added last.
+    fn cut(&mut self) {}
+    /// Writes all columns in the order of the schema, and leaves them empty.
+    fn write(&mut self, out: &mut GroupWriter<'_>) -> Result<()>;
 }
 
-/// Which rows are not null. A row that is not costs nothing but being counted.
-#[derive(Default)]
-struct Validity {
-    /// A bit a row, as Arrow has them; rows after the last null have none yet.
-    bits: Vec<u8>,
-    len: usize,
+/// Identities of records.
+type Ids = Column<Fixed<16>>;
+/// Times, microseconds.
+type Times = Column<Packed<i64>>;
+/// Numbers that differ from row to row.
+type Numbers<T> = Column<Packed<T>>;
+/// Numbers of which a few come again and again.
+type Few<T> = Column<Coded<T>>;
+/// Addresses.
+type Addresses = Column<Keyed<Address>>;
+/// Hardware addresses.
+type Macs = Column<Keyed<Mac>>;
+/// Words that the program knows.
+type Words = Column<Keyed<&'static str>>;
+/// Texts that may repeat.
+type Text = Column<Texts>;
+/// Texts that hardly repeat.
+type LongText = Column<Plain>;
+/// Community IDs.
+type CommunityIds = Column<FixedText<{ CommunityId::LEN }>>;
+
+/// An address and how it is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Address(Ip, IpVersion);
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        let (ip, version) = Ip::from_ip_addr(address);
+        Self(ip, version)
+    }
 }
 
-impl Validity {
+impl Key for Address {
     #[inline]
-    fn valid(&mut self) {
-        self.len += 1;
+    fn words(&self, mut mix: impl FnMut(u128)) {
+        // The version makes a difference only to mapped addresses: they may share a hash.
+        mix(u128::from_le_bytes(self.0.0));
     }
+}
 
+impl ByKey for Address {
+    fn text(&self, out: &mut Vec<u8>) {
+        push_ip(out, self.0, self.1);
+    }
+}
+
+/// A hardware address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Mac([u8; 6]);
+
+impl Key for Mac {
     #[inline]
-    fn null(&mut self) {
-        let at = self.len / 8;
-        if at >= self.bits.len() {
-            self.bits.resize(at + 1, u8::MAX);
-        }
-        if let Some(byte) = self.bits.get_mut(at) {
-            *byte &= !(1 << (self.len % 8));
-        }
-        self.len += 1;
-    }
-
-    fn finish(&mut self) -> Option<NullBuffer> {
-        let len = std::mem::take(&mut self.len);
-        if self.bits.is_empty() {
-            return None;
-        }
-        self.bits.resize(len.div_ceil(8), u8::MAX);
-        let bits = std::mem::replace(&mut self.bits, Vec::with_capacity(CHUNK / 8));
-        Some(NullBuffer::new(BooleanBuffer::new(Buffer::from_vec(bits), 0, len)))
+    fn words(&self, mut mix: impl FnMut(u128)) {
+        let [a, b, c, d, e, f] = self.0;
+        mix(u128::from(u64::from_le_bytes([a, b, c, d, e, f, 0, 0])));
     }
 }
 
-/// A column of numbers or times.
-struct Numbers<T: ArrowPrimitiveType> {
-    values: Vec<T::Native>,
-    validity: Validity,
-}
-
-impl<T: ArrowPrimitiveType> Default for Numbers<T> {
-    fn default() -> Self {
-        Self { values: Vec::with_capacity(CHUNK), validity: Validity::default() }
+impl ByKey for Mac {
+    fn text(&self, out: &mut Vec<u8>) {
+        push_mac(out, self.0);
     }
 }
 
-impl<T: ArrowPrimitiveType> Numbers<T> {
+impl Key for History {
     #[inline]
-    fn push(&mut self, value: T::Native) {
-        self.values.push(value);
-        self.validity.valid();
-    }
-
-    #[inline]
-    fn push_opt(&mut self, value: Option<T::Native>) {
-        match value {
-            Some(value) => self.push(value),
-            None => {
-                self.values.push(T::Native::default());
-                self.validity.null();
-            }
-        }
-    }
-
-    fn array(&mut self) -> PrimitiveArray<T> {
-        let values = std::mem::replace(&mut self.values, Vec::with_capacity(CHUNK));
-        PrimitiveArray::new(ScalarBuffer::from(values), self.validity.finish())
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        Arc::new(self.array())
+    fn words(&self, mut mix: impl FnMut(u128)) {
+        self.words().into_iter().for_each(&mut mix);
     }
 }
 
-/// A column of times.
-type Times = Numbers<arrow::datatypes::TimestampMicrosecondType>;
-
-impl Times {
-    fn finish_times(&mut self) -> ArrayRef {
-        Arc::new(self.array().with_timezone("UTC"))
-    }
-}
-
-/// A column of text.
-struct Text {
-    bytes: Vec<u8>,
-    ends: Vec<i32>,
-    validity: Validity,
-}
-
-impl Default for Text {
-    fn default() -> Self {
-        Self { bytes: Vec::with_capacity(CHUNK * 16), ends: vec![0], validity: Validity::default() }
-    }
-}
-
-impl Text {
-    /// Adds what `write` appends to the bytes it is given: valid UTF-8.
-    #[inline]
-    fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.bytes);
-        self.end();
-        self.validity.valid();
-    }
-
-    #[inline]
-    fn push(&mut self, text: &str) {
-        self.push_with(|bytes| bytes.extend_from_slice(text.as_bytes()));
-    }
-
-    #[inline]
-    fn push_opt(&mut self, text: Option<&str>) {
-        match text {
-            Some(text) => self.push(text),
-            None => self.push_null(),
-        }
-    }
-
-    #[inline]
-    fn push_null(&mut self) {
-        self.end();
-        self.validity.null();
-    }
-
-    /// Past 2 GiB (the encoder cuts chunks long before) the end lies outside and [`Self::array`] refuses.
-    #[inline]
-    fn end(&mut self) {
-        self.ends.push(i32::try_from(self.bytes.len()).unwrap_or(i32::MAX));
-    }
-
-    fn array(&mut self) -> Result<StringArray, ArrowError> {
-        let room = self.bytes.len() + self.bytes.len() / 8;
-        let bytes = std::mem::replace(&mut self.bytes, Vec::with_capacity(room));
-        let mut ends = Vec::with_capacity(CHUNK + 1);
-        ends.push(0);
-        std::mem::swap(&mut ends, &mut self.ends);
-        StringArray::try_new(
-            OffsetBuffer::new(ScalarBuffer::from(ends)),
-            Buffer::from_vec(bytes),
-            self.validity.finish(),
-        )
-    }
-
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        Ok(Arc::new(self.array()?))
-    }
-}
-
-/// A column of record identities.
-#[derive(Default)]
-struct Ids {
-    bytes: Vec<u8>,
-}
-
-impl Ids {
-    #[inline]
-    fn push(&mut self, id: crate::record::RecordId) {
-        self.bytes.extend_from_slice(&id.0);
-    }
-
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let bytes = std::mem::replace(&mut self.bytes, Vec::with_capacity(CHUNK * 16));
-        Ok(Arc::new(arrow::array::FixedSizeBinaryArray::try_new(16, Buffer::from_vec(bytes), None)?))
-    }
-}
-
-/// A column with the same text in every row.
-struct Constant {
-    text: String,
-    whole: Option<StringArray>,
-}
-
-impl Constant {
-    fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), whole: None }
-    }
-
-    fn finish(&mut self, rows: usize) -> ArrayRef {
-        match &self.whole {
-            Some(whole) if whole.len() >= rows => Arc::new(whole.slice(0, rows)),
-            _ => {
-                let whole = StringArray::from_iter_values(std::iter::repeat_n(&self.text, rows));
-                self.whole = Some(whole.clone());
-                Arc::new(whole)
-            }
-        }
+impl ByKey for History {
+    fn text(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_str().as_bytes());
     }
 }
 

@@ -1,37 +1,32 @@
 //! The columns of `proxy`.
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{UInt16Type, UInt64Type};
-use arrow::error::ArrowError;
+use parquet::errors::Result;
 
-use super::{Columns, Constant, Ids, Numbers, Text, Times};
-use crate::lake::schema;
-use crate::lake::text::push_ip_addr;
+use super::{Address, Addresses, Columns, Few, GroupWriter, Ids, LongText, Numbers, Text, Times, Words};
 use crate::record::ProxyRecord;
 
-/// Builders of the columns of `proxy`.
+/// See the [module](self).
 pub(in crate::lake) struct ProxyColumns {
-    rows: usize,
     record_id: Ids,
     first_seen: Times,
     last_seen: Times,
-    sensor: Constant,
-    origin: Text,
-    client_ip: Text,
-    client_port: Numbers<UInt16Type>,
-    server_ip: Text,
-    server_port: Numbers<UInt16Type>,
+    sensor: String,
+    origin: Words,
+    client_ip: Addresses,
+    client_port: Numbers<u16>,
+    server_ip: Addresses,
+    server_port: Few<u16>,
     scheme: Text,
     method: Text,
     host: Text,
     uri_path: Text,
     uri_query: Text,
     uri_extension: Text,
-    full_uri: Text,
+    full_uri: LongText,
     user_agent: Text,
     referer: Text,
     content_type: Text,
-    status: Numbers<UInt16Type>,
+    status: Few<u16>,
     username: Text,
     auth_group: Text,
     category: Text,
@@ -41,9 +36,9 @@ pub(in crate::lake) struct ProxyColumns {
     virus_id: Text,
     app_name: Text,
     app_operation: Text,
-    duration_us: Numbers<UInt64Type>,
-    request_bytes: Numbers<UInt64Type>,
-    response_bytes: Numbers<UInt64Type>,
+    duration_us: Numbers<u64>,
+    request_bytes: Numbers<u64>,
+    response_bytes: Numbers<u64>,
     tls_version: Text,
     tls_sni: Text,
     tls_alpn: Text,
@@ -54,66 +49,62 @@ pub(in crate::lake) struct ProxyColumns {
 impl Columns<ProxyRecord> for ProxyColumns {
     fn new(sensor: &str) -> Self {
         Self {
-            rows: 0,
-            record_id: Ids::default(),
-            first_seen: Times::default(),
-            last_seen: Times::default(),
-            sensor: Constant::new(sensor),
-            origin: Text::default(),
-            client_ip: Text::default(),
-            client_port: Numbers::default(),
-            server_ip: Text::default(),
-            server_port: Numbers::default(),
-            scheme: Text::default(),
-            method: Text::default(),
-            host: Text::default(),
-            uri_path: Text::default(),
-            uri_query: Text::default(),
-            uri_extension: Text::default(),
-            full_uri: Text::default(),
-            user_agent: Text::default(),
-            referer: Text::default(),
-            content_type: Text::default(),
-            status: Numbers::default(),
-            username: Text::default(),
-            auth_group: Text::default(),
-            category: Text::default(),
-            action: Text::default(),
-            filter_result: Text::default(),
-            exception_id: Text::default(),
-            virus_id: Text::default(),
-            app_name: Text::default(),
-            app_operation: Text::default(),
-            duration_us: Numbers::default(),
-            request_bytes: Numbers::default(),
-            response_bytes: Numbers::default(),
-            tls_version: Text::default(),
-            tls_sni: Text::default(),
-            tls_alpn: Text::default(),
-            ja4: Text::default(),
-            community_id: Text::default(),
+            record_id: Default::default(),
+            first_seen: Default::default(),
+            last_seen: Default::default(),
+            sensor: sensor.to_owned(),
+            origin: Default::default(),
+            client_ip: Default::default(),
+            client_port: Default::default(),
+            server_ip: Default::default(),
+            server_port: Default::default(),
+            scheme: Default::default(),
+            method: Default::default(),
+            host: Default::default(),
+            uri_path: Default::default(),
+            uri_query: Default::default(),
+            uri_extension: Default::default(),
+            full_uri: Default::default(),
+            user_agent: Default::default(),
+            referer: Default::default(),
+            content_type: Default::default(),
+            status: Default::default(),
+            username: Default::default(),
+            auth_group: Default::default(),
+            category: Default::default(),
+            action: Default::default(),
+            filter_result: Default::default(),
+            exception_id: Default::default(),
+            virus_id: Default::default(),
+            app_name: Default::default(),
+            app_operation: Default::default(),
+            duration_us: Default::default(),
+            request_bytes: Default::default(),
+            response_bytes: Default::default(),
+            tls_version: Default::default(),
+            tls_sni: Default::default(),
+            tls_alpn: Default::default(),
+            ja4: Default::default(),
+            community_id: Default::default(),
         }
     }
 
     fn push(&mut self, row: &ProxyRecord) {
-        self.record_id.push(row.record_id);
+        self.record_id.push(row.record_id.0);
         self.first_seen.push(row.first_seen.0);
         self.last_seen.push(row.last_seen.0);
         self.origin.push(row.origin);
-        self.client_ip.push_with(|out| push_ip_addr(out, row.client_ip));
+        self.client_ip.push(Address::from(row.client_ip));
         self.client_port.push_opt(row.client_port);
-        match row.server_ip {
-            Some(ip) => self.server_ip.push_with(|out| push_ip_addr(out, ip)),
-            None => self.server_ip.push_null(),
-        }
+        self.server_ip.push_opt(row.server_ip.map(Address::from));
         self.server_port.push_opt(row.server_port);
-        self.scheme.push(&row.scheme);
-        self.method.push(&row.method);
-        self.host.push(&row.host);
-        self.uri_path.push(&row.uri_path);
+        self.scheme.push(row.scheme.as_str());
+        self.method.push(row.method.as_str());
+        self.host.push(row.host.as_str());
+        self.uri_path.push(row.uri_path.as_str());
         self.uri_query.push_opt(row.uri_query.as_deref());
         self.uri_extension.push_opt(row.uri_extension.as_deref());
-        self.full_uri.push(&row.full_uri);
+        self.full_uri.push(row.full_uri.as_str());
         self.user_agent.push_opt(row.user_agent.as_deref());
         self.referer.push_opt(row.referer.as_deref());
         self.content_type.push_opt(row.content_type.as_deref());
@@ -135,52 +126,45 @@ impl Columns<ProxyRecord> for ProxyColumns {
         self.tls_alpn.push_opt(row.tls_alpn.as_deref());
         self.ja4.push_opt(row.ja4.as_deref());
         self.community_id.push_opt(row.community_id.as_deref());
-        self.rows += 1;
     }
 
-    fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        let rows = std::mem::take(&mut self.rows);
-        RecordBatch::try_new(
-            schema::proxy(),
-            vec![
-                self.record_id.finish()?,
-                self.first_seen.finish_times(),
-                self.last_seen.finish_times(),
-                self.sensor.finish(rows),
-                self.origin.finish()?,
-                self.client_ip.finish()?,
-                self.client_port.finish(),
-                self.server_ip.finish()?,
-                self.server_port.finish(),
-                self.scheme.finish()?,
-                self.method.finish()?,
-                self.host.finish()?,
-                self.uri_path.finish()?,
-                self.uri_query.finish()?,
-                self.uri_extension.finish()?,
-                self.full_uri.finish()?,
-                self.user_agent.finish()?,
-                self.referer.finish()?,
-                self.content_type.finish()?,
-                self.status.finish(),
-                self.username.finish()?,
-                self.auth_group.finish()?,
-                self.category.finish()?,
-                self.action.finish()?,
-                self.filter_result.finish()?,
-                self.exception_id.finish()?,
-                self.virus_id.finish()?,
-                self.app_name.finish()?,
-                self.app_operation.finish()?,
-                self.duration_us.finish(),
-                self.request_bytes.finish(),
-                self.response_bytes.finish(),
-                self.tls_version.finish()?,
-                self.tls_sni.finish()?,
-                self.tls_alpn.finish()?,
-                self.ja4.finish()?,
-                self.community_id.finish()?,
-            ],
-        )
+    fn write(&mut self, out: &mut GroupWriter<'_>) -> Result<()> {
+        out.column(&mut self.record_id)?;
+        out.column(&mut self.first_seen)?;
+        out.column(&mut self.last_seen)?;
+        out.constant(&self.sensor)?;
+        out.column(&mut self.origin)?;
+        out.column(&mut self.client_ip)?;
+        out.column(&mut self.client_port)?;
+        out.column(&mut self.server_ip)?;
+        out.column(&mut self.server_port)?;
+        out.column(&mut self.scheme)?;
+        out.column(&mut self.method)?;
+        out.column(&mut self.host)?;
+        out.column(&mut self.uri_path)?;
+        out.column(&mut self.uri_query)?;
+        out.column(&mut self.uri_extension)?;
+        out.column(&mut self.full_uri)?;
+        out.column(&mut self.user_agent)?;
+        out.column(&mut self.referer)?;
+        out.column(&mut self.content_type)?;
+        out.column(&mut self.status)?;
+        out.column(&mut self.username)?;
+        out.column(&mut self.auth_group)?;
+        out.column(&mut self.category)?;
+        out.column(&mut self.action)?;
+        out.column(&mut self.filter_result)?;
+        out.column(&mut self.exception_id)?;
+        out.column(&mut self.virus_id)?;
+        out.column(&mut self.app_name)?;
+        out.column(&mut self.app_operation)?;
+        out.column(&mut self.duration_us)?;
+        out.column(&mut self.request_bytes)?;
+        out.column(&mut self.response_bytes)?;
+        out.column(&mut self.tls_version)?;
+        out.column(&mut self.tls_sni)?;
+        out.column(&mut self.tls_alpn)?;
+        out.column(&mut self.ja4)?;
+        out.column(&mut self.community_id)
     }
 }

@@ -1,0 +1,242 @@
+//! Columns of numbers, times and identities.
+
+use std::ops::Range;
+
+use parquet::data_type::FixedLenByteArray;
+use parquet::errors::Result;
+use parquet::file::statistics::Statistics;
+
+use super::codes::Codes;
+use super::column::{Leaf, Push, Summary, Wanted};
+use super::delta::{self, Width};
+use super::hybrid;
+use super::thrift::Code;
+
+/// A type of number: how Parquet stores and orders it.
+pub(in crate::lake) trait Number: Copy {
+    /// Physical type.
+    const WIDTH: Width;
+    /// The number in 64 bits, in a way that keeps the order of the type, or the bits of `u64`.
+    fn wide(self) -> i64;
+    /// What orders the wide form.
+    fn order(wide: i64) -> i64 {
+        wide
+    }
+}
+
+macro_rules! narrow {
+    ($($number:ty),+) => {
+        $(impl Number for $number {
+            const WIDTH: Width = Width::Bits32;
+            #[inline]
+            fn wide(self) -> i64 {
+                i64::from(self)
+            }
+        })+
+    };
+}
+
+narrow!(u8, u16, u32, i32);
+
+impl Number for u64 {
+    const WIDTH: Width = Width::Bits64;
+    #[inline]
+    fn wide(self) -> i64 {
+        self as i64
+    }
+    #[inline]
+    fn order(wide: i64) -> i64 {
+        wide ^ i64::MIN
+    }
+}
+
+impl Number for i64 {
+    const WIDTH: Width = Width::Bits64;
+    #[inline]
+    fn wide(self) -> i64 {
+        self
+    }
+}
+
+/// Least and greatest, in wide form.
+fn extremes<T: Number>(values: &[i64]) -> Option<(i64, i64)> {
+    let least = values.iter().copied().min_by_key(|v| T::order(*v))?;
+    let greatest = values.iter().copied().max_by_key(|v| T::order(*v))?;
+    Some((least, greatest))
+}
+
+fn statistics<T: Number>(values: &[i64], nulls: u64) -> Statistics {
+    let (least, greatest) = extremes::<T>(values).unzip();
+    match T::WIDTH {
+        Width::Bits32 => {
+            Statistics::int32(least.map(|v| v as i32), greatest.map(|v| v as i32), None, Some(nulls), false)
+        }
+        Width::Bits64 => Statistics::int64(least, greatest, None, Some(nulls), false),
+    }
+}
+
+fn plain<T: Number>(value: i64, out: &mut Vec<u8>) {
+    match T::WIDTH {
+        Width::Bits32 => out.extend_from_slice(&(value as i32).to_le_bytes()),
+        Width::Bits64 => out.extend_from_slice(&value.to_le_bytes()),
+    }
+}
+
+/// Numbers that differ from row to row: differences, packed.
+pub(in crate::lake) struct Packed<T> {
+    values: Vec<i64>,
+    number: std::marker::PhantomData<T>,
+}
+
+impl<T> Default for Packed<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), number: std::marker::PhantomData }
+    }
+}
+
+impl<T: Number> Push<T> for Packed<T> {
+    #[inline]
+    fn push(&mut self, value: T) {
+        self.values.push(value.wide());
+    }
+}
+
+impl<T: Number> Leaf for Packed<T> {
+    fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    fn reserve(&mut self, values: usize) {
+        self.values.reserve(values);
+    }
+
+    fn summary(&mut self, wanted: Wanted) -> Result<Summary> {
+        let statistics = wanted.statistics.map(|nulls| statistics::<T>(&self.values, nulls));
+        Ok(Summary { statistics, ..Summary::default() })
+    }
+
+    fn encoding(&self) -> Code {
+        Code::DeltaBinaryPacked
+    }
+
+    fn page(&self, range: Range<usize>, out: &mut Vec<u8>) {
+        delta::encode(self.values.get(range).unwrap_or_default(), T::WIDTH, out);
+    }
+
+    fn bounds(&self, range: Range<usize>) -> Option<(Vec<u8>, Vec<u8>)> {
+        let (least, greatest) = extremes::<T>(self.values.get(range)?)?;
+        let bytes = |value| {
+            let mut bytes = Vec::with_capacity(8);
+            plain::<T>(value, &mut bytes);
+            bytes
+        };
+        Some((bytes(least), bytes(greatest)))
+    }
+
+    fn clear(&mut self) {
+        self.values.clear();
+    }
+}
+
+/// Numbers of which a few come again and again: a dictionary.
+pub(in crate::lake) struct Coded<T> {
+    codes: Codes<i64>,
+    number: std::marker::PhantomData<T>,
+}
+
+impl<T> Default for Coded<T> {
+    fn default() -> Self {
+        Self { codes: Codes::new(), number: std::marker::PhantomData }
+    }
+}
+
+impl<T: Number> Push<T> for Coded<T> {
+    #[inline]
+    fn push(&mut self, value: T) {
+        self.codes.push(value.wide());
+    }
+}
+
+impl<T: Number> Leaf for Coded<T> {
+    fn len(&self) -> usize {
+        self.codes.codes.len()
+    }
+
+    fn reserve(&mut self, values: usize) {
+        self.codes.codes.reserve(values);
+    }
+
+    fn summary(&mut self, wanted: Wanted) -> Result<Summary> {
+        let keys = &self.codes.keys;
+        let mut dictionary = Vec::with_capacity(keys.len() * 8);
+        keys.iter().for_each(|key| plain::<T>(*key, &mut dictionary));
+        Ok(Summary {
+            dictionary: Some((dictionary, keys.len())),
+            statistics: wanted.statistics.map(|nulls| statistics::<T>(keys, nulls)),
+            bloom: None,
+        })
+    }
+
+    fn encoding(&self) -> Code {
+        Code::RleDictionary
+    }
+
+    fn page(&self, range: Range<usize>, out: &mut Vec<u8>) {
+        push_codes(self.codes.codes.get(range).unwrap_or_default(), self.codes.keys.len(), out);
+    }
+
+    fn clear(&mut self) {
+        self.codes.clear();
+    }
+}
+
+/// Appends dictionary codes: their width, then the codes.
+pub(super) fn push_codes(codes: &[u32], distinct: usize, out: &mut Vec<u8>) {
+    let width = hybrid::width(u32::try_from(distinct.saturating_sub(1)).unwrap_or(u32::MAX));
+    out.push(width as u8);
+    hybrid::encode(codes, width, out);
+}
+
+/// Bytes of one length that never repeat.
+#[derive(Default)]
+pub(in crate::lake) struct Fixed<const N: usize> {
+    bytes: Vec<[u8; N]>,
+}
+
+impl<const N: usize> Push<[u8; N]> for Fixed<N> {
+    #[inline]
+    fn push(&mut self, value: [u8; N]) {
+        self.bytes.push(value);
+    }
+}
+
+impl<const N: usize> Leaf for Fixed<N> {
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn reserve(&mut self, values: usize) {
+        self.bytes.reserve(values);
+    }
+
+    fn summary(&mut self, wanted: Wanted) -> Result<Summary> {
+        let of = |bytes: Option<&[u8; N]>| bytes.map(|b| FixedLenByteArray::from(b.to_vec()));
+        let statistics = wanted.statistics.map(|nulls| {
+            let (least, greatest) = (of(self.bytes.iter().min()), of(self.bytes.iter().max()));
+            Statistics::fixed_len_byte_array(least, greatest, None, Some(nulls), false)
+        });
+        Ok(Summary { statistics, ..Summary::default() })
+    }
+
+    fn encoding(&self) -> Code {
+        Code::Plain
+    }
+
+    fn page(&self, range: Range<usize>, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.bytes.get(range).unwrap_or_default().as_flattened());
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+    }
+}
