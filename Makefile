@@ -5,6 +5,9 @@ export CARGO_TARGET_DIR := $(CACHE)/target
 # What the set-up installs for the user: Rust by rustup, Node.js from PyPI where Debian's is too old.
 export PATH := $(HOME)/.cargo/bin:/usr/lib/llvm-22/bin:$(PATH):$(CACHE)/venv/bin
 SPOTTER := $(CARGO_TARGET_DIR)/debug/spotter
+# Where the kernel program's toolchain is missing (scripts/setup.sh probe), Spotter is built without XDP, and says so.
+FEATURES = $(if $(filter yes,$(HAS_PROBE)),,--no-default-features)
+HAS_PROBE = $(shell scripts/setup.sh has-probe && echo yes || echo "make: no eBPF toolchain here (scripts/setup.sh probe): building without XDP" >&2)
 
 .PHONY: help demo test setup build release deb web lint unit browser python deny test-corpus fuzz fuzz-short images bench clean
 
@@ -24,10 +27,10 @@ setup: ## Install what is missing on this machine
 	@scripts/setup.sh
 
 build: target ## The command, test profile
-	cargo build --locked --bin spotter
+	cargo build --locked $(FEATURES) --bin spotter
 
 release: target web ## The command as it is shipped and measured
-	cargo build --locked --release --bin spotter
+	cargo build --locked $(FEATURES) --release --bin spotter
 
 deb: release ## A Debian package of the release, into the target folder
 	packaging/deb.sh $(CARGO_TARGET_DIR)/release/spotter $(CARGO_TARGET_DIR)
@@ -37,10 +40,10 @@ web: ## The browser application, into ui/web/dist
 
 lint: target ## Formatting and clippy
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked $(FEATURES) --workspace --all-targets -- -D warnings
 
 unit: target ## Unit, property, corpus and fault tests of every crate
-	cargo nextest run --locked --workspace --no-fail-fast
+	cargo nextest run --locked $(FEATURES) --workspace --no-fail-fast
 	@cd ui/web && npm run --silent test && node scripts/api-types.mjs --check
 
 browser: build ## The web application in a real headless Chromium

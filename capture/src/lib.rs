@@ -17,6 +17,10 @@ mod event;
 pub mod file;
 mod frame;
 pub mod live;
+#[cfg(feature = "probe")]
+pub mod probe;
+#[cfg(feature = "probe")]
+pub mod xsk;
 
 pub use decode::{Decoder, DecoderConfig, Place, Tunnels};
 pub use event::{

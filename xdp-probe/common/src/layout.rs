@@ -74,7 +74,7 @@ impl Key {
     pub const TAGGED: u64 = 1 << 16;
     /// State: ICMP that the high end sent.
     pub const HIGH_SENT: u64 = 1 << 17;
-    /// State: payload packets that still go to user space whole, from this bit on (5 bits).
+    /// State: packets that still go to user space whole, from this bit on (5 bits).
     pub const QUOTA_SHIFT: u32 = 19;
     /// Bits of the quota.
     pub const QUOTA_MASK: u64 = 0x1f << Self::QUOTA_SHIFT;
@@ -105,8 +105,9 @@ impl Key {
     }
 }
 
-/// Payload packets of a connection that go to user space whole after its SYN was seen: requests and answers begin there.
-pub const QUOTA: u64 = 16;
+/// Packets of a connection that go to user space whole after its SYN was seen: requests and answers begin there, and the
+/// handshake is completed.
+pub const QUOTA: u64 = 20;
 
 /// What one direction carried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

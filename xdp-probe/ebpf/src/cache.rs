@@ -67,7 +67,7 @@ fn count_in<S: Slot>(ctx: &XdpContext, area: &Area, frame: &Bytes, shape: &Shape
             leave(slot, area);
         }
         open(slot, addresses, word, frame, side);
-    } else if *slot_word & Key::QUOTA_MASK != 0 && shape.payload_bytes > 0 {
+    } else if *slot_word & Key::QUOTA_MASK != 0 {
         *slot_word -= 1 << Key::QUOTA_SHIFT;
         return false;
     } else if counts.carried[0].bytes.max(counts.carried[1].bytes) > MANY_BYTES {
