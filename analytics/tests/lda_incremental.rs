@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use analytics::lda::em::{self, EmParameters};
+use analytics::lda::file::CorpusFile;
 use analytics::lda::incremental::{self, Fit, IncrementalParameters};
 use analytics::lda::packed::{Documents, Packed};
 use analytics::lda::{Corpus, Instructions, LdaError, Model};
@@ -96,9 +97,9 @@ fn threads_runs_and_instructions_change_no_bit() {
     for threads in [1, 2, 4, 8] {
         assert!(fitted(&corpus, &parameters, threads) == first, "{threads} threads");
     }
-    let small = drawn(400, 120, 4, 2).corpus;
+    let small = drawn(120, 120, 4, 2).corpus;
     // Rows of one block, of the blocks kept in registers, and of many, even and odd.
-    for topics in [1, 8, 20, 23, 33, 57, 100] {
+    for topics in [1, 8, 20, 33, 57] {
         let mut parameters = IncrementalParameters { topics, passes: 1, ..Default::default() };
         let mut models = Instructions::available().into_iter().map(|instructions| {
             parameters.instructions = Some(instructions);
@@ -281,5 +282,52 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_model_comes_back_from_its_file_and_damage_is_seen() {
+    let Drawn { corpus, .. } = drawn(200, 50, 3, 6);
+    let parameters = IncrementalParameters { topics: 3, passes: 2, ..Default::default() };
+    let model = fitted(&corpus, &parameters, 2);
+    let mut bytes = Vec::new();
+    model.write(&mut bytes).unwrap();
+    assert!(Model::read(&mut bytes.as_slice(), 250).unwrap() == model);
+    assert!(Model::read(&mut bytes.as_slice(), 249).unwrap_err().to_string().contains("larger"));
+    for at in [0, 20, 90, bytes.len() / 2, bytes.len() - 1] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        assert!(Model::read(&mut damaged.as_slice(), 250).is_err(), "byte {at}");
+    }
+    assert!(Model::read(&mut &bytes[..bytes.len() - 1], 250).is_err());
+}
+
+#[test]
+fn a_corpus_is_read_from_its_file_document_by_document() {
+    let Drawn { corpus, .. } = drawn(300, 60, 3, 8);
+    let numbers = |corpus: &Corpus, of: fn((u32, u32)) -> u32| -> Vec<u8> {
+        (0..corpus.pairs()).flat_map(|at| of(corpus.pair(at).unwrap()).to_le_bytes()).collect()
+    };
+    let mut bytes: Vec<u8> = [300, 60, corpus.pairs() as u64].into_iter().flat_map(u64::to_le_bytes).collect();
+    bytes.extend(
+        (0..=300).flat_map(|d| (if d < 300 { corpus.range(d).start } else { corpus.pairs() } as u64).to_le_bytes()),
+    );
+    bytes.extend(numbers(&corpus, |pair| pair.0));
+    bytes.extend(numbers(&corpus, |pair| pair.1));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("corpus.bin");
+    std::fs::write(&path, &bytes).unwrap();
+    let packed = Packed::new(&CorpusFile::open(&path).unwrap()).unwrap();
+    let parameters = IncrementalParameters { topics: 3, passes: 2, ..Default::default() };
+    let mut fit = Fit::new(&packed, &parameters).unwrap();
+    while fit.step().is_some() {}
+    assert!(fit.finish() == incremental::fit(&corpus, &parameters, &mut go).unwrap());
+    // A length, an offset and a word that cannot be.
+    for (at, wrong) in [(0, 9_u8), (24 + 8 * 4 + 7, 1), (24 + 8 * 301 + 3, 200)] {
+        let mut damaged = bytes.clone();
+        damaged[at] = wrong;
+        std::fs::write(&path, &damaged).unwrap();
+        let outcome = CorpusFile::open(&path).and_then(|file| Packed::new(&file));
+        assert_eq!(outcome.err().map(|error| error.kind()), Some(std::io::ErrorKind::InvalidData), "byte {at}");
     }
 }

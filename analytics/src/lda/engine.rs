@@ -29,7 +29,7 @@ pub(super) struct Engine<'a> {
     stride: usize,
     offsets: Offsets,
     pub(super) instructions: Instructions,
-    /// N_dk by row.
+    /// N_dk by row, as far as stages have come.
     pub(super) rows: Vec<f32>,
     /// N_wk.
     pub(super) word_topics: Vec<f64>,
@@ -72,7 +72,7 @@ impl<'a> Engine<'a> {
             stride,
             offsets,
             instructions,
-            rows: vec![0.0; corpus.rows() * stride],
+            rows: Vec::new(),
             word_topics: vec![0.0; size],
             topic_totals: vec![0.0; topics],
             phi: vec![0.0; size],
@@ -138,6 +138,7 @@ impl<'a> Engine<'a> {
         const SMALLEST: usize = 32 << 10;
         const PER_WORD: usize = 8;
         let corpus = self.corpus;
+        self.reach(rows.end);
         let tokens = |rows: &std::ops::Range<usize>| {
             let sum = |row: usize| corpus.counts[corpus.range(row)].iter().map(|c| f64::from(*c)).sum::<f64>();
             rows.clone().map(|row| f64::from(corpus.weights[row]) * sum(row)).sum::<f64>()
@@ -161,6 +162,13 @@ impl<'a> Engine<'a> {
         let scale = if now > 0.0 { unseen / now } else { 0.0 };
         self.word_topics.par_iter_mut().for_each(|n| *n *= scale);
         Stage { shards, before: self.word_topics.clone(), unseen }
+    }
+
+    /// Makes room for the mixes of all rows before `end`.
+    fn reach(&mut self, end: usize) {
+        let missing = (end * self.stride).saturating_sub(self.rows.len());
+        self.rows.reserve_exact(missing);
+        self.rows.resize(self.rows.len() + missing, 0.0);
     }
 
     /// One pass: every shard of the stage is swept, `sweeps` times each document.
@@ -234,8 +242,10 @@ impl<'a> Engine<'a> {
         });
     }
 
-    /// Natural log-likelihood of the tokens of `rows` under their mixes and the model, and the tokens. In f64, by fixed runs of rows.
+    /// Natural log-likelihood of the tokens of those of `rows` that have mixes, under their mixes and the model, and the tokens. In f64, by fixed runs of rows.
     pub(super) fn log_likelihood(&self, rows: std::ops::Range<usize>) -> (f64, f64) {
+        let end = rows.end.min(self.rows.len() / self.stride);
+        let rows = rows.start.min(end)..end;
         log_likelihood(self.corpus, rows.clone(), &self.rows[rows.start * self.stride..rows.end * self.stride], self)
     }
 
@@ -387,14 +397,15 @@ impl Engine<'_> {
         }
         // In place: a row of the new never begins after its old.
         let mut joined = vec![0.0; new];
-        for row in 0..self.corpus.rows() {
+        let rows = self.rows.len() / old;
+        for row in 0..rows {
             joined.fill(0.0);
             for (target, n) in target.iter().zip(&self.rows[row * old..(row + 1) * old]) {
                 joined[*target] += n;
             }
             self.rows[row * new..(row + 1) * new].copy_from_slice(&joined);
         }
-        self.rows.truncate(self.corpus.rows() * new);
+        self.rows.truncate(rows * new);
         self.rows.shrink_to_fit();
         (self.topics, self.stride, self.word_topics) = (topics, new, word_topics);
         self.topic_totals = vec![0.0; topics];
@@ -438,7 +449,8 @@ impl Engine<'_> {
     }
 
     /// The model, by the caller's documents and words.
-    pub(super) fn into_model(self, document_offset: f64, iterations: usize) -> Model {
+    pub(super) fn into_model(mut self, document_offset: f64, iterations: usize) -> Model {
+        self.reach(self.corpus.rows());
         let (log_likelihood, _) = self.log_likelihood(0..self.corpus.rows());
         let Self { corpus, topics, stride, offsets, rows, word_topics: by_rank, topic_totals, .. } = self;
         let mut document_topics = vec![0.0; corpus.documents() * stride];

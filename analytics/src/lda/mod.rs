@@ -11,6 +11,7 @@
 pub mod corpus;
 pub mod em;
 mod engine;
+pub mod file;
 pub mod incremental;
 mod kernel;
 mod math;
@@ -18,6 +19,7 @@ pub mod model;
 pub mod online;
 pub mod packed;
 mod random;
+pub mod roofline;
 mod simd;
 mod special;
 

@@ -6,8 +6,8 @@
 
 use rayon::prelude::*;
 
-use super::simd::stride;
 use super::random::Random;
+use super::simd::stride;
 use super::special::{digamma, trigamma};
 use super::{Corpus, LdaError, Model, Progress, check_positive, check_topics};
 

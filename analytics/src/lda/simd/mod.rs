@@ -7,6 +7,7 @@
 
 #![expect(unsafe_code, reason = "vector intrinsics, and rows without a bounds check for each of them")]
 
+mod floor;
 mod portable;
 mod sweep;
 #[cfg(target_arch = "x86_64")]
@@ -91,46 +92,73 @@ impl Unit<'_> {
     /// Does nothing where the slices do not fit each other or a word has no row; the return value says so.
     #[must_use]
     pub(super) fn run(&self, instructions: Instructions, rows: &mut [f32], sums: Option<&mut [f32]>) -> bool {
+        if !self.fits()
+            || rows.len() != self.weights.len() * self.stride
+            || sums.as_ref().is_some_and(|sums| sums.len() != self.phi.len())
+        {
+            return false;
+        }
+        if self.phi.is_empty() {
+            rows.fill(0.0);
+            return true;
+        }
+        let sums = sums.map(|sums| sums.as_mut_ptr());
+        let rows = Rows { rows: rows.as_mut_ptr(), sums };
+        // SAFETY: `fits` and the line after it: every offset is within `words`, every word has a row in φ and in the sums, every document one in `rows`.
+        unsafe { self.dispatch(instructions, rows) };
+        true
+    }
+
+    /// What a sweep of these documents costs at least: see [`floor`]. The value means nothing; `None` where the slices do not fit each other or rows
+    /// are of more than four blocks.
+    pub(super) fn floor(&self, instructions: Instructions) -> Option<f32> {
+        if !self.fits() || !(1..=4).contains(&(self.stride / LANES)) || self.phi.is_empty() {
+            return None;
+        }
+        // SAFETY: as in `run`; x86 functions are called only where the processor has what they need.
+        Some(unsafe {
+            match (instructions, Instructions::detect()) {
+                #[cfg(target_arch = "x86_64")]
+                (Instructions::Avx512, Instructions::Avx512) => x86::floor_avx512(self),
+                #[cfg(target_arch = "x86_64")]
+                (Instructions::Avx2 | Instructions::Avx512, Instructions::Avx2 | Instructions::Avx512) => {
+                    x86::floor_avx2(self)
+                }
+                _ => floor::floor::<portable::Lanes>(self),
+            }
+        })
+    }
+
+    /// Whether the slices fit each other and every word has a row.
+    fn fits(&self) -> bool {
         let documents = self.weights.len();
         let vocabulary = if self.stride == 0 { 0 } else { self.phi.len() / self.stride };
         let own = match (self.offsets.first(), self.offsets.last()) {
             (Some(from), Some(to)) => self.words.get(*from..*to),
             _ => None,
         };
-        let fits = self.stride.is_multiple_of(LANES)
+        self.stride.is_multiple_of(LANES)
             && self.offsets.len() == documents + 1
             && self.offsets.is_sorted()
             && self.counts.len() == self.words.len()
-            && rows.len() == documents * self.stride
-            && sums.as_ref().is_none_or(|sums| sums.len() == self.phi.len())
-            && own.is_some_and(|own| own.is_empty() || (most(own) as usize) < vocabulary);
-        if !fits {
-            return false;
-        }
-        if vocabulary == 0 {
-            rows.fill(0.0);
-            return true;
-        }
-        let sums = sums.map(|sums| sums.as_mut_ptr());
-        let rows = Rows { rows: rows.as_mut_ptr(), sums };
-        match instructions {
-            // SAFETY: the slices were checked against each other above: every offset is within `words`, every word has a row in φ and in
-            // the sums, every document one in `rows`.
-            Instructions::Portable => unsafe { sweep::unit::<portable::Lanes>(self, rows) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above; `Avx2` and `Avx512` come from `detect` or `available`, or are checked again here.
-            Instructions::Avx2 | Instructions::Avx512 => unsafe {
-                match Instructions::detect() {
-                    Instructions::Avx512 if instructions == Instructions::Avx512 => x86::unit_avx512(self, rows),
-                    Instructions::Portable => sweep::unit::<portable::Lanes>(self, rows),
-                    _ => x86::unit_avx2(self, rows),
+            && own.is_some_and(|own| own.is_empty() || (most(own) as usize) < vocabulary)
+    }
+
+    /// # Safety
+    /// [`Self::fits`], and `rows` too.
+    unsafe fn dispatch(&self, instructions: Instructions, rows: Rows) {
+        // SAFETY: the caller's; x86 functions are called only where the processor has what they need.
+        unsafe {
+            match (instructions, Instructions::detect()) {
+                #[cfg(target_arch = "x86_64")]
+                (Instructions::Avx512, Instructions::Avx512) => x86::unit_avx512(self, rows),
+                #[cfg(target_arch = "x86_64")]
+                (Instructions::Avx2 | Instructions::Avx512, Instructions::Avx2 | Instructions::Avx512) => {
+                    x86::unit_avx2(self, rows)
                 }
-            },
-            #[cfg(not(target_arch = "x86_64"))]
-            // SAFETY: as above.
-            _ => unsafe { sweep::unit::<portable::Lanes>(self, rows) },
+                _ => sweep::unit::<portable::Lanes>(self, rows),
+            }
         }
-        true
     }
 }
 

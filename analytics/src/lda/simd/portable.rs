@@ -93,6 +93,20 @@ impl Vector for Lanes {
     }
 
     #[inline(always)]
+    unsafe fn some(
+        words: *const u32,
+        counts: *const f32,
+        length: usize,
+        to_words: &mut [u32; LANES],
+        to_counts: &mut [f32; LANES],
+    ) {
+        for at in 0..length.min(LANES) {
+            // SAFETY: the caller has `length` of both.
+            (to_words[at], to_counts[at]) = unsafe { (*words.add(at), *counts.add(at)) };
+        }
+    }
+
+    #[inline(always)]
     unsafe fn prefetch(_: *const f32) {}
 }
 

@@ -41,6 +41,17 @@ pub(super) trait Vector: Copy {
     unsafe fn sums(vectors: [Self; LANES]) -> Self;
     /// counts / max(sums, smallest).
     unsafe fn ratios(counts: Self, sums: Self, smallest: f32) -> Self;
+    /// Copies the first `length` words and counts, 1 to 7; the rest becomes 0.
+    ///
+    /// # Safety
+    /// So many can be read.
+    unsafe fn some(
+        words: *const u32,
+        counts: *const f32,
+        length: usize,
+        to_words: &mut [u32; LANES],
+        to_counts: &mut [f32; LANES],
+    );
     /// Asks for a row; harmless where there is none.
     unsafe fn prefetch(at: *const f32);
 }
@@ -112,7 +123,8 @@ unsafe fn sweep<V: Vector, const BLOCKS: usize, const SUM: bool>(
         let mut next = [[V::splat(0.0); BLOCKS]; 2];
         let mut at = from;
         while at < to {
-            let group = Group::at(unit, at, to);
+            let mut tail = Tail::new();
+            let group = Group::at::<V>(unit, at, to, &mut tail);
             if let Some(ahead_sums) = ahead {
                 for place in at + AHEAD..(at + AHEAD + LANES).min(unit.words.len()) {
                     let offset = *unit.words.get_unchecked(place) as usize * stride;
@@ -124,27 +136,29 @@ unsafe fn sweep<V: Vector, const BLOCKS: usize, const SUM: bool>(
                     }
                 }
             }
-            let mut row = [phi; LANES];
+            let mut row = [0; LANES];
             let mut products = [V::splat(0.0); LANES];
             for word in 0..LANES {
-                row[word] = phi.add(group.words[word] as usize * stride);
-                products[word] = dot::<V, BLOCKS>(theta, row[word]);
+                row[word] = *group.words.add(word) as usize * stride;
+                products[word] = dot::<V, BLOCKS>(theta, phi.add(row[word]));
             }
-            let ratios = V::ratios(V::load(group.counts.as_ptr()), V::sums(products), SMALLEST);
+            let ratios = V::ratios(V::load(group.counts), V::sums(products), SMALLEST);
             let mut r = [0.0_f32; LANES];
             ratios.store(r.as_mut_ptr());
+            // Read again: 24 rows' blocks do not fit the registers beside the rest.
+            let again = forget(phi);
             for word in 0..LANES {
                 let r = V::splat(r[word]);
                 for block in 0..BLOCKS {
                     let into = &mut next[word % 2][block];
-                    *into = r.mul_add(V::load(row[word].add(block * LANES)), *into);
+                    *into = r.mul_add(V::load(again.add(row[word] + block * LANES)), *into);
                 }
             }
             if SUM {
                 ratios.mul(V::splat(weight)).store(r.as_mut_ptr());
                 for word in 0..group.length {
                     let r = V::splat(r[word]);
-                    let to = sums.add(group.words[word] as usize * stride);
+                    let to = sums.add(row[word]);
                     for (block, theta) in theta.iter().enumerate() {
                         let to = to.add(block * LANES);
                         r.mul_add(*theta, V::load(to)).store(to);
@@ -159,6 +173,14 @@ unsafe fn sweep<V: Vector, const BLOCKS: usize, const SUM: bool>(
         }
         sum
     }
+}
+
+/// The same pointer, of which the compiler knows nothing, so that it loads again what it has loaded through the other.
+#[inline(always)]
+fn forget(mut pointer: *const f32) -> *const f32 {
+    // SAFETY: no instruction at all.
+    unsafe { std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags)) };
+    pointer
 }
 
 /// θ·φ lane by lane, even and odd blocks apart.
@@ -183,34 +205,40 @@ unsafe fn dot<V: Vector, const BLOCKS: usize>(theta: &[V; BLOCKS], phi: *const f
     }
 }
 
-/// Eight words of a document; past its end the first word again with count 0, which changes nothing.
+/// Up to eight words of a document. Past its end stands word 0 with count 0, which changes nothing.
+#[derive(Clone, Copy)]
 struct Group {
+    words: *const u32,
+    counts: *const f32,
+    length: usize,
+}
+
+/// Where the last words of a document are filled up to eight.
+struct Tail {
     words: [u32; LANES],
     counts: [f32; LANES],
-    length: usize,
+}
+
+impl Tail {
+    #[inline(always)]
+    fn new() -> Self {
+        Self { words: [0; LANES], counts: [0.0; LANES] }
+    }
 }
 
 impl Group {
     /// # Safety
-    /// `at < to`, and `to` is within the words and counts.
+    /// `at < to`, and `to` is within the words and counts. The group points into `tail` or the unit.
     #[inline(always)]
-    unsafe fn at(unit: &Unit<'_>, at: usize, to: usize) -> Self {
-        let (words, counts) = (unit.words.as_ptr(), unit.counts.as_ptr());
-        // SAFETY: at..at + 8 is read at once only where it ends at or before `to`.
+    unsafe fn at<V: Vector>(unit: &Unit<'_>, at: usize, to: usize, tail: &mut Tail) -> Self {
+        // SAFETY: `at` is within the words and counts; no more than `to - at` of them are read.
         unsafe {
+            let (words, counts) = (unit.words.as_ptr().add(at), unit.counts.as_ptr().add(at));
             if at + LANES <= to {
-                return Self {
-                    words: words.add(at).cast::<[u32; LANES]>().read(),
-                    counts: counts.add(at).cast::<[f32; LANES]>().read(),
-                    length: LANES,
-                };
+                return Self { words, counts, length: LANES };
             }
-            let mut group = Self { words: [*words.add(at); LANES], counts: [0.0; LANES], length: to - at };
-            for place in 0..group.length {
-                group.words[place] = *words.add(at + place);
-                group.counts[place] = *counts.add(at + place);
-            }
-            group
+            V::some(words, counts, to - at, &mut tail.words, &mut tail.counts);
+            Self { words: tail.words.as_ptr(), counts: tail.counts.as_ptr(), length: to - at }
         }
     }
 }
@@ -233,14 +261,15 @@ unsafe fn long_rows<V: Vector>(unit: &Unit<'_>, rows: Rows) {
                 next.fill(0.0);
                 let mut at = from;
                 while at < to {
-                    let group = Group::at(unit, at, to);
+                    let mut tail = Tail::new();
+                    let group = Group::at::<V>(unit, at, to, &mut tail);
                     let mut word_rows = [phi; LANES];
                     let mut products = [V::splat(0.0); LANES];
                     for word in 0..LANES {
-                        word_rows[word] = phi.add(group.words[word] as usize * stride);
+                        word_rows[word] = phi.add(*group.words.add(word) as usize * stride);
                         products[word] = long_dot(&theta, word_rows[word]);
                     }
-                    let ratios = V::ratios(V::load(group.counts.as_ptr()), V::sums(products), SMALLEST);
+                    let ratios = V::ratios(V::load(group.counts), V::sums(products), SMALLEST);
                     let mut quotients = [0.0_f32; LANES];
                     ratios.store(quotients.as_mut_ptr());
                     let mut r = [V::splat(0.0); LANES];
@@ -260,7 +289,7 @@ unsafe fn long_rows<V: Vector>(unit: &Unit<'_>, rows: Rows) {
                     if let (0, Some(sums)) = (left, rows.sums) {
                         for (word, r) in r.iter().enumerate().take(group.length) {
                             let r = r.mul(V::splat(*weight));
-                            let to = sums.add(group.words[word] as usize * stride);
+                            let to = sums.add(*group.words.add(word) as usize * stride);
                             for block in (0..stride).step_by(LANES) {
                                 r.mul_add(V::load(theta.as_ptr().add(block)), V::load(to.add(block)))
                                     .store(to.add(block));
