@@ -1,17 +1,15 @@
 //! What a file is told by: the hash of its bytes; and keeping the bytes themselves.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use capture::file::CaptureFile;
 use sha2::{Digest as _, Sha256};
 
 use super::Originals;
 use crate::lake::{Lake, LakeError, SpoolHold};
-
-/// Bytes read at once: they stay in the second-level cache between reading and hashing.
-const BUFFER: usize = 128 << 10;
 
 /// Hashes of a file's bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,28 +28,20 @@ pub(super) enum HashError {
     Interrupted,
 }
 
-/// Reads and hashes a file.
-pub(super) fn hash(path: &Path, originals: Originals, interrupt: &AtomicBool) -> Result<Hashes, HashError> {
-    let mut file = File::open(path).map_err(HashError::Io)?;
+/// Reads through a file and hashes it.
+pub(super) fn hash(file: &mut CaptureFile, originals: Originals, interrupt: &AtomicBool) -> Result<Hashes, HashError> {
     let mut blake = blake3::Hasher::new();
     let mut sha = (originals == Originals::Keep).then(Sha256::new);
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        // Relaxed: a flag that orders nothing.
-        if interrupt.load(Ordering::Relaxed) {
-            return Err(HashError::Interrupted);
-        }
-        let read = match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(HashError::Io(e)),
-        };
-        let bytes = buffer.get(..read).unwrap_or_default();
+    let whole = file.read_through(|bytes| {
         blake.update(bytes);
         if let Some(sha) = &mut sha {
             sha.update(bytes);
         }
+        // Relaxed: a flag that orders nothing.
+        !interrupt.load(Ordering::Relaxed)
+    });
+    if !whole.map_err(HashError::Io)? {
+        return Err(HashError::Interrupted);
     }
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     Ok(Hashes { content: format!("b3:{}", blake.finalize().to_hex()), sha256: sha.map(|sha| hex(&sha.finalize())) })
@@ -119,7 +109,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("abc");
         fs::write(&file, "abc").unwrap();
-        let hashes = hash(&file, Originals::Keep, &AtomicBool::new(false)).unwrap();
+        let mut file = CaptureFile::open(&file).unwrap();
+        let hashes = hash(&mut file, Originals::Keep, &AtomicBool::new(false)).unwrap();
         // sha256sum; b3sum (the BLAKE3 test vector for "abc").
         assert_eq!(hashes.sha256.as_deref(), Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
         assert_eq!(hashes.content, "b3:6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");

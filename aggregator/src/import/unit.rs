@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use capture::file::{CaptureReader, FileError};
+use capture::file::{CaptureFile, CaptureReader, FileError};
 use capture::{Decoder, Nanos};
 
 use super::content::{self, HashError};
@@ -65,13 +65,18 @@ impl Unit<'_> {
     ) -> Result<Option<FileReport>, LakeError> {
         let mut report = FileReport::new(file.name.clone(), FileOutcome::Failed, None);
         report.bytes = file.bytes;
-        let hashes = match content::hash(&file.path, self.options.originals, self.interrupt) {
+        let unreadable = |report, error| Ok(Some(failed(report, format!("cannot be read: {error}"))));
+        let mut capture = match CaptureFile::open(&file.path) {
+            Ok(capture) => capture,
+            Err(error) => return unreadable(report, error),
+        };
+        let hashes = match content::hash(&mut capture, self.options.originals, self.interrupt) {
             Ok(hashes) => hashes,
             Err(HashError::Interrupted) => return Ok(Some(interrupted(report))),
-            Err(HashError::Io(error)) => return Ok(Some(failed(report, format!("cannot be read: {error}")))),
+            Err(HashError::Io(error)) => return unreadable(report, error),
         };
         report.content = Some(hashes.content.clone());
-        let reader = match CaptureReader::open(&file.path) {
+        let reader = match capture.reader() {
             Ok(reader) => reader,
             Err(FileError::Truncated { .. } | FileError::Empty { .. }) if patience == Patience::Wait => {
                 return Ok(None);

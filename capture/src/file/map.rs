@@ -18,6 +18,12 @@ use memmap2::{Advice, Mmap, UncheckedAdvice};
 /// How much is read before the part behind is given back.
 const RELEASE_STEP: usize = 32 << 20;
 
+/// Files up to this size stay mapped from one reading to the next.
+const KEPT: usize = 64 << 20;
+
+/// Pages are asked for so many bytes at once: one call instead of a fault for every few.
+const POPULATE: usize = 2 << 20;
+
 /// How far ahead bytes are asked for.
 const PREFETCH_AHEAD: usize = 1024;
 
@@ -45,6 +51,27 @@ impl Mapping {
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         &self.map
+    }
+
+    /// Gives all bytes to `take`, in pieces, until it says `false`; whether it never did. Then the mapping is as new.
+    pub(super) fn read_through(&mut self, piece: usize, mut take: impl FnMut(&[u8]) -> bool) -> bool {
+        let mut at = 0;
+        while let Some(rest) = self.map.get(at..).filter(|rest| !rest.is_empty()) {
+            if at.is_multiple_of(POPULATE) {
+                // Only a hint: what is not there when it is read is fetched then.
+                let _ = self.map.advise_range(Advice::PopulateRead, at, rest.len().min(POPULATE));
+            }
+            let bytes = rest.get(..piece).unwrap_or(rest);
+            if !take(bytes) {
+                return false;
+            }
+            at += bytes.len();
+            if self.map.len() > KEPT {
+                self.release_before(at);
+            }
+        }
+        self.released = 0;
+        true
     }
 
     /// Asks for the bytes that will be read some frames from now, as many as were read last: frames lie

@@ -17,8 +17,8 @@ mod pcapng;
 mod record;
 mod snoop;
 mod source;
+mod whole;
 
-use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 
@@ -29,12 +29,12 @@ use counters::Counters;
 use erf::Erf;
 pub(crate) use erf::payload as erf_payload;
 pub use error::FileError;
-use map::Mapping;
 use pcap::Pcap;
 use pcapng::PcapNg;
 use record::{Fault, Record};
 use snoop::Snoop;
 use source::Source;
+pub use whole::CaptureFile;
 
 /// Reads the frames of one capture, in file order.
 pub struct CaptureReader {
@@ -56,30 +56,7 @@ impl CaptureReader {
     /// Opens a capture. An empty file, or one of no known format, is an error.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
-        let io_error = |source| FileError::Io { file: path.into(), source };
-        let mut file = File::open(path).map_err(io_error)?;
-        let metadata = file.metadata().map_err(io_error)?;
-        if metadata.is_dir() {
-            return Err(io_error(io::ErrorKind::IsADirectory.into()));
-        }
-        // Pipes and devices have no length; files of /proc have one of 0 and still content.
-        if !metadata.is_file() || metadata.len() == 0 {
-            return Self::from_reader(file, path);
-        }
-        let mut start = [0; Compression::MAGIC_LEN];
-        let length = read_start(&mut file, &mut start).map_err(io_error)?;
-        let compression = Compression::detect(start.get(..length).unwrap_or_default());
-        if compression.is_none()
-            && let Ok(mapping) = Mapping::new(&file)
-        {
-            return Self::new(path, Source::mapped(mapping), None);
-        }
-        // Compressed, or on a file system that maps no files.
-        io::Seek::rewind(&mut file).map_err(io_error)?;
-        match compression {
-            Some(compression) => Self::compressed(path, compression, Box::new(file)),
-            None => Self::new(path, Source::stream(Box::new(file)), None),
-        }
+        CaptureFile::open(path).map_err(|source| FileError::Io { file: path.into(), source })?.reader()
     }
 
     /// Reads a capture from a stream, such as standard input. `name` stands for the file in errors.
