@@ -25,6 +25,9 @@ use crate::live::{Filter, Policy};
 pub use inject::Injector;
 pub(crate) use sys::Control;
 
+#[cfg(feature = "probe")]
+pub(crate) use offload::Offloads;
+#[cfg(not(feature = "probe"))]
 use offload::Offloads;
 use queue::{Orders, Queue, Sampler, Successor};
 use sys::{Ring, Shape, Socket};

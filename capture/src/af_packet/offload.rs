@@ -83,14 +83,14 @@ fn set(control: &Control, interface: &str, count: usize, places: &[usize], on: b
 
 /// What was turned off; put back when dropped.
 #[derive(Debug)]
-pub(super) struct Offloads {
+pub(crate) struct Offloads {
     interface: String,
     count: usize,
     places: Vec<usize>,
 }
 
 impl Offloads {
-    pub(super) fn turn_off(control: &Control, interface: &str, policy: Policy) -> io::Result<Self> {
+    pub(crate) fn turn_off(control: &Control, interface: &str, policy: Policy) -> io::Result<Self> {
         let features = features(control, interface)?;
         let unwanted = |feature: &Feature| {
             MERGING.contains(&feature.name.as_str())
@@ -111,7 +111,7 @@ impl Offloads {
     }
 
     /// The interface is gone, and its settings with it.
-    pub(super) fn forget(mut self) {
+    pub(crate) fn forget(mut self) {
         self.places.clear();
     }
 }

@@ -71,7 +71,7 @@ impl Area {
 
     /// No program runs any more.
     pub fn has_ended(&self) -> bool {
-        self.shared.ended.load(Ordering::Acquire) != 0
+        self.shared.ended.load(Ordering::Acquire)
     }
 
     /// Counts a frame of the slow path that came another way than through the ring of copies, and tells its time.
@@ -135,6 +135,9 @@ impl Area {
         let parity = self.swept as usize & 1;
         self.read_generation(parity, to);
         self.swept += 1;
+        if let Some(swept) = self.shared.swept.get(self.index) {
+            swept.store(self.swept, Ordering::Release);
+        }
         let now = self.shared.control.read(0).base[parity ^ 1];
         self.shared.time().at(now)
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError, RingBuf, XskMap};
 use aya::programs::links::LinkError;
@@ -194,8 +194,10 @@ pub(super) struct Shared {
     pub(super) clock: ProbeClock,
     /// Generations that no program writes any more; the next to be written has this number.
     pub(super) closed: AtomicU64,
+    /// Generations each area has read.
+    pub(super) swept: Vec<AtomicU64>,
     /// No program runs any more, so all generations are closed.
-    pub(super) ended: AtomicU64,
+    pub(super) ended: AtomicBool,
     /// UTC less the monotonic clock.
     pub(super) offset: AtomicI64,
 }
@@ -262,7 +264,8 @@ impl Probe {
             slots6_shift: options.slots6_shift,
             clock: options.clock,
             closed: AtomicU64::new(0),
-            ended: AtomicU64::new(0),
+            swept: (0..areas).map(|_| AtomicU64::new(0)).collect(),
+            ended: AtomicBool::new(false),
             offset: AtomicI64::new(0),
         };
         let rules = mapped(take("RULES")?, MAX_RULES)?;
@@ -291,10 +294,12 @@ impl Probe {
         Ok(())
     }
 
-    /// Takes the program off every interface: no packet comes any more once the grace period is over.
-    pub fn detach(&mut self) -> Result<(), ProbeError> {
-        self.xdp_mut()?.unload()?;
-        Ok(())
+    /// Takes the program off every interface and waits until it runs nowhere: the areas may read all that is left.
+    pub fn end(&mut self) -> Result<(), ProbeError> {
+        let detached = self.xdp_mut().and_then(|program| Ok(program.unload()?));
+        self.wait_for_programs();
+        self.shared.ended.store(true, Ordering::Release);
+        detached
     }
 
     /// Runs the program once on a frame, as if it had arrived; metadata of 8 bytes first where the clock asks for it.

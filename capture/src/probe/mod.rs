@@ -18,9 +18,12 @@ mod filter;
 mod flow;
 mod load;
 mod map;
+mod receiver;
+mod xdp;
 
 pub use area::Area;
 pub use load::{Probe, ProbeClock, ProbeError, ProbeOptions, Verdicts};
+pub use xdp::{Xdp, XdpOptions};
 
 use std::sync::Arc;
 

@@ -267,3 +267,14 @@ fn assemble(
     assembled.clear();
     handed
 }
+
+/// Promiscuous mode: as long as it lives, the interface takes every frame, whoever it is for.
+#[derive(Debug)]
+pub struct Promiscuous(#[expect(dead_code, reason = "held: dropping it ends the mode")] sys::EveryFrame);
+
+impl Promiscuous {
+    /// Takes CAP_NET_RAW.
+    pub fn of(ifindex: u32) -> io::Result<Self> {
+        sys::EveryFrame::of(ifindex).map(Self)
+    }
+}

@@ -219,3 +219,27 @@ impl<T: Copy> Ring<T> {
         unsafe { self.entry(index).write_volatile(value) }
     }
 }
+
+/// As long as it lives, an interface takes every frame, whoever it is for.
+#[derive(Debug)]
+pub(super) struct EveryFrame(#[expect(dead_code, reason = "held: closing it ends the mode")] Fd);
+
+impl EveryFrame {
+    pub(super) fn of(ifindex: u32) -> io::Result<Self> {
+        // SAFETY: no pointer is handed over. Protocol 0: no packet comes in.
+        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel gave this descriptor to us a moment ago, and nobody else knows it.
+        let fd = Fd(unsafe { OwnedFd::from_raw_fd(fd) });
+        let request = libc::packet_mreq {
+            mr_ifindex: ifindex.cast_signed(),
+            mr_type: libc::PACKET_MR_PROMISC as u16,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
+        fd.set(libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)?;
+        Ok(Self(fd))
+    }
+}

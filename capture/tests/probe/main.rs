@@ -6,3 +6,4 @@
 mod counts;
 mod frames;
 mod support;
+mod veth;

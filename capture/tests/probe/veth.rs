@@ -1,0 +1,172 @@
+//! The probe on a real veth pair: XDP in its driver, AF_XDP, books under overload.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use capture::af_packet::Injector;
+use capture::live::Policy;
+use capture::live::source::{Interface, Mode, QueueBooks, Received, Receiver};
+use capture::probe::{Xdp, XdpOptions};
+use capture::xsk::SocketOptions;
+
+use crate::frames::{Way, tcp, udp};
+use crate::support::{Kept, Memory};
+
+/// A veth pair without IPv6, removed when dropped: frames sent into `a` come out of `b`.
+struct Veth {
+    a: String,
+    b: String,
+}
+
+impl Veth {
+    /// `None` after saying why, where it cannot be had.
+    fn new(test: &str) -> Option<Self> {
+        let id = std::process::id() % 100_000;
+        let pair = Self { a: format!("pa{id}x{test}"), b: format!("pb{id}x{test}") };
+        let made = Command::new("ip").args(["link", "add", &pair.a, "type", "veth", "peer", "name", &pair.b]).output();
+        if !made.as_ref().is_ok_and(|output| output.status.success()) {
+            assert!(std::env::var_os("CI").is_none(), "no veth pair in CI: {made:?}");
+            println!("SKIPPED: no veth pair (root and `ip` are needed): {made:?}");
+            return None;
+        }
+        for name in [&pair.a, &pair.b] {
+            let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
+            assert!(Command::new("ip").args(["link", "set", name, "up"]).status().unwrap().success());
+        }
+        Some(pair)
+    }
+
+    /// Opens `b`, or says why the test is skipped.
+    fn open(&self, options: XdpOptions) -> Option<(Xdp, Vec<Box<dyn Receiver>>)> {
+        match Xdp::open(&self.b, options) {
+            Ok(mut xdp) => {
+                let receivers = xdp.take_receivers();
+                Some((xdp, receivers))
+            }
+            Err(error) => {
+                assert!(std::env::var_os("CI").is_none(), "no XDP in CI: {error}");
+                println!("SKIPPED: no XDP here: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Veth {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["link", "del", &self.a]).output();
+    }
+}
+
+/// Looks after the interface and receives, until `until` says so or five seconds have passed.
+fn run(xdp: &mut Xdp, receivers: &mut [Box<dyn Receiver>], memory: &mut Memory, until: impl Fn(&Memory) -> bool) {
+    let end = Instant::now() + Duration::from_secs(5);
+    while !until(memory) && Instant::now() < end {
+        xdp.maintain().unwrap();
+        for receiver in &mut *receivers {
+            receiver.receive(Duration::from_millis(5), memory).unwrap();
+        }
+    }
+}
+
+/// Stops, takes what is left, and adds up the books.
+fn end(mut xdp: Xdp, receivers: &mut [Box<dyn Receiver>], memory: &mut Memory) -> QueueBooks {
+    xdp.stop();
+    let mut books = QueueBooks::default();
+    for receiver in receivers {
+        let end = Instant::now() + Duration::from_secs(5);
+        while receiver.receive(Duration::from_millis(5), memory).unwrap() != Received::Ended {
+            assert!(Instant::now() < end, "does not end");
+        }
+        books.add(&receiver.books());
+    }
+    assert_eq!(books.imbalances(), []);
+    books
+}
+
+/// 300 plain datagrams between flows, and 100 that user space wants whole, in several generations.
+fn traffic() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let plain = (0..300_u16).map(|n| udp(Way::new((n % 50) as u8, 4_000), &[7; 100])).collect();
+    let whole = (0..100_u16).map(|n| udp(Way { dst_port: 53, ..Way::new(1, 10_000 + n) }, &[n as u8; 40])).collect();
+    (plain, whole)
+}
+
+fn goes_both_ways(options: XdpOptions, mode: Mode, test: &str) -> Option<QueueBooks> {
+    let veth = Veth::new(test)?;
+    let (mut xdp, mut receivers) = veth.open(XdpOptions { sweep: Duration::from_millis(30), ..options })?;
+    assert_eq!(xdp.mode(), mode);
+    let injector = Injector::open(&veth.a).unwrap();
+    let (plain, whole) = traffic();
+    let mut memory = Memory::default();
+    let before = now();
+    for (plain, whole) in plain.chunks(30).zip(whole.chunks(10)) {
+        injector.send(&plain.iter().chain(whole).map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+        let frames = memory.frames.len() + whole.len();
+        run(&mut xdp, &mut receivers, &mut memory, |memory| memory.frames.len() >= frames);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let books = end(xdp, &mut receivers, &mut memory);
+    let mut data: Vec<&Vec<u8>> = memory.frames.iter().map(|f: &Kept| &f.data).collect();
+    if receivers.len() > 1 {
+        data.sort();
+    }
+    assert!(data.iter().copied().eq(whole.iter()), "{} frames", data.len());
+    let times = memory
+        .frames
+        .iter()
+        .map(|frame| frame.ts.0)
+        .chain(memory.microflows.iter().map(|m| m.from_low.first.0.max(m.from_high.first.0)));
+    // A clock tick of slack: counted packets have the coarse clock.
+    let outside: Vec<i64> = times.filter(|ts| !(before - 20_000_000..=now()).contains(ts)).collect();
+    assert_eq!(outside, [0_i64; 0]);
+    assert_eq!(memory.packets(), 300);
+    assert_eq!((books.seen.packets, books.cached.packets, books.received.packets), (400, 300, 100));
+    Some(books)
+}
+
+fn now() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as i64
+}
+
+#[test]
+fn tap_in_the_driver_redirects_what_user_space_wants() {
+    let options = XdpOptions::new(Policy::Tap);
+    let Some(books) = goes_both_ways(options, Mode::XdpDriver, "t") else { return };
+    assert_eq!((books.redirected.packets, books.dropped.packets), (100, 300));
+}
+
+#[test]
+fn inline_copies_and_passes() {
+    let options = XdpOptions::new(Policy::Inline);
+    let Some(books) = goes_both_ways(options, Mode::XdpDriver, "i") else { return };
+    assert_eq!(books.passed.packets, 400);
+}
+
+#[test]
+fn generic_xdp_counts_the_same() {
+    let options = XdpOptions { generic: true, ..XdpOptions::new(Policy::Tap) };
+    let Some(books) = goes_both_ways(options, Mode::XdpGeneric, "g") else { return };
+    assert_eq!(books.dropped.packets, 400);
+}
+
+/// A socket of 64 chunks that nobody reads while 20,000 frames come: each is received or lost, and the kernel's own count
+/// of those it lost is the same.
+#[test]
+fn a_full_socket_loses_frames_in_the_books() {
+    let Some(veth) = Veth::new("o") else { return };
+    let options =
+        XdpOptions { socket: SocketOptions { chunks: 64, ..SocketOptions::default() }, ..XdpOptions::new(Policy::Tap) };
+    let Some((xdp, mut receivers)) = veth.open(options) else { return };
+    let injector = Injector::open(&veth.a).unwrap();
+    let frame = tcp(Way::new(1, 2_000), 2, b"");
+    for _ in 0..200 {
+        injector.send(&[frame.as_slice(); 100]).unwrap();
+    }
+    let mut memory = Memory::default();
+    let books = end(xdp, &mut receivers, &mut memory);
+    let explained = |name| books.explained.iter().find(|(known, _)| *known == name).map_or(0, |(_, value)| *value);
+    assert!(books.seen.packets > 10_000, "{books:?}");
+    assert!(books.received.packets >= 64 && books.lost_xsk.packets > 0, "{books:?}");
+    assert_eq!(books.received.packets, memory.frames.len() as u64);
+    assert_eq!(books.lost_xsk.packets, explained("xsk_dropped") + explained("xsk_ring_full"));
+}
