@@ -1,12 +1,14 @@
 //! The aggregator: packets and messages in, records out.
 
-use capture::{AddressPair, Body, Message, Nanos, Packet, Sink};
+use capture::live::Microflow;
+use capture::{AddressPair, Body, Fragment, Link, Message, Nanos, Packet, Sink, Tcp};
 
 use crate::config::AggregatorConfig;
 use crate::dns_match::{self, DnsMatcher};
 use crate::flow::nanos;
 use crate::flows::{self, Flows};
 use crate::http_match::{self, HttpMatcher};
+use crate::icmp::{ICMP, ICMPV6};
 use crate::key::KeyHasher;
 use crate::record::Records;
 use crate::record_id::RecordIds;
@@ -67,6 +69,41 @@ impl Aggregator {
         flows.advance(now, flows::Out { records: &mut records.flow, stats });
         dns.advance(now, &mut dns_match::Out { records: &mut records.dns, stats });
         http.advance(now, &mut http_match::Out { records: &mut records.proxy, stats });
+    }
+
+    /// A part of a flow that was counted in the kernel. Its packets count like others; of the connection's states it
+    /// tells what the OR of the flags tells.
+    pub fn microflow(&mut self, microflow: &Microflow) {
+        let Microflow { low, high, low_port, high_port, proto, version, link, from_low, from_high } = *microflow;
+        let is_icmp = matches!(proto, ICMP | ICMPV6);
+        let turned = Link { macs: link.macs.map(|(low, high)| (high, low)), ..link };
+        let there = AddressPair { src: low, dst: high, src_port: low_port, dst_port: high_port, proto, version };
+        // Type and code stand in the ports, whoever sent them.
+        let back = AddressPair { src: high, dst: low, ..if is_icmp { there } else { there.reversed() } };
+        let mut directions = [(there, link, from_low), (back, turned, from_high)];
+        // Who spoke first is the initiator, unless a SYN says otherwise.
+        if from_high.packets > 0 && (from_low.packets == 0 || from_high.first < from_low.first) {
+            directions.reverse();
+        }
+        let Self { clock, flows, records, stats, .. } = self;
+        for (pair, link, counted) in directions.iter().filter(|(.., counted)| counted.packets > 0) {
+            stats.packets_in += counted.packets;
+            stats.bytes_in += counted.ip_bytes;
+            let now = clock.packet(counted.last);
+            let first = Packet {
+                ts: counted.first,
+                pair: *pair,
+                ip_bytes: 0,
+                payload_bytes: 0,
+                tcp: Tcp { flags: counted.tcp_flags, ..Tcp::default() },
+                tos: counted.tos,
+                fragment: Fragment::Whole,
+                link: *link,
+                tunnel: None,
+                service: None,
+            };
+            flows.counted(now, &first, counted, flows::Out { records: &mut records.flow, stats });
+        }
     }
 
     /// What was finished since the last call, in the order it was finished; what was finished at the same
@@ -207,7 +244,7 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use capture::{AddressPair, Fragment, Ip, IpVersion, Link, Tcp};
+    use capture::{Ip, IpVersion};
 
     use super::*;
     use crate::record::{FlowRecord, Origin};

@@ -6,7 +6,8 @@
 //! acknowledgements beyond a hole, one hole at a time, so of several holes open at once only the first counts;
 //! the direction is turned (`^`) by SYN and SYN+ACK alone, never by port numbers.
 
-use capture::{Fragment, Packet};
+use capture::live::MicroDirection;
+use capture::{Fragment, Packet, Tcp};
 
 use crate::key::Side;
 use crate::record::History;
@@ -207,6 +208,41 @@ impl Ends {
         self.next_state(me, peer, originated, flags, length);
         if flags & ACK != 0 && flags & RST == 0 && self.gap(me, peer, packet.tcp.ack) {
             push(history, !originated, b'G');
+        }
+    }
+
+    /// TCP packets of one direction that were counted elsewhere: what the OR of their flags says, in the order in which
+    /// a connection sends them. Sequence numbers are not known, so retransmissions and gaps are not seen from here on.
+    pub(crate) fn counted(
+        &mut self,
+        history: &mut History,
+        sender: Side,
+        originated: bool,
+        first: &Packet,
+        counted: &MicroDirection,
+        payload: bool,
+    ) {
+        let me = sender as usize;
+        let peer = sender.other() as usize;
+        self.0[me].blind = true;
+        let flags = counted.tcp_flags;
+        let parts = [
+            (counted.syn, SYN, 0, seen::SYN),
+            (counted.syn_ack, SYN | ACK, 0, seen::SYN),
+            (payload, ACK, 1, seen::DATA),
+            (flags & ACK != 0 && !payload, ACK, 0, seen::ACK),
+            (flags & FIN != 0, FIN | ACK, 0, seen::FIN),
+            (flags & RST != 0, RST, 0, seen::RST),
+        ];
+        for (_, flags, payload_bytes, letter) in parts.into_iter().filter(|(there, ..)| *there) {
+            if payload_bytes > 0 {
+                self.0[me].seen |= seen::PAYLOAD;
+            }
+            if self.0[me].seen & letter == 0 {
+                let packet = Packet { tcp: Tcp { flags, ..Tcp::default() }, payload_bytes, ..*first };
+                self.flag_letters(history, me, originated, &packet);
+            }
+            self.next_state(me, peer, originated, flags, payload_bytes);
         }
     }
 

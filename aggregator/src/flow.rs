@@ -1,5 +1,6 @@
 //! One flow: what is known of it between its first packet and its record.
 
+use capture::live::MicroDirection;
 use capture::{Fragment, Packet, Service, Tunnel};
 
 use crate::config::Timeouts;
@@ -175,6 +176,56 @@ impl Flow {
             self.service = packet.service;
         }
         self.key.proto() == TCP && packet.tcp.flags != 0 && self.add_tcp(clock, sender, packet)
+    }
+
+    /// Adds packets of one direction that were counted elsewhere. Whether the deadline came nearer: the connection ended.
+    pub(crate) fn add_counted(&mut self, clock: i64, sender: Side, first: &Packet, counted: &MicroDirection) -> bool {
+        if self.is_dormant() {
+            (self.first, self.last) = (counted.first.0, counted.last.0);
+            self.begun_at = clock;
+        } else {
+            // A direction that began before what is known of the flow began it, unless a SYN said otherwise.
+            if counted.first.0 < self.first && !self.initiator_is_sure && self.segment == 0 && self.initiator != sender
+            {
+                self.initiator = sender;
+                self.history.swap_ends();
+            }
+            self.first = self.first.min(counted.first.0);
+            self.last = self.last.max(counted.last.0);
+        }
+        self.active_at = clock;
+        let sent = &mut self.sent[sender as usize];
+        if sent.packets == 0 {
+            sent.tos = counted.tos;
+        }
+        sent.packets += counted.packets;
+        sent.bytes += counted.ip_bytes;
+        sent.tcp_flags |= counted.tcp_flags;
+        match self.key.proto() {
+            UDP => {
+                self.ends.udp(&mut self.history, sender, sender == self.initiator);
+                false
+            }
+            TCP => {
+                let says = if counted.syn { Some(sender) } else { counted.syn_ack.then_some(sender.other()) };
+                if let Some(initiator) = says.filter(|_| !self.initiator_is_sure) {
+                    if initiator != self.initiator && self.segment == 0 {
+                        self.initiator = initiator;
+                        conn_state::turn(&mut self.history);
+                    }
+                    self.initiator_is_sure = true;
+                }
+                // 20 bytes of IPv4 and of TCP header are the least a packet has: what is beyond is payload or options.
+                let payload = counted.ip_bytes > counted.packets * 60;
+                self.ends.counted(&mut self.history, sender, sender == self.initiator, first, counted, payload);
+                let ends = self.ended_at == i64::MAX && self.ends.has_ended();
+                if ends {
+                    self.ended_at = clock;
+                }
+                ends
+            }
+            _ => false,
+        }
     }
 
     fn add_tcp(&mut self, clock: i64, sender: Side, packet: &Packet) -> bool {

@@ -5,6 +5,7 @@
 //! the same moment come in the order in which they began. Memory is bounded by `max_flows`.
 
 use capture::Packet;
+use capture::live::MicroDirection;
 
 use crate::config::AggregatorConfig;
 use crate::flow::{Flow, FlowTimeouts};
@@ -101,6 +102,61 @@ impl Flows {
             out.stats.flows_live += 1;
         }
         if flow.add(clock, sender, packet) {
+            let (deadline, _) = flow.deadline(&self.timeouts);
+            self.wheel.cancel(place);
+            self.wheel.schedule(place, deadline);
+        }
+    }
+
+    /// Packets of one direction that were counted elsewhere, at `clock`: that of the last of them. `first` has what the
+    /// first of them said, and the OR of their flags.
+    pub(crate) fn counted(&mut self, clock: i64, first: &Packet, counted: &MicroDirection, mut out: Out<'_>) {
+        if self.wheel.has_passed(clock) {
+            self.wheel.take_passed(clock, &mut self.due);
+            self.look_at_due(clock, &mut out);
+        }
+        let (key, sender) = Key::of(first, self.vlan_in_key);
+        let hash = self.hasher.hash(&key) as u32;
+        out.stats.packets_live += counted.packets;
+        out.stats.bytes_live += counted.ip_bytes;
+        let slab = &self.slab;
+        let mut found = self.table.find(hash, |place| slab.peek(place).key == key);
+        if let Some(place) = found {
+            let (deadline, reason) = self.slab.get(place).deadline(&self.timeouts);
+            if clock >= deadline && reason == EndReason::Active {
+                self.export(place, reason, &mut out);
+                self.slab.get(place).next_segment();
+            }
+            let flow = self.slab.get(place);
+            let (deadline, reason) = flow.deadline(&self.timeouts);
+            if clock >= deadline || flow.is_succeeded_by(first) {
+                let reason = if clock >= deadline { reason } else { EndReason::Detected };
+                self.close(place, reason, &mut out);
+                found = None;
+            }
+        }
+        let place = match found {
+            Some(place) => place,
+            None => {
+                if self.slab.len() >= self.max_flows {
+                    self.evict(&mut out);
+                }
+                let flow = Flow::open(key, hash, self.next_number, clock, sender, first);
+                let (deadline, _) = flow.deadline(&self.timeouts);
+                let place = self.slab.insert(flow);
+                self.table.insert(hash, place);
+                self.wheel.schedule(place, deadline);
+                place
+            }
+        };
+        let flow = self.slab.get(place);
+        if flow.is_dormant() {
+            flow.number = self.next_number;
+            self.next_number += 1;
+            out.stats.flows_opened += 1;
+            out.stats.flows_live += 1;
+        }
+        if flow.add_counted(clock, sender, first, counted) {
             let (deadline, _) = flow.deadline(&self.timeouts);
             self.wheel.cancel(place);
             self.wheel.schedule(place, deadline);

@@ -45,6 +45,8 @@ pub struct Books {
     not_ip: BTreeMap<&'static str, Totals>,
     malformed: BTreeMap<&'static str, Totals>,
     filtered: BTreeMap<&'static str, Totals>,
+    /// Packets read from frames and lost on their way to the flow table, and their IP bytes.
+    lost_before_flows: Totals,
 }
 
 /// One equation that does not hold.
@@ -84,6 +86,37 @@ impl Books {
         }
     }
 
+    /// Frames that were counted in a flow before they came here: their number, length on the wire and IP bytes.
+    pub const fn counted(&mut self, packets: u64, wire_bytes: u64, ip_bytes: u64) {
+        self.seen.packets += packets;
+        self.seen.bytes += wire_bytes;
+        self.received.packets += packets;
+        self.received.bytes += wire_bytes;
+        self.received_ip_bytes += ip_bytes;
+    }
+
+    /// Packets that were received and did not come to the flow table, or not yet (several threads; files lose none).
+    pub const fn lost_before_flows(&mut self, packets: u64, ip_bytes: u64) {
+        self.lost_before_flows.packets += packets;
+        self.lost_before_flows.bytes += ip_bytes;
+    }
+
+    /// Adds the books of another decoder of the same input.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { seen, received, received_ip_bytes, not_ip, malformed, filtered, lost_before_flows } = self;
+        let sum = |to: &mut Totals, from: &Totals| {
+            to.packets += from.packets;
+            to.bytes += from.bytes;
+        };
+        sum(seen, &other.seen);
+        sum(received, &other.received);
+        sum(lost_before_flows, &other.lost_before_flows);
+        *received_ip_bytes += other.received_ip_bytes;
+        for (to, from) in [(not_ip, &other.not_ip), (malformed, &other.malformed), (filtered, &other.filtered)] {
+            from.iter().for_each(|(cause, totals)| sum(to.entry(cause).or_default(), totals));
+        }
+    }
+
     /// Frames read.
     pub const fn frames(&self) -> Totals {
         self.seen
@@ -107,8 +140,16 @@ impl Books {
         let equations = [
             ("packets.seen = not_ip + malformed + filtered + received", self.seen.packets, fates(|t| t.packets)),
             ("bytes.seen = not_ip + malformed + filtered + received", self.seen.bytes, fates(|t| t.bytes)),
-            ("packets.received = packets.aggregated", self.received.packets, s.packets_in),
-            ("ip_bytes.received = ip_bytes.aggregated", self.received_ip_bytes, s.bytes_in),
+            (
+                "packets.received = packets.aggregated + lost",
+                self.received.packets,
+                s.packets_in + self.lost_before_flows.packets,
+            ),
+            (
+                "ip_bytes.received = ip_bytes.aggregated + lost",
+                self.received_ip_bytes,
+                s.bytes_in + self.lost_before_flows.bytes,
+            ),
             ("packets.aggregated = exported + live", s.packets_in, s.packets_exported + s.packets_live),
             ("ip_bytes.aggregated = exported + live", s.bytes_in, s.bytes_exported + s.bytes_live),
             ("flows.opened = exported + live", s.flows_opened, s.flows_exported() + s.flows_live),

@@ -22,6 +22,7 @@ pub mod import;
 mod key;
 pub mod lake;
 mod ledger;
+pub mod live;
 pub mod record;
 mod record_id;
 mod slab;

@@ -78,6 +78,79 @@ impl Stats {
         self.flows_idle + self.flows_active + self.flows_end + self.flows_forced + self.flows_evicted
     }
 
+    /// Adds what another aggregator counted.
+    pub const fn add(&mut self, other: &Self) {
+        // Destructured so that a new field cannot be forgotten here.
+        let Self {
+            packets_in,
+            bytes_in,
+            packets_exported,
+            bytes_exported,
+            packets_live,
+            bytes_live,
+            flows_opened,
+            flows_idle,
+            flows_active,
+            flows_end,
+            flows_forced,
+            flows_evicted,
+            flows_live,
+            table_doublings,
+            late_packets,
+            clock_steps_back,
+            dns_query_questions,
+            dns_response_questions,
+            dns_answered,
+            dns_unanswered,
+            dns_unasked,
+            dns_repeats,
+            dns_evicted,
+            dns_waiting,
+            http_requests,
+            http_responses,
+            http_answered,
+            http_unanswered,
+            http_unasked,
+            http_evicted,
+            http_requests_waiting,
+            http_responses_waiting,
+            tls_hellos,
+        } = *other;
+        self.packets_in += packets_in;
+        self.bytes_in += bytes_in;
+        self.packets_exported += packets_exported;
+        self.bytes_exported += bytes_exported;
+        self.packets_live += packets_live;
+        self.bytes_live += bytes_live;
+        self.flows_opened += flows_opened;
+        self.flows_idle += flows_idle;
+        self.flows_active += flows_active;
+        self.flows_end += flows_end;
+        self.flows_forced += flows_forced;
+        self.flows_evicted += flows_evicted;
+        self.flows_live += flows_live;
+        self.table_doublings += table_doublings;
+        self.late_packets += late_packets;
+        self.clock_steps_back += clock_steps_back;
+        self.dns_query_questions += dns_query_questions;
+        self.dns_response_questions += dns_response_questions;
+        self.dns_answered += dns_answered;
+        self.dns_unanswered += dns_unanswered;
+        self.dns_unasked += dns_unasked;
+        self.dns_repeats += dns_repeats;
+        self.dns_evicted += dns_evicted;
+        self.dns_waiting += dns_waiting;
+        self.http_requests += http_requests;
+        self.http_responses += http_responses;
+        self.http_answered += http_answered;
+        self.http_unanswered += http_unanswered;
+        self.http_unasked += http_unasked;
+        self.http_evicted += http_evicted;
+        self.http_requests_waiting += http_requests_waiting;
+        self.http_responses_waiting += http_responses_waiting;
+        self.tls_hellos += tls_hellos;
+    }
+
     /// Name and value of each, as the ledger has them.
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
         // Destructured so that a new field cannot be forgotten here.

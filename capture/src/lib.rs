@@ -12,7 +12,9 @@
 
 pub mod af_packet;
 pub mod app;
+pub mod confine;
 mod decode;
+pub mod doctor;
 mod event;
 pub mod file;
 mod frame;

@@ -23,6 +23,7 @@ use crate::live::source::{Interface, LinkEvent, Mode, QueueName, Receiver, Sourc
 use crate::live::{Filter, Policy};
 
 pub use inject::Injector;
+pub(crate) use offload::{Feature, features};
 pub(crate) use sys::Control;
 
 #[cfg(feature = "probe")]

@@ -3,9 +3,11 @@
 
 mod filter;
 mod microflow;
+mod open;
 mod policy;
 pub mod source;
 
 pub use filter::{Filter, FilterError, MAX_RULES, Net, Rule};
 pub use microflow::{MicroDirection, Microflow};
+pub use open::{ModeChoice, OpenOptions, open};
 pub use policy::{HostUse, Policy, PolicyChoice};

@@ -1,0 +1,491 @@
+//! Live capture, whole way: receivers, shards and the writer around the sans-IO decoder and aggregator.
+//!
+//! ```text
+//! receiver ─┬─ ring ─► shard: decoder, flow table ─┐
+//!           └─ ring ─► shard …                     ├─ records ─► writer ─► a set an interval, with its ledger
+//! receiver ─┬─ ring ─► deep reader ─ ring ─► shard ┘
+//! ```
+//!
+//! A receiver thread per queue, a worker thread per shard, one writer. Frames go to the shard that keeps the
+//! connections of their address pair, by a keyed hash that is the same for both directions; tunnels and fragments are read first, and
+//! what is inside goes to its shard. Each shard takes its queues in the order of time, so that records do not depend on
+//! which queue, port or thread a packet took (see [`merge`]).
+//!
+//! Promises: a receiver never waits for a shard (a full ring is counted), shards wait for the writer; the books close
+//! at the end, and every interval says what is on its way; memory is bounded by the rings, the flow tables and one set.
+//! When the disk is full the records of the interval are lost and counted, and capture goes on.
+
+mod batch;
+mod books;
+mod merge;
+mod spread;
+mod worker;
+mod write;
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use capture::live::Filter;
+use capture::live::source::{Interface, LinkEvent, Mode, Received, Receiver, SourceError};
+use capture::{Decoder, DecoderConfig};
+use crossbeam::channel::{Sender, bounded};
+
+use crate::lake::{Lake, LakeError, check_sensor};
+use crate::record::{Micros, Origin};
+use crate::{Aggregator, AggregatorConfig, Limits, Timeouts};
+
+use batch::{Inlet, Outlet, ring};
+use books::ReceiverCount;
+use merge::Merge;
+use spread::{Spread, Spreader};
+use worker::{Counted, Deep, Shard, Step};
+use write::{Asked, Sent, Source, Writer};
+
+/// Longest wait of a receiver for packets, and so for its stop.
+const RECEIVER_WAIT: Duration = Duration::from_millis(50);
+
+/// Between two looks after the interfaces.
+const CONTROL_TICK: Duration = Duration::from_millis(100);
+
+/// How long an idle worker sleeps.
+const WORKER_NAP: Duration = Duration::from_micros(500);
+
+/// Finished records that are worth handing over.
+const RECORDS: usize = 4_096;
+
+/// Batches of records that may wait for the writer.
+const RECORDS_WAITING: usize = 8;
+
+/// Bytes of a full batch, about: what ring sizes are counted in.
+const BATCH_BYTES: u64 = 64 << 10;
+
+/// Settings of [`run`].
+#[derive(Clone, Debug)]
+pub struct LiveOptions {
+    /// Name of the sensor.
+    pub sensor: String,
+    /// What is read and how.
+    pub decoder: DecoderConfig,
+    /// When records end.
+    pub timeouts: Timeouts,
+    /// Bounds of the flow table and the matchers, over all shards.
+    pub limits: Limits,
+    /// Whether the VLAN id keeps flows apart.
+    pub vlan_in_key: bool,
+    /// Shards, each with a thread. 1 to 64.
+    pub shards: usize,
+    /// Bytes of the ring between a receiver and a shard. Default 16 MiB.
+    pub ring_bytes: u64,
+    /// Between two sets. Default 10 s.
+    pub flush: Duration,
+    /// Bytes of rows in memory; see [`crate::lake::WriterOptions::memory_limit`].
+    pub memory_limit: usize,
+    /// Sources keep one packet in so many; flow records are scaled by it.
+    pub sample: u32,
+    /// Ends after this time.
+    pub duration: Option<Duration>,
+}
+
+impl LiveOptions {
+    /// The defaults for a sensor.
+    pub fn new(sensor: impl Into<String>) -> Self {
+        Self {
+            sensor: sensor.into(),
+            decoder: DecoderConfig::default(),
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            vlan_in_key: false,
+            shards: 1,
+            ring_bytes: 16 << 20,
+            flush: Duration::from_secs(10),
+            memory_limit: 96 << 20,
+            sample: 1,
+            duration: None,
+        }
+    }
+}
+
+/// What a thread of the capture does; see [`Shell::thread_starts`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Reads packets from the kernel.
+    Receiver,
+    /// Decodes and counts.
+    Worker,
+    /// Writes to the lake.
+    Writer,
+}
+
+/// A set was published.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Flushed {
+    /// Its interval.
+    pub start: Micros,
+    /// Its end.
+    pub end: Micros,
+    /// Rows by table.
+    pub rows: BTreeMap<&'static str, u64>,
+}
+
+/// What surrounds a capture.
+pub trait Shell: Sync {
+    /// Capture is to end.
+    fn is_interrupted(&self) -> bool;
+
+    /// A new filter, once.
+    fn new_filter(&self) -> Option<Filter> {
+        None
+    }
+
+    /// Something happened to an interface.
+    fn link(&self, interface: &str, event: &LinkEvent) {
+        let _ = (interface, event);
+    }
+
+    /// Records became visible.
+    fn flushed(&self, flushed: &Flushed) {
+        let _ = flushed;
+    }
+
+    /// Called on each thread before it touches a packet: the place to give up privileges.
+    fn thread_starts(&self, role: Role) {
+        let _ = role;
+    }
+}
+
+/// One queue in the report: its counters from the beginning, as the ledger names them.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct QueueReport {
+    /// The interface.
+    pub interface: String,
+    /// The queue.
+    pub queue: u32,
+    /// How its packets left the kernel.
+    pub mode: &'static str,
+    /// Counters.
+    pub ledger: BTreeMap<String, u64>,
+}
+
+/// What a capture did.
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+#[non_exhaustive]
+pub struct LiveReport {
+    /// How long it went.
+    pub seconds: f64,
+    /// The queues.
+    pub queues: Vec<QueueReport>,
+    /// Counters of the queues, summed, and of the capture as a whole.
+    pub ledger: BTreeMap<String, u64>,
+    /// Records by table.
+    pub records: BTreeMap<&'static str, u64>,
+    /// Sets published.
+    pub sets: u64,
+    /// Equations of the books that do not hold; none, unless Spotter is at fault.
+    pub imbalances: Vec<String>,
+    /// The last set could not be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Why a capture did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The lake refuses.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// Nothing to capture.
+    #[error("no interface to capture")]
+    NoInterface,
+    /// A setting out of its range.
+    #[error("{name} is out of range: expected {range}")]
+    OutOfRange {
+        /// Which.
+        name: &'static str,
+        /// What is allowed.
+        range: &'static str,
+    },
+    /// No thread.
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What all threads see.
+struct Common<'a> {
+    shell: &'a dyn Shell,
+    asked: Asked,
+    /// The writer is gone: nobody waits for it any more.
+    ended: AtomicBool,
+}
+
+/// Captures until the shell says stop, the time is over, or no interface is left. Opened interfaces come in; their settings are put
+/// back at the end.
+pub fn run(
+    lake: &Lake,
+    mut interfaces: Vec<Box<dyn Interface>>,
+    options: &LiveOptions,
+    shell: &dyn Shell,
+) -> Result<LiveReport, LiveError> {
+    check(options)?;
+    let begun = Instant::now();
+    let (mut receivers, mut sources, mut modes) = (Vec::new(), Vec::new(), Vec::new());
+    for interface in &mut interfaces {
+        for receiver in interface.take_receivers() {
+            sources.push(Source { name: receiver.name().clone(), clock: interface.clock() });
+            modes.push(interface.mode());
+            receivers.push(receiver);
+        }
+    }
+    if receivers.is_empty() {
+        return Err(LiveError::NoInterface);
+    }
+    let common = Common {
+        shell,
+        asked: Asked {
+            answers: receivers.iter().map(|_| Mutex::new((0, ReceiverCount::default()))).collect(),
+            ..Asked::default()
+        },
+        ended: AtomicBool::new(false),
+    };
+    let origin = if modes.contains(&Mode::AfPacket) { Origin::AfPacket } else { Origin::Xdp };
+    let (spreaders, workers) = threads(options, origin, receivers.len());
+    let (sender, from_workers) = bounded(RECORDS_WAITING);
+    let ended = std::thread::scope(|scope| -> Result<write::Ended, LiveError> {
+        let common = &common;
+        let spawn = |name: String| std::thread::Builder::new().name(name);
+        let writer = Writer::new(lake, options, &sources, &common.asked, workers.len());
+        let writer = spawn("writer".to_owned()).spawn_scoped(scope, move || {
+            common.shell.thread_starts(Role::Writer);
+            let ended = writer.run(&from_workers, &|flushed| common.shell.flushed(&flushed));
+            common.ended.store(true, Ordering::Release);
+            ended
+        })?;
+        for (number, worker) in workers.into_iter().enumerate() {
+            let sender = sender.clone();
+            spawn(format!("shard-{number}")).spawn_scoped(scope, move || work(common, number, worker, &sender))?;
+        }
+        drop(sender);
+        for (number, (receiver, spreader)) in receivers.into_iter().zip(spreaders).enumerate() {
+            spawn(format!("receive-{number}"))
+                .spawn_scoped(scope, move || receive(common, number, receiver, spreader))?;
+        }
+        control(&mut interfaces, options, common, begun);
+        writer.join().map_err(|_| LakeError::Encoder("the writer panicked".to_owned()).into())
+    })?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let mut report = report(&ended, &sources, &modes, seconds);
+    for interface in &mut interfaces {
+        for (name, value) in interface.counters() {
+            *report.ledger.entry(name.to_owned()).or_default() += value;
+        }
+        interface.restore();
+    }
+    Ok(report)
+}
+
+fn check(options: &LiveOptions) -> Result<(), LiveError> {
+    check_sensor(&options.sensor)?;
+    if !(1..=64).contains(&options.shards) {
+        return Err(LiveError::OutOfRange { name: "shards", range: "1 to 64" });
+    }
+    if options.flush < Duration::from_millis(100) {
+        return Err(LiveError::OutOfRange { name: "flush", range: "at least 100 ms" });
+    }
+    Ok(())
+}
+
+/// One worker's parts.
+struct Worker {
+    shard: Shard,
+    deep: Option<Deep>,
+}
+
+/// Makes spreaders and workers, with all rings between them.
+fn threads(options: &LiveOptions, origin: Origin, receivers: usize) -> (Vec<Spreader>, Vec<Worker>) {
+    let shards = options.shards;
+    // Drawn anew by every process: whoever sends packets cannot know it.
+    let seed = RandomState::new().hash_one(std::process::id());
+    let spread = Spread::new(seed, shards);
+    let batches = usize::try_from(options.ring_bytes / BATCH_BYTES).unwrap_or(usize::MAX).clamp(1, 1 << 16);
+    let deep_readers = if shards > 1 { shards } else { 0 };
+    let mut to_shards: Vec<Vec<Inlet>> = (0..shards).map(|_| Vec::new()).collect();
+    let mut to_deep: Vec<Vec<Inlet>> = (0..deep_readers).map(|_| Vec::new()).collect();
+    let connect = |inlets: &mut Vec<Vec<Inlet>>| -> Vec<Outlet> {
+        inlets
+            .iter_mut()
+            .map(|inlets| {
+                let (outlet, inlet) = ring(batches);
+                inlets.push(inlet);
+                outlet
+            })
+            .collect()
+    };
+    let spreaders = (0..receivers)
+        .map(|receiver| {
+            let (plain, deep) = (connect(&mut to_shards), connect(&mut to_deep));
+            Spreader::new(u16::try_from(receiver).unwrap_or(u16::MAX), spread, plain, deep)
+        })
+        .collect();
+    let onward: Vec<Vec<Outlet>> = (0..deep_readers).map(|_| connect(&mut to_shards)).collect();
+    let decoder = || {
+        let mut config = options.decoder.clone();
+        config.app.seed = RandomState::new().hash_one(seed);
+        Decoder::new(config)
+    };
+    let mut limits = options.limits;
+    limits.max_flows = limits.max_flows.div_ceil(shards);
+    let shards = to_shards.into_iter().map(|inlets| {
+        let aggregator = Aggregator::new(AggregatorConfig {
+            timeouts: options.timeouts,
+            limits,
+            vlan_in_key: options.vlan_in_key,
+            hash_seed: RandomState::new().hash_one(seed),
+            ..AggregatorConfig::new(options.sensor.clone(), origin)
+        });
+        Shard::new(Merge::new(inlets), receivers, decoder(), aggregator)
+    });
+    let deep = to_deep.into_iter().zip(onward);
+    let mut deep = deep.map(|(inlets, outlets)| Deep::new(Merge::new(inlets), receivers, decoder(), spread, outlets));
+    let workers = shards.map(|shard| Worker { shard, deep: deep.next() }).collect();
+    (spreaders, workers)
+}
+
+/// A receiver's thread.
+fn receive(common: &Common<'_>, number: usize, mut receiver: Box<dyn Receiver>, mut spreader: Spreader) {
+    common.shell.thread_starts(Role::Receiver);
+    let (mut answered, mut errors) = (0, 0_u64);
+    let count = |receiver: &mut dyn Receiver, spreader: &Spreader, errors: u64| {
+        let (handed, lost) = spreader.books();
+        ReceiverCount { queue: receiver.books(), handed, lost, errors }
+    };
+    loop {
+        match receiver.receive(RECEIVER_WAIT, &mut spreader) {
+            Ok(Received::Ended) => break,
+            Ok(_) => {}
+            Err(error) => {
+                errors += 1;
+                if errors.is_power_of_two() {
+                    tracing::warn!(%error, errors, "receiving");
+                }
+                std::thread::sleep(RECEIVER_WAIT);
+            }
+        }
+        let asked = common.asked.receivers.load(Ordering::Acquire);
+        if asked != answered {
+            answered = asked;
+            // What is still gathered was handed over; it is found in the ring.
+            spreader.flush();
+            common.asked.answer(number, asked, count(&mut *receiver, &spreader, errors));
+        }
+    }
+    spreader.flush();
+    capture::live::source::Handler::complete_to(&mut spreader, capture::Nanos(i64::MAX));
+    common.asked.answer(number, u64::MAX, count(&mut *receiver, &spreader, errors));
+}
+
+/// A worker's thread.
+fn work(common: &Common<'_>, number: usize, mut worker: Worker, to: &Sender<Sent>) {
+    common.shell.thread_starts(Role::Worker);
+    let mut answered = 0;
+    // An error means that the writer is gone, and with it everybody who wants records.
+    let send = |sent: Sent| drop(to.send(sent));
+    let count = |worker: &Worker, last: bool| {
+        let mut counted = Counted::default();
+        worker.shard.count(&mut counted);
+        if let Some(deep) = &worker.deep {
+            deep.count(&mut counted);
+        }
+        Sent::Counted { worker: number, counted: Box::new(counted), last }
+    };
+    loop {
+        let deep = worker.deep.as_mut().map_or(Step::Ended, Deep::step);
+        let shard = worker.shard.step();
+        let asked = common.asked.workers.load(Ordering::Acquire);
+        if worker.shard.finished() >= RECORDS || asked != answered && worker.shard.finished() > 0 {
+            send(Sent::Records(Box::new(worker.shard.take_records())));
+        }
+        if asked != answered {
+            answered = asked;
+            send(count(&worker, false));
+        }
+        match (deep, shard) {
+            (Step::Ended, Step::Ended) => break,
+            (Step::Busy, _) | (_, Step::Busy) => {}
+            _ => std::thread::sleep(WORKER_NAP),
+        }
+    }
+    if worker.shard.finished() > 0 {
+        send(Sent::Records(Box::new(worker.shard.take_records())));
+    }
+    send(count(&worker, true));
+}
+
+/// Looks after the interfaces until the end is asked for, then stops them.
+fn control(interfaces: &mut [Box<dyn Interface>], options: &LiveOptions, common: &Common<'_>, begun: Instant) {
+    let mut failures: BTreeMap<String, u64> = BTreeMap::new();
+    loop {
+        let over = options.duration.is_some_and(|duration| begun.elapsed() >= duration);
+        if over || common.shell.is_interrupted() || common.ended.load(Ordering::Acquire) {
+            break;
+        }
+        let filter = common.shell.new_filter();
+        for interface in interfaces.iter_mut() {
+            let maintained = match &filter {
+                Some(filter) => interface.set_filter(filter).and_then(|()| interface.maintain()),
+                None => interface.maintain(),
+            };
+            match maintained {
+                Ok(events) => {
+                    failures.remove(interface.name());
+                    events.iter().for_each(|event| common.shell.link(interface.name(), event));
+                }
+                Err(error) => tell_failure(&mut failures, interface.name(), &error),
+            }
+        }
+        let left = options.duration.map_or(CONTROL_TICK, |d| d.saturating_sub(begun.elapsed()).min(CONTROL_TICK));
+        std::thread::sleep(left);
+    }
+    interfaces.iter_mut().for_each(|interface| interface.stop());
+}
+
+fn tell_failure(failures: &mut BTreeMap<String, u64>, interface: &str, error: &SourceError) {
+    let count = failures.entry(interface.to_owned()).or_default();
+    *count += 1;
+    if count.is_power_of_two() {
+        tracing::warn!(interface, %error, times = *count, "trying again");
+    }
+}
+
+fn report(ended: &write::Ended, sources: &[Source], modes: &[Mode], seconds: f64) -> LiveReport {
+    let write::Ended { snapshot, records, sets, error } = ended;
+    let mut ledger = snapshot.whole();
+    let queues: Vec<QueueReport> = sources
+        .iter()
+        .zip(modes)
+        .enumerate()
+        .map(|(at, (source, mode))| QueueReport {
+            interface: source.name.interface.clone(),
+            queue: source.name.queue,
+            mode: mode.as_str(),
+            ledger: snapshot.queue(at),
+        })
+        .collect();
+    for queue in &queues {
+        for (name, value) in &queue.ledger {
+            *ledger.entry(name.clone()).or_default() += value;
+        }
+    }
+    let names: Vec<_> = sources.iter().map(|source| source.name.clone()).collect();
+    LiveReport {
+        seconds,
+        queues,
+        ledger,
+        records: records.clone(),
+        sets: *sets,
+        imbalances: snapshot.imbalances(&names, true),
+        error: error.as_ref().map(ToString::to_string),
+    }
+}

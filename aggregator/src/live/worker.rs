@@ -1,0 +1,318 @@
+//! One shard: its own decoder and flow table, fed by all receivers in the order of time. No clock of its own: time is
+//! what the receivers say has passed.
+//!
+//! With several shards each worker has a second part, the deep reader: frames with tunnels and fragments, whose
+//! connection is known only when they have been read. What it reads goes on to the shards like a receiver's frames.
+
+use capture::live::source::Tally;
+use capture::{Decoder, Message, Nanos, Packet, Sink};
+
+use super::batch::{Content, Item, Outlet};
+use super::merge::Merge;
+use super::spread::Spread;
+use crate::record::Records;
+use crate::{Aggregator, Books, Stats};
+
+/// Entries handled before a worker looks at anything else.
+const STRIDE: usize = 4_096;
+
+/// How far time goes on before it is told to those who wait for it.
+const TICK: i64 = 20_000_000;
+
+/// What became of a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    /// There may be more at once.
+    Busy,
+    /// Nothing to do now.
+    Idle,
+    /// Nothing comes any more.
+    Ended,
+}
+
+/// What a worker counted since its start.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted {
+    /// By receiver.
+    pub(super) books: Vec<Books>,
+    /// Frames and microflows taken from the rings, by receiver.
+    pub(super) taken: Vec<Tally>,
+    pub(super) stats: Stats,
+    /// Counters of the decoders.
+    pub(super) decoders: Vec<(&'static str, u64)>,
+    /// Packets read out of frames for other shards (their IP bytes), …
+    pub(super) sent_on: Tally,
+    /// … those of them that found a ring full, …
+    pub(super) lost: Tally,
+    /// … and those taken from other workers.
+    pub(super) taken_over: Tally,
+    /// Times a queue was not waited for.
+    pub(super) overtaken: u64,
+}
+
+impl Counted {
+    /// Adds what another worker counted.
+    pub(super) fn add(&mut self, other: &Self) {
+        let Self { books, taken, stats, decoders, sent_on, lost, taken_over, overtaken } = other;
+        add_by_receiver(self, books, taken);
+        self.stats.add(stats);
+        self.decoders.extend_from_slice(decoders);
+        self.sent_on += *sent_on;
+        self.lost += *lost;
+        self.taken_over += *taken_over;
+        self.overtaken += overtaken;
+    }
+}
+
+/// The shard.
+pub(super) struct Shard {
+    merge: Merge,
+    decoder: Decoder,
+    aggregator: Aggregator,
+    books: Vec<Books>,
+    taken: Vec<Tally>,
+    taken_over: Tally,
+    told: i64,
+    ended: bool,
+}
+
+impl Shard {
+    pub(super) fn new(merge: Merge, receivers: usize, decoder: Decoder, aggregator: Aggregator) -> Self {
+        Self {
+            merge,
+            decoder,
+            aggregator,
+            books: vec![Books::new(); receivers],
+            taken: vec![Tally::default(); receivers],
+            taken_over: Tally::default(),
+            told: i64::MIN,
+            ended: false,
+        }
+    }
+
+    pub(super) fn step(&mut self) -> Step {
+        if self.ended {
+            return Step::Ended;
+        }
+        let mut left = STRIDE;
+        while left > 0 {
+            let turn = match self.merge.turn() {
+                Ok(turn) => turn,
+                Err(Nanos(i64::MAX)) => {
+                    self.finish();
+                    return Step::Ended;
+                }
+                Err(passed) => {
+                    self.tell(passed);
+                    return if left == STRIDE { Step::Idle } else { Step::Busy };
+                }
+            };
+            let Self { merge, decoder, aggregator, books, taken, taken_over, .. } = self;
+            let Some(inlet) = merge.inlet(turn.inlet) else { return Step::Idle };
+            while left > 0 && inlet.head().is_some_and(|head| head <= turn.until) {
+                left -= 1;
+                let Some(entry) = inlet.next() else { break };
+                let receiver = usize::from(entry.receiver);
+                let (Some(books), Some(taken)) = (books.get_mut(receiver), taken.get_mut(receiver)) else { continue };
+                match inlet.item(&entry) {
+                    Some(Item::Frame(frame)) => {
+                        taken.add(frame.wire_len);
+                        books.seen(frame.wire_len);
+                        let fate = decoder.handle_frame(&frame, aggregator);
+                        books.fate(frame.wire_len, fate);
+                    }
+                    Some(Item::Packet(packet)) => {
+                        taken_over.add(packet.ip_bytes);
+                        aggregator.packet(packet);
+                    }
+                    Some(Item::Payload { packet, payload, frame_len }) => {
+                        decoder.handle_payload_of(packet, payload, frame_len, aggregator);
+                    }
+                    Some(Item::Microflow(microflow)) => {
+                        let (a, b) = (&microflow.from_low, &microflow.from_high);
+                        let (packets, wire) = (a.packets + b.packets, a.wire_bytes + b.wire_bytes);
+                        *taken += Tally { packets, bytes: wire };
+                        books.counted(packets, wire, a.ip_bytes + b.ip_bytes);
+                        aggregator.microflow(microflow);
+                    }
+                    None => {}
+                }
+            }
+        }
+        Step::Busy
+    }
+
+    fn tell(&mut self, passed: Nanos) {
+        if passed.0 == i64::MIN || passed.0 < self.told.saturating_add(TICK) {
+            return;
+        }
+        self.told = passed.0;
+        self.decoder.advance(passed, &mut self.aggregator);
+        self.aggregator.advance(passed);
+    }
+
+    fn finish(&mut self) {
+        self.decoder.finish(&mut self.aggregator);
+        self.aggregator.finish();
+        self.ended = true;
+    }
+
+    /// How many records wait.
+    pub(super) fn finished(&self) -> usize {
+        self.aggregator.finished()
+    }
+
+    pub(super) fn take_records(&mut self) -> Records {
+        self.aggregator.take_records()
+    }
+
+    pub(super) fn count(&self, counted: &mut Counted) {
+        let Self { merge, decoder, aggregator, books, taken, taken_over, .. } = self;
+        add_by_receiver(counted, books, taken);
+        counted.stats.add(&aggregator.stats());
+        counted.decoders.extend(decoder.counters());
+        counted.taken_over += *taken_over;
+        counted.overtaken += merge.overtaken();
+    }
+}
+
+fn add_by_receiver(counted: &mut Counted, books: &[Books], taken: &[Tally]) {
+    counted.books.resize(books.len().max(counted.books.len()), Books::new());
+    counted.taken.resize(taken.len().max(counted.taken.len()), Tally::default());
+    counted.books.iter_mut().zip(books).for_each(|(sum, books)| sum.merge(books));
+    counted.taken.iter_mut().zip(taken).for_each(|(sum, taken)| *sum += *taken);
+}
+
+/// The deep reader.
+pub(super) struct Deep {
+    merge: Merge,
+    decoder: Decoder,
+    onward: Onward,
+    books: Vec<Books>,
+    taken: Vec<Tally>,
+    told: i64,
+    ended: bool,
+}
+
+/// Hands what the deep reader reads to the shards.
+struct Onward {
+    spread: Spread,
+    outlets: Vec<Outlet>,
+    receiver: u16,
+    sent: Tally,
+    lost: Content,
+}
+
+impl Onward {
+    fn outlet(&mut self, packet: &Packet) -> Option<&mut Outlet> {
+        let shard = self.spread.shard(packet.pair.src, packet.pair.dst);
+        self.outlets.get_mut(shard)
+    }
+
+    fn flush(&mut self, complete: Nanos) {
+        for outlet in &mut self.outlets {
+            self.lost += outlet.send();
+            outlet.complete_to(complete);
+        }
+    }
+}
+
+impl Sink for Onward {
+    fn packet(&mut self, packet: &Packet) {
+        let receiver = self.receiver;
+        self.sent.add(packet.ip_bytes);
+        if let Some(outlet) = self.outlet(packet) {
+            outlet.batch().packet(receiver, packet);
+            let lost = outlet.send_if_full();
+            self.lost += lost;
+        }
+    }
+
+    fn message(&mut self, _: Message) {
+        // Every payload is taken below, and messages come from payloads alone.
+        debug_assert!(false, "a message where payloads are handed on");
+    }
+
+    fn payload(&mut self, packet: &Packet, payload: &[u8], frame_len: u32) -> bool {
+        let receiver = self.receiver;
+        if let Some(outlet) = self.outlet(packet) {
+            outlet.batch().payload(receiver, packet, payload, frame_len);
+            let lost = outlet.send_if_full();
+            self.lost += lost;
+        }
+        true
+    }
+}
+
+impl Deep {
+    pub(super) fn new(merge: Merge, receivers: usize, decoder: Decoder, spread: Spread, outlets: Vec<Outlet>) -> Self {
+        Self {
+            merge,
+            decoder,
+            onward: Onward { spread, outlets, receiver: 0, sent: Tally::default(), lost: Content::default() },
+            books: vec![Books::new(); receivers],
+            taken: vec![Tally::default(); receivers],
+            told: i64::MIN,
+            ended: false,
+        }
+    }
+
+    pub(super) fn step(&mut self) -> Step {
+        if self.ended {
+            return Step::Ended;
+        }
+        let mut left = STRIDE;
+        while left > 0 {
+            let turn = match self.merge.turn() {
+                Ok(turn) => turn,
+                Err(Nanos(i64::MAX)) => {
+                    self.decoder.finish(&mut self.onward);
+                    self.onward.flush(Nanos(i64::MAX));
+                    self.ended = true;
+                    return Step::Ended;
+                }
+                Err(passed) => {
+                    if passed.0 != i64::MIN {
+                        if passed.0 >= self.told.saturating_add(TICK) {
+                            self.told = passed.0;
+                            self.decoder.advance(passed, &mut self.onward);
+                        }
+                        self.onward.flush(passed);
+                    }
+                    return if left == STRIDE { Step::Idle } else { Step::Busy };
+                }
+            };
+            let Self { merge, decoder, onward, books, taken, .. } = self;
+            let Some(inlet) = merge.inlet(turn.inlet) else { return Step::Idle };
+            let mut last = None;
+            while left > 0 && inlet.head().is_some_and(|head| head <= turn.until) {
+                left -= 1;
+                let Some(entry) = inlet.next() else { break };
+                let receiver = usize::from(entry.receiver);
+                let (Some(books), Some(taken)) = (books.get_mut(receiver), taken.get_mut(receiver)) else { continue };
+                if let Some(Item::Frame(frame)) = inlet.item(&entry) {
+                    onward.receiver = entry.receiver;
+                    taken.add(frame.wire_len);
+                    books.seen(frame.wire_len);
+                    let fate = decoder.handle_frame(&frame, onward);
+                    books.fate(frame.wire_len, fate);
+                    last = Some(entry.ts);
+                }
+            }
+            if let Some(last) = last {
+                // Entries of the same time may follow.
+                self.onward.flush(Nanos(last.0.saturating_sub(1)));
+            }
+        }
+        Step::Busy
+    }
+
+    pub(super) fn count(&self, counted: &mut Counted) {
+        let Self { merge, decoder, onward, books, taken, .. } = self;
+        add_by_receiver(counted, books, taken);
+        counted.decoders.extend(decoder.counters());
+        counted.sent_on += onward.sent;
+        counted.lost += onward.lost.read;
+        counted.overtaken += merge.overtaken();
+    }
+}

@@ -1,0 +1,279 @@
+//! The writer: finished records to the lake, an atomic set an interval, with the ledger of that interval.
+//!
+//! A set that cannot be written (disk full) is lost and counted, records and packets, in the first ledger that can be written again.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use capture::live::source::QueueName;
+use crossbeam::channel::{Receiver, RecvTimeoutError};
+
+use super::books::{Named, ReceiverCount, Snapshot, Written, since};
+use super::worker::Counted;
+use super::{Flushed, LiveOptions};
+use crate::LedgerHead;
+use crate::lake::{Lake, LakeError, Published, SetKind, SetWriter, WriterOptions};
+use crate::record::{Micros, Records};
+
+/// What workers send.
+pub(super) enum Sent {
+    Records(Box<Records>),
+    /// All that was counted, and all records before it were sent. `last`: the worker ends with it.
+    Counted {
+        worker: usize,
+        counted: Box<Counted>,
+        last: bool,
+    },
+}
+
+/// How the writer asks, and where receivers answer.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// Counted up to ask the workers, then the receivers.
+    pub(super) workers: AtomicU64,
+    pub(super) receivers: AtomicU64,
+    /// The answers, with the number of the question.
+    pub(super) answers: Vec<Mutex<(u64, ReceiverCount)>>,
+}
+
+impl Asked {
+    pub(super) fn answer(&self, receiver: usize, number: u64, count: ReceiverCount) {
+        if let Some(slot) = self.answers.get(receiver) {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = (number, count);
+        }
+    }
+
+    fn have_answered(&self, number: u64) -> bool {
+        self.answers.iter().all(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).0 >= number)
+    }
+
+    fn counts(&self) -> Vec<ReceiverCount> {
+        self.answers.iter().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).1.clone()).collect()
+    }
+}
+
+/// A queue's place in the ledger.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) name: QueueName,
+    pub(super) clock: String,
+}
+
+enum Phase {
+    Between,
+    AskedWorkers,
+    AskedReceivers,
+}
+
+/// See the [module](self).
+pub(super) struct Writer<'a> {
+    pub(super) lake: &'a Lake,
+    pub(super) options: &'a LiveOptions,
+    pub(super) sources: &'a [Source],
+    pub(super) asked: &'a Asked,
+    set: Option<SetWriter>,
+    /// What is in the set.
+    in_set: Written,
+    /// Nothing more is written in this interval: the set could not be.
+    failed: bool,
+    latest: Vec<Counted>,
+    snapshot: Snapshot,
+    told: (Vec<Named>, Named),
+    interval_start: Micros,
+    records: BTreeMap<&'static str, u64>,
+    sets: u64,
+}
+
+/// What the writer leaves.
+pub(super) struct Ended {
+    pub(super) snapshot: Snapshot,
+    pub(super) records: BTreeMap<&'static str, u64>,
+    pub(super) sets: u64,
+    pub(super) error: Option<LakeError>,
+}
+
+fn now() -> Micros {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(
+        lake: &'a Lake,
+        options: &'a LiveOptions,
+        sources: &'a [Source],
+        asked: &'a Asked,
+        workers: usize,
+    ) -> Self {
+        Self {
+            lake,
+            options,
+            sources,
+            asked,
+            set: None,
+            in_set: Written::default(),
+            failed: false,
+            latest: vec![Counted::default(); workers],
+            snapshot: Snapshot::default(),
+            told: (vec![Named::new(); sources.len()], Named::new()),
+            interval_start: now(),
+            records: BTreeMap::new(),
+            sets: 0,
+        }
+    }
+
+    /// Runs until all workers have ended.
+    pub(super) fn run(mut self, from: &Receiver<Sent>, flushed: &dyn Fn(Flushed)) -> Ended {
+        let (mut phase, mut number, mut waiting) = (Phase::Between, 0, 0);
+        let mut next = Instant::now() + self.options.flush;
+        loop {
+            match from.recv_timeout(Duration::from_millis(10)) {
+                Ok(Sent::Records(records)) => self.take(*records),
+                Ok(Sent::Counted { worker, counted, last }) => {
+                    if let Some(latest) = self.latest.get_mut(worker) {
+                        *latest = *counted;
+                    }
+                    waiting -= i32::from(!last);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            match phase {
+                Phase::Between if Instant::now() >= next => {
+                    next = Instant::now() + self.options.flush;
+                    number += 1;
+                    waiting = self.latest.len() as i32;
+                    self.asked.workers.store(number, Ordering::Release);
+                    phase = Phase::AskedWorkers;
+                }
+                // The workers first, so that what they took is in what the receivers say.
+                Phase::AskedWorkers if waiting <= 0 => {
+                    self.asked.receivers.store(number, Ordering::Release);
+                    phase = Phase::AskedReceivers;
+                }
+                Phase::AskedReceivers if self.asked.have_answered(number) => {
+                    if let Err(error) = self.close_interval(false, flushed) {
+                        tracing::error!(%error, "records of this interval could not be written and are counted as lost");
+                    }
+                    phase = Phase::Between;
+                }
+                _ => {}
+            }
+        }
+        let error = self.close_interval(true, flushed).err();
+        Ended { snapshot: self.snapshot, records: self.records, sets: self.sets, error }
+    }
+
+    fn take(&mut self, mut records: Records) {
+        let sample = u64::from(self.options.sample.max(1));
+        let mut content =
+            Written { dns: records.dns.len() as u64, proxy: records.proxy.len() as u64, ..Written::default() };
+        for flow in &mut records.flow {
+            content.flows += 1;
+            for direction in std::iter::once(&mut flow.src).chain(&mut flow.dst) {
+                content.packets += direction.packets;
+                content.ip_bytes += direction.bytes;
+                direction.packets = direction.packets.saturating_mul(sample);
+                direction.bytes = direction.bytes.saturating_mul(sample);
+            }
+            flow.sampling = self.options.sample.max(1);
+        }
+        if self.failed {
+            self.snapshot.lost += content;
+            return;
+        }
+        self.in_set += content;
+        if let Err(error) = self.write(records) {
+            tracing::error!(%error, "records of this interval cannot be written and are counted as lost");
+            self.give_up();
+        }
+    }
+
+    fn begin(&mut self) -> Result<&mut SetWriter, LakeError> {
+        if self.set.is_none() {
+            let mut options = WriterOptions::new(&self.options.sensor);
+            options.memory_limit = self.options.memory_limit;
+            self.set = Some(self.lake.begin(SetKind::Flush, options)?);
+        }
+        self.set.as_mut().ok_or_else(|| LakeError::Encoder("no set".to_owned()))
+    }
+
+    fn write(&mut self, mut records: Records) -> Result<(), LakeError> {
+        self.begin()?.drain_records(&mut records)
+    }
+
+    /// The set is lost.
+    fn give_up(&mut self) {
+        self.set = None;
+        self.failed = true;
+        self.snapshot.write_errors += 1;
+        self.snapshot.lost += std::mem::take(&mut self.in_set);
+    }
+
+    /// Ends the interval: its ledger, and the set is published.
+    fn close_interval(&mut self, at_end: bool, flushed: &dyn Fn(Flushed)) -> Result<(), LakeError> {
+        self.snapshot.receivers = self.asked.counts();
+        let mut workers = Counted::default();
+        for counted in &self.latest {
+            workers.add(counted);
+        }
+        self.snapshot.workers = workers;
+        let start = std::mem::replace(&mut self.interval_start, now());
+        let end = self.interval_start;
+        self.failed = false;
+        // As if the set were written: if it is not, its records are lost, and this ledger with them.
+        let queues: Vec<Named> = (0..self.sources.len()).map(|at| self.snapshot.queue(at)).collect();
+        let whole = self.snapshot.whole();
+        let names: Vec<QueueName> = self.sources.iter().map(|source| source.name.clone()).collect();
+        if !at_end {
+            for imbalance in self.snapshot.imbalances(&names, false) {
+                tracing::error!(imbalance, "the books of an interval do not close");
+            }
+        }
+        match self.publish(start, end, &queues, &whole) {
+            Ok(published) => {
+                self.snapshot.written += std::mem::take(&mut self.in_set);
+                self.told = (queues, whole);
+                self.sets += 1;
+                for (table, rows) in &published.rows {
+                    *self.records.entry(table).or_default() += rows;
+                }
+                flushed(Flushed { start, end, rows: published.rows });
+                Ok(())
+            }
+            Err(error) => {
+                self.give_up();
+                self.failed = false;
+                // The next ledger covers this interval, too.
+                self.interval_start = start;
+                Err(error)
+            }
+        }
+    }
+
+    fn publish(&mut self, start: Micros, end: Micros, queues: &[Named], whole: &Named) -> Result<Published, LakeError> {
+        let head = |source: String, queue: Option<i32>, clock: String| LedgerHead {
+            interval_start: start,
+            interval_end: end,
+            sensor: self.options.sensor.clone(),
+            source,
+            queue,
+            clock,
+        };
+        let mut rows = Vec::new();
+        for ((source, before), now) in self.sources.iter().zip(&self.told.0).zip(queues) {
+            let queue = i32::try_from(source.name.queue).ok();
+            let head = head(source.name.interface.clone(), queue, source.clock.clone());
+            rows.extend(head.rows(since(before, now)));
+        }
+        let mut names: Vec<&str> = self.sources.iter().map(|s| s.name.interface.as_str()).collect();
+        names.dedup();
+        let clock = self.sources.first().map(|s| s.clock.clone()).unwrap_or_default();
+        rows.extend(head(names.join(","), None, clock).rows(since(&self.told.1, whole)));
+        let set = self.begin()?;
+        set.ledger(&rows)?;
+        self.set.take().ok_or_else(|| LakeError::Encoder("no set".to_owned()))?.commit()
+    }
+}

@@ -1,0 +1,159 @@
+//! Giving up what a thread does not need: threads that touch packets hold no capability, see no file and make few
+//! system calls. What such a thread lost, it and its children never get back.
+//!
+//! Capabilities, Landlock and seccomp are the kernel's by thread, and so is this. The thread that opened the interfaces keeps
+//! its rights, to open them again when they come back; it never looks at a packet. (One process: a bug that corrupts
+//! memory is not confined by this. Safe Rust is what stands against that; see the `unsafe` modules.)
+
+mod caps;
+
+use std::io;
+
+use landlock::{ABI, Access, AccessFs, Ruleset, RulesetAttr};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+
+/// What a thread is left with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keep {
+    /// Memory, waiting, and the sockets it has: receivers.
+    OpenSockets,
+    /// Memory and waiting: decoders.
+    Nothing,
+    /// Files, by the rights of its user and those of root on files of others: writers.
+    Files,
+}
+
+/// Why a thread could not be confined.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfineError {
+    /// Capabilities.
+    #[error("capabilities cannot be given up: {0}")]
+    Capabilities(#[from] io::Error),
+    /// Landlock.
+    #[error("Landlock: {0}")]
+    Landlock(#[from] landlock::RulesetError),
+    /// Seccomp.
+    #[error("seccomp: {0}")]
+    Seccomp(#[from] seccompiler::Error),
+    /// The filter cannot be made for this machine.
+    #[error("seccomp: {0}")]
+    Filter(#[from] seccompiler::BackendError),
+}
+
+/// What became of the calling thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Confined {
+    /// The kernel has Landlock, and no file can be opened.
+    pub no_files: bool,
+    /// System calls are filtered.
+    pub few_calls: bool,
+}
+
+/// Confines the calling thread.
+pub fn confine_thread(keep: Keep) -> Result<Confined, ConfineError> {
+    caps::no_new_privileges()?;
+    if keep == Keep::Files {
+        caps::keep_only(&[caps::DAC_OVERRIDE, caps::CHOWN, caps::FOWNER])?;
+        return Ok(Confined { no_files: false, few_calls: false });
+    }
+    caps::keep_only(&[])?;
+    let status = Ruleset::default().handle_access(AccessFs::from_all(ABI::V4))?.create()?.restrict_self()?;
+    seccompiler::apply_filter(&filter(keep)?)?;
+    Ok(Confined { no_files: status.ruleset != landlock::RulesetStatus::NotEnforced, few_calls: true })
+}
+
+/// What any thread of the standard library and the allocator needs: memory, locks, time, its stack, its end; `write` is the
+/// log's.
+const EVERYBODY: &[libc::c_long] = &[
+    libc::SYS_brk,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_mprotect,
+    libc::SYS_futex,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_nanosleep,
+    libc::SYS_clock_gettime,
+    libc::SYS_gettid,
+    libc::SYS_getrandom,
+    libc::SYS_rseq,
+    libc::SYS_sigaltstack,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_restart_syscall,
+    libc::SYS_write,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// What a receiver needs besides: to wait for its socket, ask for its counters, wake the driver, and close it; BPF maps of its own.
+const SOCKETS: &[libc::c_long] = &[
+    libc::SYS_ppoll,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    libc::SYS_getsockopt,
+    libc::SYS_sendto,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_epoll_pwait,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
+    libc::SYS_bpf,
+    libc::SYS_close,
+];
+
+/// Everything else is refused with EPERM.
+fn filter(keep: Keep) -> Result<BpfProgram, ConfineError> {
+    let more = if keep == Keep::OpenSockets { SOCKETS } else { &[] };
+    // `syscall(2)` numbers are 64 bits wide on every machine this is built for.
+    #[allow(clippy::useless_conversion, reason = "c_long is i32 elsewhere")]
+    let rules = EVERYBODY.iter().chain(more).map(|number| (i64::from(*number), Vec::new())).collect();
+    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+    let filter = SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow, arch)?;
+    Ok(filter.try_into()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn confined<T: Send>(keep: Keep, then: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                confine_thread(keep).expect("confined");
+                then()
+            });
+            thread.join().expect("no panic")
+        })
+    }
+
+    #[test]
+    fn a_decoder_opens_no_file_and_no_socket_and_still_has_memory_and_time() {
+        confined(Keep::Nothing, || {
+            assert!(std::fs::read("/etc/hostname").is_err());
+            assert!(std::fs::write("/tmp/spotter-confined", "x").is_err());
+            assert!(std::net::UdpSocket::bind("127.0.0.1:0").is_err());
+            let big: Vec<u64> = (0..1_000_000).collect();
+            assert_eq!(big.iter().sum::<u64>(), 499_999_500_000);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            let map: std::collections::HashMap<u32, u32> = (0..100).map(|n| (n, n)).collect();
+            assert_eq!(map.len(), 100);
+        });
+        assert!(std::net::UdpSocket::bind("127.0.0.1:0").is_ok(), "other threads keep their rights");
+    }
+
+    #[test]
+    fn capabilities_are_gone() {
+        let held = confined(Keep::Files, || std::fs::read_to_string("/proc/thread-self/status").expect("readable"));
+        let line = |name: &str| {
+            let line = held.lines().find(|l| l.starts_with(name)).expect("there");
+            u64::from_str_radix(line.rsplit('\t').next().expect("value"), 16).expect("hexadecimal")
+        };
+        let files = 1 << caps::DAC_OVERRIDE | 1 << caps::CHOWN | 1 << caps::FOWNER;
+        assert_eq!((line("CapEff") & !files, line("CapPrm") & !files, line("CapInh")), (0, 0, 0));
+        assert!(held.contains("NoNewPrivs:\t1"));
+    }
+}

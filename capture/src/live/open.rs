@@ -1,0 +1,104 @@
+//! Opening an interface in the best way it can be captured.
+
+use std::str::FromStr;
+
+use crate::af_packet::{AfPacket, AfPacketOptions};
+use crate::live::source::{Interface, SourceError};
+use crate::live::{Filter, HostUse, Policy, PolicyChoice};
+
+/// Which way of capture is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ModeChoice {
+    /// XDP where it can be had, else AF_PACKET.
+    #[default]
+    Auto,
+    /// XDP or nothing.
+    Xdp,
+    /// AF_PACKET.
+    AfPacket,
+}
+
+impl FromStr for ModeChoice {
+    type Err = SourceError;
+
+    fn from_str(text: &str) -> Result<Self, SourceError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "xdp" => Ok(Self::Xdp),
+            "af_packet" => Ok(Self::AfPacket),
+            _ => Err(SourceError::OutOfRange { name: "mode", range: "auto, xdp or af_packet".to_owned() }),
+        }
+    }
+}
+
+/// Settings of [`open`].
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Way of capture.
+    pub mode: ModeChoice,
+    /// What the interface is for.
+    pub policy: PolicyChoice,
+    /// A tap on an interface the host uses is wanted all the same.
+    pub force: bool,
+    /// Receivers of an AF_PACKET interface.
+    pub receivers: u32,
+    /// Bytes of each AF_PACKET receiver's ring.
+    pub ring_bytes: u64,
+    /// Bytes kept of a frame.
+    pub snaplen: u32,
+    /// One packet in so many is kept.
+    pub sample: u32,
+    /// What is dropped early.
+    pub filter: Filter,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            mode: ModeChoice::Auto,
+            policy: PolicyChoice::Auto,
+            force: false,
+            receivers: 1,
+            ring_bytes: 64 << 20,
+            snaplen: u32::MAX,
+            sample: 1,
+            filter: Filter::default(),
+        }
+    }
+}
+
+/// Opens the interface: packets come in from now on.
+///
+/// # Errors
+/// It does not exist, is not Ethernet, is refused by its policy, or privileges are missing.
+pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Interface>, SourceError> {
+    let policy = HostUse::of(name)?.policy(name, options.policy, options.force)?;
+    if options.mode != ModeChoice::AfPacket {
+        match open_xdp(name, policy, options) {
+            Ok(interface) => return Ok(interface),
+            Err(error) if options.mode == ModeChoice::Xdp => return Err(error),
+            Err(error) => tracing::info!(interface = name, %error, "XDP cannot be had: capturing by AF_PACKET"),
+        }
+    }
+    let af_packet = AfPacketOptions {
+        receivers: options.receivers,
+        ring_bytes: options.ring_bytes,
+        snaplen: options.snaplen,
+        sample: options.sample,
+        filter: options.filter.clone(),
+        ..AfPacketOptions::new(policy)
+    };
+    Ok(Box::new(AfPacket::open(name, af_packet)?))
+}
+
+#[cfg(feature = "probe")]
+fn open_xdp(name: &str, policy: Policy, options: &OpenOptions) -> Result<Box<dyn Interface>, SourceError> {
+    use crate::probe::{Xdp, XdpOptions};
+    let xdp = XdpOptions { sample: options.sample, filter: options.filter.clone(), ..XdpOptions::new(policy) };
+    Ok(Box::new(Xdp::open(name, xdp)?))
+}
+
+#[cfg(not(feature = "probe"))]
+fn open_xdp(name: &str, _: Policy, _: &OpenOptions) -> Result<Box<dyn Interface>, SourceError> {
+    Err(SourceError::Refused(format!("'{name}': Spotter was built without XDP; use --mode af_packet")))
+}
