@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use aggregator::import::{FileOutcome, ImportOptions, Input, import};
 use aggregator::lake::{Lake, Source};
-use analytics::score::{ScoreRequest, days, score};
+use analytics::score::{Ranking, ScoreRequest, days, score};
 use analytics::sql::{Engine, EngineLimits, RowLimits};
 use anyhow::Context;
 use perf::synth::{Attack, Date, Intensity, Label, SynthConfig, write_labels, write_pcap};
@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// Stop after scoring.
     #[arg(long)]
     no_serve: bool,
+    /// By what is ranked: fused (detectors and scores together) or spot (Apache Spot's score alone).
+    #[arg(long, default_value = "fused", value_parser = ["fused", "spot"])]
+    score: String,
     /// Print the incidents and their ranks as JSON.
     #[arg(long)]
     json: bool,
@@ -65,7 +68,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let folder = args.lake.join("demo");
     let labels = generate(&config, &folder)?;
     read(&lake, &folder.join("day.pcap"))?;
-    learn(&lake)?;
+    learn(&lake, args.score.parse::<Ranking>().map_err(UsedWrongly)?)?;
     report(&lake, &labels, args.json)?;
     tracing::info!("generated, imported and scored in {:.1} s", began.elapsed().as_secs_f64());
     if !args.no_serve {
@@ -128,12 +131,13 @@ fn read(lake: &Lake, capture: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn learn(lake: &Lake) -> anyhow::Result<()> {
+fn learn(lake: &Lake, ranking: Ranking) -> anyhow::Result<()> {
     for source in Source::ALL {
         for day in days(lake, source)? {
             let mut shown =
                 crate::score::Shown::new(interrupt::flag()?, format!("scoring {} {}", source.as_str(), day.date));
-            let run = score(lake, &ScoreRequest::new(source, day.date), &mut shown)?;
+            let request = ScoreRequest { ranking, ..ScoreRequest::new(source, day.date) };
+            let run = score(lake, &request, &mut shown)?;
             shown.bar.finish_and_clear();
             tracing::info!("scored {}", crate::score::summary(source, day.date, &run));
         }
@@ -141,12 +145,12 @@ fn learn(lake: &Lake) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says where each incident stands: its best rank per source among the rows kept, and how many of its records are kept.
+/// Says where each incident stands: the place of its best group in each source's list, what fired there, and how many of its records are kept.
 fn report(lake: &Lake, labels: &[Label], json: bool) -> anyhow::Result<()> {
     let engine = Engine::open(lake.clone(), EngineLimits::default())?;
     let mut out = std::io::stdout().lock();
     if !json {
-        writeln!(out, "{:<22} {:<7} {:>9} {:>9} {:>9}", "incident", "source", "best rank", "kept", "records")?;
+        writeln!(out, "{:<22} {:<7} {:>9} {:>9} {:>9}  fired", "incident", "source", "best rank", "kept", "records")?;
     }
     let mut found = Vec::new();
     for label in labels {
@@ -154,11 +158,12 @@ fn report(lake: &Lake, labels: &[Label], json: bool) -> anyhow::Result<()> {
             let Some(condition) = label.sql(source) else { continue };
             let standing = engine.block_on(stand(&engine, table, &condition))?;
             if json {
-                found.push(json!({ "incident": label.id, "kind": label.kind, "source": table, "best_rank": standing.0, "kept": standing.1,
-                    "records": standing.2 }));
+                found.push(json!({ "incident": label.id, "kind": label.kind, "source": table, "best_rank": standing.best,
+                    "spot_rank": standing.spot, "kept": standing.kept, "records": standing.records, "fired": standing.fired }));
             } else {
-                let rank = standing.0.map_or_else(|| "not kept".to_owned(), |rank| rank.to_string());
-                writeln!(out, "{:<22} {table:<7} {rank:>9} {:>9} {:>9}", label.id, standing.1, standing.2)?;
+                let rank = standing.best.map_or_else(|| "not kept".to_owned(), |rank| rank.to_string());
+                let Standing { kept, records, fired, .. } = standing;
+                writeln!(out, "{:<22} {table:<7} {rank:>9} {kept:>9} {records:>9}  {}", label.id, fired.join(", "))?;
             }
         }
     }
@@ -171,13 +176,34 @@ fn report(lake: &Lake, labels: &[Label], json: bool) -> anyhow::Result<()> {
 const SOURCES: [(perf::synth::Source, &str); 3] =
     [(perf::synth::Source::Flow, "flow"), (perf::synth::Source::Dns, "dns"), (perf::synth::Source::Proxy, "proxy")];
 
-/// Best rank, records kept, records there are.
-async fn stand(engine: &Engine, table: &str, condition: &str) -> anyhow::Result<(Option<u64>, u64, u64)> {
-    let sql = format!(
-        "select min(s.rank) as best, count(s.rank) as kept, count(*) as records \
-         from (select record_id from {table} where {condition}) r left join scores_{table} s on r.record_id = s.record_id"
+/// Where an incident stands in a source.
+struct Standing {
+    /// Place of its best group.
+    best: Option<u64>,
+    /// Place of its best row by Spot's score among the rows kept.
+    spot: Option<u64>,
+    kept: u64,
+    records: u64,
+    /// Detectors and scores that fired for the best group.
+    fired: Vec<String>,
+}
+
+async fn stand(engine: &Engine, table: &str, condition: &str) -> anyhow::Result<Standing> {
+    let from = format!(
+        "from (select record_id from {table} where {condition}) r left join scores_{table} s on r.record_id = s.record_id"
     );
+    let sql = format!("select min(s.fused_rank) as best, min(s.rank) as spot, count(s.rank) as kept, count(*) as records {from}");
     let rows = engine.query_rows(&sql, Vec::new(), RowLimits::default()).await?;
     let number = |name: &str| rows.rows.first().and_then(|row| row.get(name)).and_then(Value::as_u64);
-    Ok((number("best"), number("kept").unwrap_or_default(), number("records").unwrap_or_default()))
+    let sql = format!("select s.detectors as detectors {from} where s.fused_rank is not null order by s.fused_rank, s.rank limit 1");
+    let best = engine.query_rows(&sql, Vec::new(), RowLimits::default()).await?;
+    let names = best.rows.first().and_then(|row| row.get("detectors")).and_then(Value::as_array);
+    let fired = names.into_iter().flatten().filter_map(|one| one.get("name")?.as_str().map(str::to_owned)).collect();
+    Ok(Standing {
+        best: number("best"),
+        spot: number("spot"),
+        kept: number("kept").unwrap_or_default(),
+        records: number("records").unwrap_or_default(),
+        fired,
+    })
 }

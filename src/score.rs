@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aggregator::lake::{Day, Lake, Source};
-use analytics::score::{Optimizer, Progress, ScoreError, ScoreRequest, ScoreRun, Stage, WordScheme, days, score};
+use analytics::detect::rows::Internal;
+use analytics::score::{Optimizer, Progress, Ranking, ScoreError, ScoreRequest, ScoreRun, Stage, WordScheme, days, score};
 use indicatif::ProgressBar;
 
 use crate::appliance::interrupt;
@@ -20,8 +21,8 @@ use crate::output::{self, UsedWrongly};
 #[command(
     after_help = "Examples:\n  spotter score                                      all days not yet scored, all sources\n  \
     spotter score --source dns --date 2026-11-22 --top-domains tranco.csv\n  \
-    spotter score --date 2026-11-22 --threshold 1e-6      as Apache Spot's default TOL\n  \
-    spotter query \"select rank, src_ip, dst_ip, dst_port, score from scores_flow order by rank limit 20\""
+    spotter score --date 2026-11-22 --score spot --threshold 1e-6      as Apache Spot, with its default TOL\n  \
+    spotter query \"select fused_rank, src_ip, dst_ip, dst_port, detectors from scores_flow order by fused_rank limit 20\""
 )]
 pub(crate) struct Args {
     /// The lake's folder.
@@ -36,9 +37,19 @@ pub(crate) struct Args {
     /// How records become words.
     #[arg(long, default_value = "spot", value_parser = ["spot"])]
     words: String,
+    /// By what rows are kept and ranked: fused = detectors and the model's scores together; spot = P(word | document) alone, as
+    /// Apache Spot did.
+    #[arg(long, default_value = "fused", value_parser = ["fused", "spot"])]
+    score: String,
+    /// A network of the organisation beside the private ones; again for each.
+    #[arg(long, value_name = "CIDR", value_parser = parse_network)]
+    internal: Vec<(std::net::IpAddr, u8)>,
     /// Most rows to keep per source and day.
     #[arg(long, value_name = "N", default_value_t = 3000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
+    /// Most rows to keep of one group; 0 = all.
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    members: u32,
     /// Keep only rows with at most this score.
     #[arg(long, value_name = "P")]
     threshold: Option<f64>,
@@ -51,8 +62,8 @@ pub(crate) struct Args {
     /// Iterations of the fit; without it the optimizer's default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     iterations: Option<u32>,
-    /// How the model is fitted.
-    #[arg(long, default_value = "em", value_parser = ["em", "online"])]
+    /// How the model is fitted: em and online as Spot does; incremental is quicker and ends better.
+    #[arg(long, default_value = "em", value_parser = ["em", "online", "incremental"])]
     optimizer: String,
     /// Popular domains: `rank,domain` or a name a line.
     #[arg(long, value_name = "FILE")]
@@ -69,6 +80,16 @@ pub(crate) fn parse_day(text: &str) -> Result<Day, String> {
     chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d")
         .map(|date| Day(date.to_epoch_days()))
         .map_err(|_| format!("\"{text}\" is not a day; write it as 2026-11-22"))
+}
+
+/// `203.0.113.0/24`, `2001:db8::/32`, or an address.
+fn parse_network(text: &str) -> Result<(std::net::IpAddr, u8), String> {
+    let wrong = || format!("\"{text}\" is not a network; write it as 203.0.113.0/24");
+    let (ip, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
+    let ip: std::net::IpAddr = ip.parse().map_err(|_| wrong())?;
+    let most = if ip.is_ipv4() { 32 } else { 128 };
+    let bits = bits.map_or(Ok(most), str::parse).map_err(|_| wrong())?;
+    if bits <= most { Ok((ip, bits)) } else { Err(wrong()) }
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -111,8 +132,11 @@ fn request(args: &Args, source: Source, date: Day) -> anyhow::Result<ScoreReques
     let wrong = UsedWrongly;
     let mut request = ScoreRequest::new(source, date);
     request.words = args.words.parse::<WordScheme>().map_err(wrong)?;
+    request.ranking = args.score.parse::<Ranking>().map_err(wrong)?;
+    request.internal = Internal::new(args.internal.clone());
     request.optimizer = args.optimizer.parse::<Optimizer>().map_err(wrong)?;
     request.limit = args.limit as usize;
+    request.members = args.members as usize;
     request.topics = usize::from(args.topics);
     request.iterations = args.iterations.map(|n| n as usize);
     request.top_domains.clone_from(&args.top_domains);

@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod detect;
 pub mod explain;
 pub mod lda;
 pub mod output;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use aggregator::lake::{CompactOptions, Day, Lake, SetKind, Source, Table, WriterOptions};
 use aggregator::record::{Direction, DnsRecord, EndReason, FlowRecord, Micros, Origin, ProxyRecord, RecordId};
 use analytics::score::{
-    CorpusBuilder, CorpusLimits, ExtraToken, OTHER, Progress, ScoreError, ScoreRequest, ScoreRun, Stage, days, ranked,
+    CorpusBuilder, CorpusLimits, ExtraToken, OTHER, Progress, Ranking, ScoreError, ScoreRequest, ScoreRun, Stage, days, ranked,
     score,
 };
 use analytics::words::flow::{FlowInput, FlowScheme, FlowWords};
@@ -137,8 +137,13 @@ fn write(lake: &Lake, flows: &[FlowRecord], questions: &[DnsRecord], requests: &
     set.commit().unwrap();
 }
 
+/// Ranked by Spot's score, as these tests know it.
+fn spot(source: Source, date: Day) -> ScoreRequest {
+    ScoreRequest { ranking: Ranking::Spot, members: 100, ..ScoreRequest::new(source, date) }
+}
+
 fn run(lake: &Lake, source: Source) -> (ScoreRun, RecordBatch) {
-    run_with(lake, &ScoreRequest::new(source, day()))
+    run_with(lake, &spot(source, day()))
 }
 
 fn run_with(lake: &Lake, request: &ScoreRequest) -> (ScoreRun, RecordBatch) {
@@ -204,7 +209,7 @@ fn spots_toy_anomalies_through_the_lake() {
 
     let (_, batch) = run(&place.lake, Source::Dns);
     toy(&floats(&batch, "score"), 0.2, 0.8);
-    let mut with_domain = ScoreRequest::new(Source::Proxy, day());
+    let mut with_domain = spot(Source::Proxy, day());
     with_domain.user_domain = "intel".into();
     let (_, batch) = run_with(&place.lake, &with_domain);
     toy(&floats(&batch, "score"), 0.1, 0.9);
@@ -248,7 +253,7 @@ fn same_bytes_for_any_threads_files_and_runs() {
     let flows = busy();
     write(&place.lake, &flows, &[], &[]);
     let with = |lake: &Lake, threads| {
-        let mut request = ScoreRequest::new(Source::Flow, day());
+        let mut request = spot(Source::Flow, day());
         (request.threads, request.seed, request.members) = (Some(threads), 5, 20);
         let (run, batch) = run_with(lake, &request);
         (run.card.model, content(&batch))
@@ -304,7 +309,7 @@ fn a_compaction_meanwhile_changes_nothing() {
     for chunk in busy().chunks(2500) {
         write(&place.lake, chunk, &[], &[]);
     }
-    let request = ScoreRequest::new(Source::Flow, day());
+    let request = spot(Source::Flow, day());
     let mut compact = Compact(&place.lake, 0);
     score(&place.lake, &request, &mut compact).unwrap();
     assert!(compact.1 > 0, "nothing was compacted");
@@ -318,7 +323,7 @@ fn the_odd_flow_leads_and_the_columns_hold_together() {
     let place = lake();
     let flows = busy();
     write(&place.lake, &flows, &[], &[]);
-    let mut request = ScoreRequest::new(Source::Flow, day());
+    let mut request = spot(Source::Flow, day());
     (request.limit, request.members) = (500, 3);
     let (run, batch) = run_with(&place.lake, &request);
     assert_eq!(batch.num_rows(), 500);
@@ -357,7 +362,7 @@ fn the_odd_flow_leads_and_the_columns_hold_together() {
 fn percentiles_and_group_sizes_are_those_of_sorting_everything() {
     let place = lake();
     write(&place.lake, &busy(), &[], &[]);
-    let mut request = ScoreRequest::new(Source::Flow, day());
+    let mut request = spot(Source::Flow, day());
     (request.limit, request.members) = (1_000_000, 0);
     let (run, batch) = run_with(&place.lake, &request);
     assert_eq!(batch.num_rows(), 6001);
@@ -416,15 +421,15 @@ fn rare_agents_are_told_apart() {
 #[test]
 fn what_cannot_be_scored_is_said() {
     let place = lake();
-    let none = score(&place.lake, &ScoreRequest::new(Source::Flow, day()), &mut ());
+    let none = score(&place.lake, &spot(Source::Flow, day()), &mut ());
     assert!(matches!(none, Err(ScoreError::NoRecords { .. })), "{none:?}");
     write(&place.lake, &busy()[..50], &[dns(1, "", Some(10), Some(0))], &[]);
-    let error = score(&place.lake, &ScoreRequest::new(Source::Dns, day()), &mut ()).unwrap_err();
+    let error = score(&place.lake, &spot(Source::Dns, day()), &mut ()).unwrap_err();
     assert_eq!(error.to_string(), "none of the 1 dns records of 2026-03-04 has a word: name 1");
-    let mut request = ScoreRequest::new(Source::Flow, day());
+    let mut request = spot(Source::Flow, day());
     request.limit = 0;
     assert!(matches!(score(&place.lake, &request, &mut ()), Err(ScoreError::Setting { name: "limit", .. })));
-    let mut request = ScoreRequest::new(Source::Flow, day());
+    let mut request = spot(Source::Flow, day());
     request.top_domains = Some("no/such/list.csv".into());
     assert!(score(&place.lake, &request, &mut ()).unwrap_err().to_string().contains("no/such/list.csv"));
 
@@ -438,7 +443,7 @@ fn what_cannot_be_scored_is_said() {
             self.0
         }
     }
-    let stopped = score(&place.lake, &ScoreRequest::new(Source::Flow, day()), &mut Stop(false));
+    let stopped = score(&place.lake, &spot(Source::Flow, day()), &mut Stop(false));
     assert!(matches!(stopped, Err(ScoreError::Stopped)), "{stopped:?}");
     assert_eq!(place.lake.state().current_run(Source::Flow, day()).unwrap(), None, "a failed run became current");
     assert!(place.lake.parts(Table::Scores(Source::Flow), None).unwrap().is_empty());
@@ -465,7 +470,7 @@ fn days_and_the_current_run_are_listed() {
     let card: serde_json::Value = serde_json::from_str(&shown.run.card).unwrap();
     assert_eq!((&card["rows"]["read"], &card["fit"]["topics"]), (&6001.into(), &20.into()));
     // A threshold nothing is below: a run without rows, and it is the one shown.
-    let mut request = ScoreRequest::new(Source::Flow, day());
+    let mut request = spot(Source::Flow, day());
     request.threshold = -0.5;
     let none = score(&place.lake, &request, &mut ()).unwrap();
     let shown = ranked(&place.lake, Source::Flow, day()).unwrap().unwrap();
@@ -481,7 +486,7 @@ fn a_top_domains_list_changes_words_and_is_named_in_the_card() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("top.csv");
     std::fs::write(&file, "1,google.com\n").unwrap();
-    let mut request = ScoreRequest::new(Source::Dns, day());
+    let mut request = spot(Source::Dns, day());
     request.top_domains = Some(file);
     let (run, batch) = run_with(&place.lake, &request);
     assert_eq!(texts(&batch, "qname").value(0), "a.example.com");
@@ -509,7 +514,7 @@ fn odd_word() -> WordCode {
 fn extra_tokens_train_and_are_not_scored() {
     let place = lake();
     write(&place.lake, &busy(), &[], &[]);
-    let mut request = ScoreRequest::new(Source::Flow, day());
+    let mut request = spot(Source::Flow, day());
     request.limit = 100_000;
     let rank_of_odd = |batch: &RecordBatch| {
         (0..batch.num_rows()).find(|row| texts(batch, "dst_ip").value(*row) == "203.0.113.66").unwrap()

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::request::Ranking;
 use super::train::Overflow;
+use crate::detect::Family;
 
 /// What made the scores of a run.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -27,6 +29,10 @@ pub struct ModelCard {
     pub top_domains: Option<TopDomainsCard>,
     /// The organisation's own domain label; empty = none.
     pub user_domain: String,
+    /// By what the rows are ranked: fused or spot.
+    pub ranking: &'static str,
+    /// What each detector looked at; empty where Spot's score ranks.
+    pub detectors: Vec<Family>,
     /// What the columns mean in this run.
     pub columns: BTreeMap<&'static str, &'static str>,
     /// Seconds by stage.
@@ -38,13 +44,13 @@ pub struct ModelCard {
 /// Parameters and outcome of the fit.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct FitCard {
-    /// em or online.
+    /// em, online or incremental.
     pub optimizer: &'static str,
     /// K.
     pub topics: usize,
-    /// Document concentration, as given (em: the offset is alpha − 1).
+    /// Document concentration, as given (em, incremental: the offset is alpha − 1).
     pub alpha: f64,
-    /// Topic concentration, as given (em: the offset is beta − 1).
+    /// Topic concentration, as given (em, incremental: the offset is beta − 1).
     pub beta: f64,
     /// Done.
     pub iterations: usize,
@@ -120,16 +126,29 @@ pub struct TopDomainsCard {
 /// Tokens at which confidence is one half.
 pub(super) const CONFIDENCE_TOKENS: f64 = 50.0;
 
-/// What the columns of a `spot` run mean.
-pub(super) fn columns() -> BTreeMap<&'static str, &'static str> {
-    BTreeMap::from([
+/// What the columns of a run mean.
+pub(super) fn columns(ranking: Ranking) -> BTreeMap<&'static str, &'static str> {
+    let fused = match ranking {
+        Ranking::Fused => [
+            (
+                "fused_rank",
+                "place of the row's group by 1/E = sum of 1/E_i, E_i the cases at least as strong a day has by chance, by detector or score",
+            ),
+            ("group_id", "host and what decided: a detector's finding, or the word; group_size counts its records of the whole day"),
+            ("detectors", "what fired (fewer than 10 expected by chance); strength = -log10 E_i; the strongest first, which decided"),
+        ],
+        Ranking::Spot => [
+            ("fused_rank", "equal to rank: Spot's score ranks"),
+            ("group_id", "host and deciding word; group_size counts its records of the whole day"),
+            ("detectors", "none runs where Spot's score ranks"),
+        ],
+    };
+    let common = [
         (
             "score",
             "P(word | document) without smoothing, as Apache Spot 1.0, to 16 significant bits; flow: the smaller of both sides",
         ),
         ("rank", "ascending score among the rows written; ties by first_seen, then record_id"),
-        ("fused_rank", "equal to rank: no other detector takes part yet"),
-        ("group_id", "host and deciding word; group_size counts its records of the whole day"),
         ("percentile", "share of this one day's scored records with a higher score (N = 1 day)"),
         ("confidence", "tokens of the deciding document / (tokens + 50)"),
         ("word_df", "documents of the day that have the deciding word"),
@@ -140,5 +159,6 @@ pub(super) fn columns() -> BTreeMap<&'static str, &'static str> {
             "explanation",
             "feature whose replacement by the host's most common value raises the score most; common = 5 % of the host's tokens",
         ),
-    ])
+    ];
+    common.into_iter().chain(fused).collect()
 }

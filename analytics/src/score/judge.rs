@@ -5,8 +5,11 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::card::CONFIDENCE_TOKENS;
-use super::select::Candidate;
+use super::fuse::PairEvidence;
+use super::run::Kept;
+use super::select::{Candidate, Group as Reason};
 use super::train::{DayCorpus, render};
+use crate::detect::{Finding, Findings};
 use crate::explain::{Explainer, Explanation};
 use crate::lda::Model;
 use crate::lda::model::{LeftOut, PairCounts};
@@ -25,7 +28,25 @@ pub(super) struct Scored {
     pub(super) confidence: f64,
     pub(super) left_out: Option<LeftOut>,
     pub(super) explanation: Arc<Explanation>,
+    /// Place of its group, 1 = most suspicious; of the row, where Spot's score ranks.
+    pub(super) fused_rank: u32,
+    /// Place by Spot's score among the kept rows.
+    pub(super) rank: u32,
+    /// What fired.
+    pub(super) fired: Arc<Vec<Fired>>,
 }
+
+/// A detector or score that fired.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Fired {
+    pub(super) name: &'static str,
+    /// −log10 of the number of such or stronger cases a day has by chance.
+    pub(super) strength: f64,
+    pub(super) evidence: String,
+}
+
+/// Told from this many expected cases down.
+const TOLD: f64 = 10.0;
 
 /// The kept rows, judged.
 pub(super) struct Judged {
@@ -42,22 +63,29 @@ struct Group {
     explanation: Arc<Explanation>,
 }
 
-/// Judges the candidates, in their order. `decided` says by place how many records of the day the pair decided.
+/// Judges the kept rows, in their order. Without `evidence` Spot's score ranks.
 pub(super) fn judge(
     day: &DayCorpus,
     model: &Model,
     scores: &[f64],
-    candidates: Vec<Candidate>,
-    decided: &[u32],
+    kept: &Kept,
+    evidence: Option<&PairEvidence<'_>>,
+    findings: &Findings,
     scheme: &dyn Scheme,
 ) -> Judged {
+    let Kept { candidates, decided, grouped, found } = kept;
     let (word_tokens, word_documents) = day.corpus.word_totals();
     let all: u64 = word_tokens.iter().sum();
     let percentiles = Percentiles::new(scores, decided);
     let mut explainer = Explainer::new(day, model, scheme, &word_tokens);
     let mut groups: HashMap<usize, Group> = HashMap::new();
     let mut rows = Vec::with_capacity(candidates.len());
-    for candidate in candidates {
+    let ranks = spot_ranks(candidates);
+    let mut places: HashMap<Reason, u32> = HashMap::new();
+    let mut told: HashMap<(usize, Vec<u32>), Arc<Vec<Fired>>> = HashMap::new();
+    for ((at, candidate), rank) in candidates.iter().enumerate().zip(ranks) {
+        let next = places.len() as u32 + 1;
+        let group_rank = *places.entry(candidate.group()).or_insert(next);
         let place = candidate.place;
         let group = groups.entry(place).or_insert_with(|| {
             let document = day.corpus.document_of(place);
@@ -74,10 +102,23 @@ pub(super) fn judge(
                 explanation: Arc::new(explainer.explain(document, word, candidate.score)),
             }
         });
+        let finding = candidate.finding.checked_sub(1).and_then(|number| findings.list().get(number as usize));
+        let size = |counts: &[u32], at: usize| counts.get(at).copied().unwrap_or(0);
+        let (group_id, group_size) = match (finding, evidence) {
+            (Some(finding), _) => (finding_id(finding), size(found, candidate.finding as usize - 1)),
+            (None, Some(_)) => (group.id, size(grouped, place)),
+            (None, None) => (group.id, size(decided, place)),
+        };
+        let fired = told
+            .entry((place, candidate.findings.clone()))
+            .or_insert_with(|| Arc::new(fired(place, &candidate.findings, evidence, findings)));
         rows.push(Scored {
-            candidate,
-            group_id: group.id,
-            group_size: decided.get(place).copied().unwrap_or(0),
+            candidate: candidate.clone(),
+            fused_rank: if evidence.is_some() { group_rank } else { at as u32 + 1 },
+            rank,
+            fired: Arc::clone(fired),
+            group_id,
+            group_size,
             word_df: group.word_df,
             percentile: percentiles.above(candidate.score),
             confidence: group.confidence,
@@ -85,7 +126,42 @@ pub(super) fn judge(
             explanation: Arc::clone(&group.explanation),
         });
     }
-    Judged { rows, groups: groups.len() as u64 }
+    Judged { rows, groups: places.len() as u64 }
+}
+
+/// Places of the rows by Spot's score.
+fn spot_ranks(candidates: &[Candidate]) -> Vec<u32> {
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_unstable_by(|a, b| match (candidates.get(*a), candidates.get(*b)) {
+        (Some(a), Some(b)) => a.spot_order(b),
+        _ => std::cmp::Ordering::Equal,
+    });
+    let mut ranks = vec![0; candidates.len()];
+    for (rank, at) in (1..).zip(order) {
+        if let Some(place) = ranks.get_mut(at) {
+            *place = rank;
+        }
+    }
+    ranks
+}
+
+/// What fired for a row, the strongest first.
+fn fired(place: usize, numbers: &[u32], evidence: Option<&PairEvidence<'_>>, findings: &Findings) -> Vec<Fired> {
+    let of = |name, ln_expected: f64, evidence| Fired { name, strength: -ln_expected / std::f64::consts::LN_10, evidence };
+    let words = evidence.map(|evidence| evidence.told(place, TOLD)).unwrap_or_default();
+    let mut fired: Vec<Fired> = numbers
+        .iter()
+        .filter_map(|number| findings.list().get(*number as usize))
+        .map(|finding| of(finding.detector, finding.ln_expected, finding.evidence.clone()))
+        .chain(words.into_iter().map(|(name, ln_expected, evidence)| of(name, ln_expected, evidence)))
+        .collect();
+    fired.sort_by(|a, b| b.strength.total_cmp(&a.strength).then(a.name.cmp(b.name)));
+    fired
+}
+
+/// The same for the same detector, host and subject, in every run.
+fn finding_id(finding: &Finding) -> u64 {
+    group_id(&finding.host.to_string(), &format!("{}\0{}", finding.detector, finding.subject()))
 }
 
 /// The same for the same host and word, in every run.

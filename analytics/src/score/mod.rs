@@ -1,5 +1,7 @@
 //! Scores of a day: words, corpus, model, P(word | document) for every record, and the most suspicious of them written to the lake.
 //!
+//! Ranked by all evidence there is ([`fuse`]): calibrated scores of the model and the findings of the detectors; or by Spot's score alone.
+//!
 //! Two passes over the lake (proxy: one more, over user agents): the first counts tokens, the second looks every record's pair up and keeps
 //! the lowest. No row is held in memory but the candidates; only the needed columns are read.
 //!
@@ -8,6 +10,7 @@
 //! Refuses: a day without records ([`ScoreError::NoRecords`]).
 
 mod card;
+pub mod fuse;
 mod intern;
 mod judge;
 mod list;
@@ -17,11 +20,12 @@ mod rows;
 mod run;
 mod select;
 mod train;
+mod watch;
 mod write;
 
 pub use card::{CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard};
 pub use list::{DayRows, Ranked, days, ranked};
-pub use request::{Optimizer, Progress, ScoreRequest, Stage, WordScheme};
+pub use request::{Optimizer, Progress, Ranking, ScoreRequest, Stage, WordScheme};
 pub use run::{ScoreRun, score};
 pub use select::is_kept;
 pub use train::{CorpusBuilder, CorpusLimits, DayCorpus, ExtraToken, OTHER, OTHER_WORD, Overflow};

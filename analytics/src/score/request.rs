@@ -6,7 +6,9 @@ use aggregator::lake::{Day, Source};
 
 use super::ScoreError;
 use super::train::{CorpusLimits, ExtraToken};
+use crate::detect::rows::Internal;
 use crate::lda::em::EmParameters;
+use crate::lda::incremental::IncrementalParameters;
 use crate::lda::online::OnlineParameters;
 
 /// How records are put into words.
@@ -36,14 +38,47 @@ impl std::str::FromStr for WordScheme {
     }
 }
 
+/// By what rows are kept and ranked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Ranking {
+    /// By all evidence: detectors and the model's scores, as one expectation ([`super::fuse`]).
+    #[default]
+    Fused,
+    /// By P(word | document) alone, as Apache Spot did. No detector runs.
+    Spot,
+}
+
+impl Ranking {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fused => "fused",
+            Self::Spot => "spot",
+        }
+    }
+}
+
+impl std::str::FromStr for Ranking {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fused" => Ok(Self::Fused),
+            "spot" => Ok(Self::Spot),
+            _ => Err(format!("unknown score {text:?}: fused or spot")),
+        }
+    }
+}
+
 /// How the model is fitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Optimizer {
-    /// MAP expectation maximisation.
+    /// MAP expectation maximisation, in batches of the whole corpus: Spot's.
     #[default]
     Em,
-    /// Online variational Bayes.
+    /// Online variational Bayes: Spot's other one.
     Online,
+    /// Incremental MAP expectation maximisation until held-out perplexity gains no more: better topics, sooner.
+    Incremental,
 }
 
 impl Optimizer {
@@ -52,6 +87,7 @@ impl Optimizer {
         match self {
             Self::Em => "em",
             Self::Online => "online",
+            Self::Incremental => "incremental",
         }
     }
 }
@@ -62,12 +98,13 @@ impl std::str::FromStr for Optimizer {
         match text {
             "em" => Ok(Self::Em),
             "online" => Ok(Self::Online),
-            _ => Err(format!("unknown optimizer {text:?}: em or online")),
+            "incremental" => Ok(Self::Incremental),
+            _ => Err(format!("unknown optimizer {text:?}: em, online or incremental")),
         }
     }
 }
 
-/// A day of a source to be scored. [`ScoreRequest::new`] has Spot's settings.
+/// A day of a source to be scored. [`ScoreRequest::new`] has Spot's model and the fused ranking.
 #[derive(Clone, Debug)]
 pub struct ScoreRequest {
     /// What.
@@ -76,6 +113,10 @@ pub struct ScoreRequest {
     pub date: Day,
     /// How it is put into words.
     pub words: WordScheme,
+    /// By what they are kept and ranked.
+    pub ranking: Ranking,
+    /// The organisation's networks beside the private ones: what is inside and what is outside for the detectors.
+    pub internal: Internal,
     /// Most rows written, 1 to [`ScoreRequest::LIMIT`].
     pub limit: usize,
     /// Most rows written of one group (host and deciding word), so that a scan does not fill the list; 0 = as many as there are, as Spot.
@@ -86,7 +127,7 @@ pub struct ScoreRequest {
     pub topics: usize,
     /// Seed.
     pub seed: u64,
-    /// Iterations; `None` = the optimiser's default (20, online 200).
+    /// Iterations; `None` = the optimiser's default (20, online 200, incremental at most 30 passes).
     pub iterations: Option<usize>,
     /// How the model is fitted.
     pub optimizer: Optimizer,
@@ -110,15 +151,17 @@ impl ScoreRequest {
     /// Most rows that can be asked for.
     pub const LIMIT: usize = 1_000_000;
 
-    /// A day of a source with the defaults: 3,000 rows, at most 100 of a group, no threshold, 20 topics, EM.
+    /// A day of a source with the defaults: 3,000 rows, at most 25 of a group, no threshold, 20 topics, EM.
     pub fn new(source: Source, date: Day) -> Self {
         let EmParameters { topics, seed, .. } = EmParameters::default();
         Self {
             source,
             date,
             words: WordScheme::Spot,
+            ranking: Ranking::Fused,
+            internal: Internal::default(),
             limit: 3000,
-            members: 100,
+            members: 25,
             threshold: f64::INFINITY,
             topics,
             seed,
@@ -159,6 +202,18 @@ impl ScoreRequest {
             beta: self.beta.unwrap_or(default.beta),
             iterations: self.iterations.unwrap_or(default.iterations),
             seed: self.seed,
+        }
+    }
+
+    pub(super) fn incremental(&self) -> IncrementalParameters {
+        let default = IncrementalParameters::default();
+        IncrementalParameters {
+            topics: self.topics,
+            alpha: self.alpha.unwrap_or(default.alpha),
+            beta: self.beta.unwrap_or(default.beta),
+            passes: self.iterations.unwrap_or(default.passes),
+            seed: self.seed,
+            ..default
         }
     }
 

@@ -11,13 +11,16 @@ use arrow::array::{Array, FixedSizeBinaryArray, RecordBatch};
 
 use super::card::{CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard, columns};
 use super::judge::{LEFT_OUT_PRIORS, Scored, judge};
-use super::request::{Optimizer, Progress, ScoreRequest, Stage};
+use super::fuse::{PairEvidence, add_up};
+use super::request::{Optimizer, Progress, Ranking, ScoreRequest, Stage};
 use super::rows::{Noted, Speller};
 use super::select::{Candidate, Selection, is_kept};
 use super::train::{CorpusBuilder, DayCorpus};
+use super::watch::{self, Watch};
 use super::write::{RunColumns, batch};
 use super::{ScoreError, parts};
-use crate::lda::{LdaError, Model, em, online};
+use crate::detect::Findings;
+use crate::lda::{LdaError, Model, em, incremental, online};
 use crate::words::Scheme;
 use crate::words::domain::{DomainLists, TopDomains};
 
@@ -81,13 +84,19 @@ fn attempt(
         card: RowsCard::default(),
         noted: Noted::default(),
         seconds: BTreeMap::new(),
+        findings: Findings::default(),
     };
     let corpus = day.count(progress)?;
     let model = day.timed("fit", |day| pool.install(|| day.fit(&corpus, progress)))?;
     let scores = pool.install(|| model.pair_probabilities(&corpus.corpus));
-    let (candidates, decided) = day.timed("score", |day| day.rank(&corpus, &scores, progress))?;
+    let evidence = day.timed("calibrate", |_| {
+        let fused = request.ranking == Ranking::Fused;
+        Ok(fused.then(|| pool.install(|| PairEvidence::new(&corpus, &model, &scores, request.source))))
+    })?;
+    let ranked = day.timed("score", |day| day.rank(&corpus, &scores, evidence.as_ref(), progress))?;
     let kept = day.timed("explain", |day| {
-        let judged = judge(&corpus, &model, &scores, candidates, &decided, day.speller.scheme());
+        let judged =
+            judge(&corpus, &model, &scores, &ranked, evidence.as_ref(), &day.findings, day.speller.scheme());
         day.card.groups = judged.groups;
         Ok(judged.rows)
     })?;
@@ -127,6 +136,19 @@ struct DayRun<'a> {
     /// As of the first pass.
     noted: Noted,
     seconds: BTreeMap<&'static str, f64>,
+    /// Of the detectors, after the first pass; none where Spot's score ranks.
+    findings: Findings,
+}
+
+/// The rows that are kept, and what was counted on the way.
+pub(super) struct Kept {
+    pub(super) candidates: Vec<Candidate>,
+    /// By place: records whose lower score, as Spot has it, is the pair's.
+    pub(super) decided: Vec<u32>,
+    /// By place: records in whose ranking the pair decided.
+    pub(super) grouped: Vec<u32>,
+    /// By number: records in whose ranking the finding decided.
+    pub(super) found: Vec<u32>,
 }
 
 /// Is called with a batch, the number of its part, and the number of its first row in the part.
@@ -183,8 +205,18 @@ impl DayRun<'_> {
                 })?;
             }
             let mut builder = CorpusBuilder::new(day.request.corpus);
-            let columns = day.speller.columns();
-            day.pass(Stage::Count, columns, progress, &mut |day, _, _, batch| {
+            let source = day.request.source;
+            let mut columns = day.speller.columns().to_vec();
+            let mut watch = (day.request.ranking == Ranking::Fused).then(|| {
+                columns.extend(watch::columns(source));
+                Watch::new(source, day.request.internal.clone())
+            });
+            columns.sort_unstable();
+            columns.dedup();
+            day.pass(Stage::Count, &columns, progress, &mut |day, _, _, batch| {
+                if let Some(watch) = &mut watch {
+                    watch.handle(batch)?;
+                }
                 let card = &mut day.card;
                 card.read += batch.num_rows() as u64;
                 day.speller.spell(batch, &mut |_, tokens| {
@@ -210,6 +242,7 @@ impl DayRun<'_> {
                 return Err(ScoreError::NoWords { source_name, date, rows: day.card.read, causes: causes.join(", ") });
             }
             day.noted = day.speller.noted();
+            day.findings = watch.map(Watch::finish).unwrap_or_default();
             builder.add_extra(&day.request.extra);
             Ok(builder.finish(day.speller.scheme()))
         })
@@ -223,26 +256,40 @@ impl DayRun<'_> {
         let fitted = match self.request.optimizer {
             Optimizer::Em => em::fit(&day.corpus, &self.request.em(), &mut tell),
             Optimizer::Online => online::fit(&day.corpus, &self.request.online(), &mut tell),
+            Optimizer::Incremental => incremental::fit(&day.corpus, &self.request.incremental(), &mut tell),
         };
         fitted.map_err(|error| if error == LdaError::Stopped { ScoreError::Stopped } else { error.into() })
     }
 
-    /// Second pass: looks up every record's score and keeps the lowest. Returns them, and by place how many records each pair decided.
+    /// Second pass: looks up every record's scores and findings and keeps the most suspicious.
     fn rank(
         &mut self,
         corpus: &DayCorpus,
         scores: &[f64],
+        evidence: Option<&PairEvidence<'_>>,
         progress: &mut dyn Progress,
-    ) -> Result<(Vec<Candidate>, Vec<u32>), ScoreError> {
+    ) -> Result<Kept, ScoreError> {
         let members = if self.request.members == 0 { usize::MAX } else { self.request.members };
         let mut selection = Selection::new(self.request.limit, members);
         let mut decided = vec![0_u32; scores.len()];
+        let mut grouped = vec![0_u32; if evidence.is_some() { scores.len() } else { 0 }];
+        let mut found = vec![0_u32; self.findings.list().len()];
         let mut columns = self.speller.columns().to_vec();
         columns.push("record_id");
+        if evidence.is_some() {
+            columns.extend(watch::columns(self.request.source));
+            columns.sort_unstable();
+            columns.dedup();
+        }
         let threshold = self.request.threshold;
         let mut below = 0;
         self.pass(Stage::Score, &columns, progress, &mut |day, part, first, batch| {
             let ids: &FixedSizeBinaryArray = parts::column(batch, "record_id")?;
+            let findings = &day.findings;
+            let by_row = match evidence {
+                Some(_) => watch::of_batch(findings, day.request.source, batch)?,
+                None => Vec::new(),
+            };
             day.speller.spell(batch, &mut |row, tokens| {
                 let Ok(tokens) = tokens else { return Ok(()) };
                 let look_up = |(document, word)| {
@@ -252,15 +299,34 @@ impl DayRun<'_> {
                 let one = look_up(tokens.first);
                 let other = tokens.second.and_then(look_up);
                 // The smaller of both sides; the source's where they are equal.
-                let (second, (score, place)) = match (one, other) {
+                let (mut second, (score, mut place)) = match (one, other) {
                     (Some(one), Some(other)) if other.0 < one.0 => (true, other),
                     (Some(one), _) => (false, one),
                     (None, Some(other)) => (true, other),
                     // Every token of these files was counted by the first pass.
                     (None, None) => return Ok(()),
                 };
-                if let Some(count) = decided.get_mut(place) {
-                    *count = count.saturating_add(1);
+                count_up(&mut decided, place);
+                let (mut order_by, mut finding) = (score, 0);
+                let numbers = by_row.get(row).cloned().unwrap_or_default();
+                if let Some(evidence) = evidence {
+                    // The side with more evidence against it; Spot's where they are equal.
+                    let sides = [(false, one), (true, other)].into_iter().filter_map(|(side, at)| Some((side, at?.1)));
+                    for (side, at) in sides {
+                        if evidence.expected(at) < evidence.expected(place) {
+                            (second, place) = (side, at);
+                        }
+                    }
+                    let words = evidence.expected(place);
+                    let of = |number: &u32| findings.list().get(*number as usize).map(|f| f.ln_expected);
+                    order_by = add_up(numbers.iter().filter_map(of).chain([words]));
+                    // The strongest finding, if it is stronger than the words.
+                    let strongest = numbers.iter().filter_map(|n| Some((of(n)?, *n))).min_by(|a, b| a.0.total_cmp(&b.0));
+                    finding = strongest.filter(|(ln, _)| *ln < words).map_or(0, |(_, number)| number + 1);
+                    match finding {
+                        0 => count_up(&mut grouped, place),
+                        _ => count_up(&mut found, finding as usize - 1),
+                    }
                 }
                 if is_kept(score, threshold) {
                     below += 1;
@@ -270,13 +336,13 @@ impl DayRun<'_> {
                     }
                     let row = first + row as u64;
                     let first_seen = tokens.first_seen;
-                    selection.push(Candidate { score, first_seen, record_id, place, second, part, row });
+                    selection.push(Candidate { order_by, score, first_seen, record_id, place, finding, findings: numbers, second, part, row });
                 }
                 Ok(())
             })
         })?;
         self.card.below_threshold = below;
-        Ok((selection.finish(), decided))
+        Ok(Kept { candidates: selection.finish(), decided, grouped, found })
     }
 
     fn publish(
@@ -349,10 +415,18 @@ impl DayRun<'_> {
             rows,
             top_domains,
             user_domain: request.user_domain.clone(),
-            columns: columns(),
+            ranking: request.ranking.as_str(),
+            detectors: self.findings.families().to_vec(),
+            columns: columns(request.ranking),
             seconds: self.seconds,
             threads,
         }
+    }
+}
+
+fn count_up(counts: &mut [u32], at: usize) {
+    if let Some(count) = counts.get_mut(at) {
+        *count = count.saturating_add(1);
     }
 }
 
@@ -360,6 +434,7 @@ fn fit_card(request: &ScoreRequest, model: &Model, tokens: u64) -> FitCard {
     let (alpha, beta) = match request.optimizer {
         Optimizer::Em => (request.em().alpha, request.em().beta),
         Optimizer::Online => (request.online().alpha, request.online().beta),
+        Optimizer::Incremental => (request.incremental().alpha, request.incremental().beta),
     };
     FitCard {
         optimizer: request.optimizer.as_str(),

@@ -2,22 +2,47 @@
 
 use hashbrown::HashMap;
 
-/// A row that may be kept. The order of the fields is the order of the ranking: score, then the record itself.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// A row that may be kept. The order of the fields is the order of the ranking: what it is ranked by, Spot's score, then the record itself.
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Candidate {
+    /// What it is ranked by, the lowest first: ln E of all evidence, or Spot's score once more.
+    pub(super) order_by: f64,
     pub(super) score: f64,
     pub(super) first_seen: i64,
     pub(super) record_id: [u8; 16],
-    /// The deciding pair: the group.
+    /// The deciding pair.
     pub(super) place: usize,
+    /// The finding that decided, by number + 1; 0 where the pair did. Pair or finding is the group.
+    pub(super) finding: u32,
+    /// All its findings, by number.
+    pub(super) findings: Vec<u32>,
     /// The deciding token is the record's second.
     pub(super) second: bool,
     pub(super) part: u32,
     pub(super) row: u64,
 }
 
+/// What rows of one group share: the finding that decided, else the pair.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Group {
+    Pair(usize),
+    Finding(u32),
+}
+
 impl Candidate {
+    pub(super) const fn group(&self) -> Group {
+        match self.finding.checked_sub(1) {
+            Some(number) => Group::Finding(number),
+            None => Group::Pair(self.place),
+        }
+    }
+
     fn order(&self, other: &Self) -> std::cmp::Ordering {
+        self.order_by.total_cmp(&other.order_by).then_with(|| self.spot_order(other))
+    }
+
+    /// Spot's order: the score, then the record itself.
+    pub(super) fn spot_order(&self, other: &Self) -> std::cmp::Ordering {
         self.score
             .total_cmp(&other.score)
             .then(self.first_seen.cmp(&other.first_seen))
@@ -33,7 +58,7 @@ pub fn is_kept(score: f64, threshold: f64) -> bool {
 /// The `limit` first rows of the ranking in which each group has at most `members` rows. Exact: a row once beaten by `limit` others stays beaten,
 /// since a member that leaves its group makes room only for a better one of the same group.
 ///
-/// Memory: at most 4·limit + 65,536 candidates of 64 bytes.
+/// Memory: at most 4·limit + 65,536 candidates of 80 bytes.
 pub(super) struct Selection {
     limit: usize,
     members: usize,
@@ -47,7 +72,7 @@ impl Selection {
     }
 
     pub(super) fn push(&mut self, candidate: Candidate) {
-        if self.worst.is_some_and(|worst| candidate.order(&worst).is_gt()) {
+        if self.worst.as_ref().is_some_and(|worst| candidate.order(worst).is_gt()) {
             return;
         }
         self.kept.push(candidate);
@@ -58,16 +83,16 @@ impl Selection {
 
     fn prune(&mut self) {
         self.kept.sort_unstable_by(Candidate::order);
-        let mut seen: HashMap<usize, usize> = HashMap::new();
+        let mut seen: HashMap<Group, usize> = HashMap::new();
         let members = self.members;
         self.kept.retain(|candidate| {
-            let count = seen.entry(candidate.place).or_insert(0);
+            let count = seen.entry(candidate.group()).or_insert(0);
             *count += 1;
             *count <= members
         });
         self.kept.truncate(self.limit);
         if self.kept.len() == self.limit {
-            self.worst = self.kept.last().copied();
+            self.worst = self.kept.last().cloned();
         }
     }
 
@@ -96,7 +121,7 @@ mod tests {
         fn equals_sorting_everything(rows in proptest::collection::vec((0_u8..4, 0_i64..6, 0_usize..5), 0..200), limit in 1_usize..40,
                                      members in 1_usize..6, step in 1_usize..50) {
             let candidates: Vec<Candidate> = rows.iter().enumerate().map(|(row, (score, first_seen, place))| Candidate {
-                score: f64::from(*score) / 4.0, first_seen: *first_seen, record_id: [(row % 251) as u8; 16], place: *place, second: false,
+                order_by: f64::from(*score) / 4.0, score: 0.5, finding: 0, findings: Vec::new(), first_seen: *first_seen, record_id: [(row % 251) as u8; 16], place: *place, second: false,
                 part: 0, row: row as u64,
             }).collect();
             let mut sorted = candidates.clone();

@@ -107,7 +107,8 @@ fn column(
             let ids = kept.iter().map(|row| row.candidate.record_id);
             Arc::new(FixedSizeBinaryArray::try_from_iter(ids).map_err(ScoreError::Schema)?)
         }
-        "rank" | "fused_rank" => Arc::new((1..=kept.len() as u32).collect::<UInt32Array>()),
+        "rank" => Arc::new(kept.iter().map(|row| Some(row.rank)).collect::<UInt32Array>()),
+        "fused_rank" => Arc::new(kept.iter().map(|row| Some(row.fused_rank)).collect::<UInt32Array>()),
         "group_id" => Arc::new(kept.iter().map(|row| Some(row.group_id)).collect::<UInt64Array>()),
         "group_size" => Arc::new(kept.iter().map(|row| Some(row.group_size)).collect::<UInt32Array>()),
         "score" => numbers(&|row| Some(row.candidate.score)),
@@ -134,6 +135,7 @@ fn column(
                 .collect::<StringArray>(),
         ),
         "explanation" => explanations(kept)?,
+        "detectors" => detectors(kept, field)?,
         name => match (records.columns.column_by_name(name), field.data_type()) {
             (Some(column), _) => Arc::clone(column),
             (None, DataType::List(item)) if !field.is_nullable() => {
@@ -145,6 +147,21 @@ fn column(
             (None, data_type) => new_null_array(data_type, kept.len()),
         },
     })
+}
+
+fn detectors(kept: &[Scored], field: &Field) -> Result<ArrayRef, ScoreError> {
+    let DataType::List(item) = field.data_type() else {
+        return Err(ScoreError::Column { name: "detectors", expected: "a list" });
+    };
+    let of = || kept.iter().flat_map(|row| row.fired.iter());
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(of().map(|fired| Some(fired.name)).collect::<StringArray>()),
+        Arc::new(of().map(|fired| Some(fired.strength.clamp(-1e9, 1e9))).collect::<Float64Array>()),
+        Arc::new(of().map(|fired| Some(fired.evidence.as_str())).collect::<StringArray>()),
+    ];
+    let values = StructArray::try_new(schema::detector(), columns, None).map_err(ScoreError::Schema)?;
+    let offsets = OffsetBuffer::from_lengths(kept.iter().map(|row| row.fired.len()));
+    Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, Arc::new(values), None).map_err(ScoreError::Schema)?))
 }
 
 fn explanations(kept: &[Scored]) -> Result<ArrayRef, ScoreError> {

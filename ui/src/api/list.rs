@@ -20,7 +20,7 @@ use crate::app::{App, Shared};
 use crate::problem::ApiError;
 
 /// Columns that every scores table has.
-const COMMON: &str = "record_id, rank, group_id, group_size, score, surprise_bits, word_df, percentile, confidence, words, \
+const COMMON: &str = "record_id, rank, fused_rank, detectors, group_id, group_size, score, surprise_bits, word_df, percentile, confidence, words, \
     deciding_side, explanation, first_seen, sensor, community_id";
 
 /// What the list needs to know of a source.
@@ -40,6 +40,9 @@ trait Listed: Sized {
 struct Common {
     record_id: String,
     rank: u32,
+    fused_rank: u32,
+    #[serde(default)]
+    detectors: Option<Vec<super::types::Fired>>,
     group_id: u64,
     group_size: u32,
     score: f64,
@@ -68,7 +71,8 @@ struct Explanation {
 impl Common {
     fn standing(&self) -> Standing {
         Standing {
-            rank: self.rank,
+            rank: self.fused_rank,
+            spot_rank: self.rank,
             group_id: format!("{:016x}", self.group_id),
             group_size: self.group_size,
             score: self.score,
@@ -100,6 +104,7 @@ impl Common {
             host_share: explanation.host_share,
             all_share: explanation.all_share,
             nearest_common: explanation.nearest_common,
+            fired: self.detectors.take().unwrap_or_default(),
         }
     }
 }
@@ -343,11 +348,11 @@ fn order_by<R: Listed>(sort: Option<&str>) -> Result<String, ApiError> {
     let (name, direction) = text.strip_prefix('-').map_or((text, "ASC"), |name| (name, "DESC"));
     let known = ["rank", "surprise_bits", "first_seen"].iter().chain(R::SORTS);
     match known.into_iter().find(|column| **column == name) {
-        _ if text.is_empty() => Ok("rank".to_owned()),
+        _ if text.is_empty() => Ok("fused_rank, rank".to_owned()),
         // The most surprising have no bits: their score is 0.
-        Some(&"surprise_bits") => Ok(format!("score {}, rank", if direction == "ASC" { "DESC" } else { "ASC" })),
-        Some(&"rank") => Ok(format!("rank {direction}")),
-        Some(column) => Ok(format!("{column} {direction} NULLS LAST, rank")),
+        Some(&"surprise_bits") => Ok(format!("score {}, fused_rank, rank", if direction == "ASC" { "DESC" } else { "ASC" })),
+        Some(&"rank") => Ok(format!("fused_rank {direction}, rank {direction}")),
+        Some(column) => Ok(format!("{column} {direction} NULLS LAST, fused_rank, rank")),
         None => Err(ApiError::Bad(format!(
             "`sort` must be rank, surprise_bits, first_seen or one of {}, with `-` before it for descending; not {text:?}",
             R::SORTS.join(", ")
@@ -413,7 +418,7 @@ async fn page<R: Listed>(app: &App, query: ListQuery) -> Result<Page<R>, ApiErro
         (format!("{table} WHERE {wanted}"), matching)
     } else {
         let places = format!(
-            "SELECT *, row_number() OVER (PARTITION BY group_id ORDER BY rank) AS place FROM {table} WHERE {wanted}"
+            "SELECT *, row_number() OVER (PARTITION BY group_id ORDER BY fused_rank, rank) AS place FROM {table} WHERE {wanted}"
         );
         (format!("({places}) AS ranked WHERE place = 1"), groups)
     };
@@ -500,9 +505,9 @@ mod tests {
 
     #[test]
     fn sorts_are_columns_that_exist() {
-        assert_eq!(order_by::<FlowRow>(None).unwrap(), "rank");
-        assert_eq!(order_by::<FlowRow>(Some("-src_bytes")).unwrap(), "src_bytes DESC NULLS LAST, rank");
-        assert_eq!(order_by::<DnsRow>(Some("-surprise_bits")).unwrap(), "score ASC, rank");
+        assert_eq!(order_by::<FlowRow>(None).unwrap(), "fused_rank, rank");
+        assert_eq!(order_by::<FlowRow>(Some("-src_bytes")).unwrap(), "src_bytes DESC NULLS LAST, fused_rank, rank");
+        assert_eq!(order_by::<DnsRow>(Some("-surprise_bits")).unwrap(), "score ASC, fused_rank, rank");
         for bad in ["qname", "-", "src_ip; DROP TABLE flow", "--rank"] {
             assert!(order_by::<FlowRow>(Some(bad)).is_err(), "{bad}");
         }

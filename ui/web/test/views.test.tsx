@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { DnsRow } from "../src/api/types";
 import { bars, minuteOf } from "../src/suspicious/Activity";
 import { Explanation } from "../src/suspicious/Explanation";
-import { inWords, summary } from "../src/suspicious/words";
+import { byChance, inWords, summary } from "../src/suspicious/words";
 import { Wire } from "../src/text/Wire";
 
 function drawn(view: preact.ComponentChild): HTMLElement {
@@ -14,7 +14,7 @@ function drawn(view: preact.ComponentChild): HTMLElement {
 
 const row: DnsRow = {
   record_id: "0".repeat(32),
-  standing: { rank: 3, group_id: "0".repeat(16), group_size: 12, score: 0.0001, surprise_bits: 13.29, percentile: 0.9995, confidence: 0.2, word_hosts: 1, words: "spot" },
+  standing: { rank: 3, spot_rank: 3, group_id: "0".repeat(16), group_size: 12, score: 0.0001, surprise_bits: 13.29, percentile: 0.9995, confidence: 0.2, word_hosts: 1, words: "spot" },
   why: {
     host: "10.0.0.5",
     side: null,
@@ -30,6 +30,7 @@ const row: DnsRow = {
     host_share: 0.0001,
     all_share: 0.00002,
     nearest_common: "8 to 15 characters",
+    fired: [],
   },
   first_seen: "2016-07-08T03:15:01.123456Z",
   sensor: "tap",
@@ -44,6 +45,22 @@ const row: DnsRow = {
   response_frame_len: 212,
   community_id: "1:x",
 };
+
+describe("what fired", () => {
+  it("stands first, with its evidence and how often chance does the same", () => {
+    const fired = [
+      { name: "dns tunnel", strength: 4, evidence: "711 different names under relay.example carry about 23877 bytes" },
+      { name: "rare word", strength: -0.5, evidence: "1 of 300 hosts have this word" },
+    ];
+    const found = { ...row, standing: { ...row.standing, rank: 2, spot_rank: 640 }, why: { ...row.why, fired } };
+    expect(summary(found)).toBe("dns tunnel: 711 different names under relay.example carry about 23877 bytes");
+    const text = drawn(<Explanation row={found} />).textContent ?? "";
+    for (const part of ["dns tunnel: 711 different names", "once in 10,000 days by chance", "about 3 a day by chance", "rank 2 of the day (640 by this score alone)"]) {
+      expect(text).toContain(part);
+    }
+    expect(byChance(40)).toBe("not to be expected by chance");
+  });
+});
 
 describe("an explanation", () => {
   it("says in words what decided", () => {

@@ -44,8 +44,10 @@ pub struct Run {
 /// Where a record stands among the records of its day.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Standing {
-    /// 1 is the most suspicious.
+    /// Place of its group, 1 is the most suspicious: by all evidence, or by Spot's score where that ranks.
     pub rank: u32,
+    /// Place by Spot's score among the records kept.
+    pub spot_rank: u32,
     /// Records with the same host, word and deciding reason share it.
     pub group_id: String,
     /// How many they are.
@@ -89,6 +91,19 @@ pub struct Why {
     pub all_share: Option<f64>,
     /// The nearest value that is common.
     pub nearest_common: Option<String>,
+    /// Detectors and scores that fired, the strongest first, which decided; empty where Spot's score ranks.
+    pub fired: Vec<Fired>,
+}
+
+/// A detector or a score that fired.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Fired {
+    /// Its name.
+    pub name: String,
+    /// −log10 of how many cases as strong a day like this has by chance: 3 = one in a thousand days.
+    pub strength: f64,
+    /// The evidence in words.
+    pub evidence: String,
 }
 
 /// One part of a word.

@@ -163,6 +163,16 @@ export interface Feature {
   value: string;
 }
 
+/** A detector or a score that fired. */
+export interface Fired {
+  /** The evidence in words. */
+  evidence: string;
+  /** Its name. */
+  name: string;
+  /** −log10 of how many cases as strong a day like this has by chance: 3 = one in a thousand days. */
+  strength: number;
+}
+
 /** One raw flow record. */
 export interface FlowDetail {
   /** Zeek's conn_state. */
@@ -493,10 +503,12 @@ export interface Standing {
   group_size: number;
   /** Share of the records that were less surprising. */
   percentile: number;
-  /** 1 is the most suspicious. */
+  /** Place of its group, 1 is the most suspicious: by all evidence, or by Spot's score where that ranks. */
   rank: number;
   /** P(word | host). */
   score: number;
+  /** Place by Spot's score among the records kept. */
+  spot_rank: number;
   /** −log2 of the score; `null` where the score is 0. */
   surprise_bits: number | null;
   /** Hosts that have the word at all. */
@@ -547,6 +559,8 @@ export interface Why {
   feature: string | null;
   /** The deciding word, taken apart. */
   features: Feature[];
+  /** Detectors and scores that fired, the strongest first, which decided; empty where Spot's score ranks. */
+  fired: Fired[];
   /** Whose behaviour was judged: an address. */
   host: string;
   /** Share of this host's records that have the word. */

@@ -1,12 +1,12 @@
 // "Why is this here?": the deciding side, its word taken apart, how often it occurs, and how sure that is.
 
-import type { Feature } from "../api/types";
+import type { Feature, Fired } from "../api/types";
 import { spelled } from "../text/punycode";
 import { count, oneIn, share } from "../text/units";
 import { Wire } from "../text/Wire";
 import { band } from "../text/units";
 import type { Row } from "./list";
-import { confidence, decidingFeature, inWords, readable } from "./words";
+import { byChance, confidence, decidingFeature, inWords, readable } from "./words";
 
 const SIDES: Record<string, string> = { src: "the source", dst: "the destination" };
 
@@ -18,6 +18,7 @@ export function Explanation({ row }: { row: Row }) {
     <section class="explanation" aria-label="Explanation">
       <div class="said">
       <h2>Why is this here?</h2>
+      <FiredList fired={why.fired} />
       <p class="lead">
         <Verdict row={row} />
       </p>
@@ -63,6 +64,20 @@ export function Explanation({ row }: { row: Row }) {
   );
 }
 
+/** What fired: the strongest first, which decided. */
+function FiredList({ fired }: { fired: readonly Fired[] }) {
+  if (fired.length === 0) return null;
+  return (
+    <ul class="fired">
+      {fired.map((one, at) => (
+        <li key={one.name + one.evidence} class={at === 0 ? "deciding" : ""}>
+          <strong>{one.name}</strong>: <Wire text={one.evidence} /> <span class="quiet">({byChance(one.strength)})</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 function Verdict({ row }: { row: Row }) {
   const { why, standing } = row;
   const host = <Wire text={why.host} class="mono strong" />;
@@ -80,7 +95,7 @@ function Verdict({ row }: { row: Row }) {
     <>
       For {host}
       {side}, about one record in <strong>{odds < 1e15 ? count(roundTwo(odds)) : odds.toExponential(1)}</strong> looks like this:{" "}
-      {standing.surprise_bits.toFixed(1)} bits of surprise, rank {count(standing.rank)} of the day
+      {standing.surprise_bits.toFixed(1)} bits of surprise, rank {count(standing.rank)} of the day{standing.spot_rank === standing.rank ? "" : ` (${count(standing.spot_rank)} by this score alone)`}
       {band(standing.percentile) === "usual" ? "" : `, ${oneIn(standing.percentile)} records is as surprising`}.
     </>
   );

@@ -85,7 +85,7 @@ function Rank({ line, groups }: { line: Line; groups: GroupState }) {
           tabIndex={-1}
           aria-expanded={open}
           aria-label={`${open ? "Close" : "Open"} the group of ${size} records`}
-          title={`${count(size)} records of that day are of the same host with the same word`}
+          title={`${count(size)} records of that day are of the same host for the same reason`}
           onClick={(event) => {
             event.stopPropagation();
             groups.toggle(row);
@@ -104,7 +104,7 @@ function lead(groups: GroupState): Column<Line>[] {
     {
       key: "rank",
       label: "Rank",
-      hint: "1 is the most suspicious. ×N: a group of N records of one host with the same word.",
+      hint: "1 is the most suspicious. ×N: a group of N records of one host for the same reason.",
       width: "100px",
       align: "end",
       sort: "rank",

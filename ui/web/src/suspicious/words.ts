@@ -4,6 +4,9 @@ import type { Feature, Why } from "../api/types";
 import { bytes, count, share } from "../text/units";
 import type { Row } from "./list";
 
+/** Scores of the word: what they say is said by the word's features already. */
+const SCORES = new Set(["unlikely word", "word of others", "burst", "rare word"]);
+
 /** The feature that decided, if the explanation names one. */
 export function decidingFeature(why: Why): Feature | undefined {
   if (why.feature === null) return undefined;
@@ -34,9 +37,20 @@ function brief(feature: Feature): string {
     .replace(/ (characters|UTC)$/, "");
 }
 
+/** "once in 1,000 days by chance", "3 a day by chance". */
+export function byChance(strength: number): string {
+  if (strength > 12) return "not to be expected by chance";
+  const expected = 10 ** -strength;
+  if (expected >= 1) return `about ${count(Math.round(expected))} a day by chance`;
+  return `once in ${count(Math.round(1 / expected))} days by chance`;
+}
+
 /** One line for the table. */
 export function summary(row: Row): string {
   const { why, standing } = row;
+  const [first] = why.fired;
+  // A detector's evidence says more than the word.
+  if (first !== undefined && first.strength > -1 && !SCORES.has(first.name)) return `${first.name}: ${first.evidence}`;
   const feature = decidingFeature(why);
   const alone = standing.word_hosts === 1 ? ", no other host" : "";
   return `${feature ? brief(feature) : "this combination"}: ${frequency(row)}${alone}`;

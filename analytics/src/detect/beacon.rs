@@ -1,0 +1,251 @@
+//! Beacons: a client that comes back to the same place at even intervals.
+//!
+//! The four sub-scores are RITA's (timestamps, data sizes, coverage of the day, histogram by hour) and stand in the evidence. The strength is a
+//! test: had the client no clock, its intervals would be exponential, and the share of them within a band around their median is
+//! known whatever their rate; how unlikely is the share that was seen? An implant with 50 % jitter stays in the widest band. What many clients do towards
+//! one place (updates, telemetry) is a property of the place: they share the evidence.
+//!
+//! Whole connections count, by their start: a long connection cut by timeouts is one.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::net::IpAddr;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::stats::{binomial_surprise, evenness, quantile};
+use super::tail::Scale;
+use super::{CASES, Case, Covers, Findings};
+
+/// Contacts kept of a case, the earliest; past it the day is known well enough.
+const CONTACTS: usize = 2_000;
+
+/// Clients counted of a place; more are as many.
+const CLIENTS: usize = 64;
+
+/// Fewest contacts to speak of intervals.
+const FEWEST: usize = 8;
+
+/// Contacts closer than this are one: a browser's parallel connections.
+const TOGETHER: i64 = 500_000;
+
+/// Shortest time between the first and the last contact.
+const SPAN: i64 = 30 * 60 * 1_000_000;
+
+const HOUR: i64 = 3_600_000_000;
+
+/// Regular contacts by case `K` (client and place), with the number of clients of a place `P`.
+#[derive(Debug)]
+pub struct Beacons<K, P> {
+    cases: HashMap<K, Contacts>,
+    places: HashMap<P, Clients>,
+    overflow: u64,
+}
+
+#[derive(Debug, Default)]
+struct Contacts {
+    /// Start, bytes sent, source port.
+    times: Vec<(i64, u64, u16)>,
+}
+
+#[derive(Debug, Default)]
+struct Clients(HashSet<u64>);
+
+impl<K, P> Default for Beacons<K, P> {
+    fn default() -> Self {
+        Self { cases: HashMap::new(), places: HashMap::new(), overflow: 0 }
+    }
+}
+
+impl<K: Hash + Eq + Clone + Debug + PlaceOf<P>, P: Hash + Eq> Beacons<K, P> {
+    /// A contact of a case at a time (microseconds), with the bytes the client sent. Contacts from the same port are one
+    /// connection that was silent in between; port 0 = not a connection.
+    pub fn handle(&mut self, case: K, place: P, time: i64, bytes: u64, port: u16) {
+        let client = case.client();
+        if let Some(known) = self.places.get_mut(&place) {
+            known.add(client);
+        } else if self.places.len() < CASES {
+            self.places.entry(place).or_default().add(client);
+        }
+        if let Some(contacts) = self.cases.get_mut(&case) {
+            contacts.add(time, bytes, port);
+        } else if self.cases.len() < CASES {
+            self.cases.entry(case).or_default().add(time, bytes, port);
+        } else {
+            self.overflow += 1;
+        }
+    }
+
+    /// Adds the findings; `of` names host and records of a case, `None` for one that is not judged.
+    pub(crate) fn finish(self, findings: &mut Findings, of: impl Fn(&K) -> Option<(IpAddr, Covers)>) {
+        let Self { cases, places, overflow } = self;
+        let (mut statistics, mut found) = (Vec::new(), Vec::new());
+        for (case, contacts) in cases {
+            let clients = places.get(&case.place()).map_or(1, |clients| clients.0.len().max(1));
+            let Some((host, covers)) = of(&case) else { continue };
+            let Some(rhythm) = Rhythm::of(contacts.times) else { continue };
+            let statistic = rhythm.statistic(clients);
+            statistics.push(statistic);
+            if statistic >= 3.0 {
+                found.push(Case { statistic, host, covers, evidence: rhythm.evidence(clients) });
+            }
+        }
+        findings.add("beacon", Scale::Probability, statistics, found, overflow);
+    }
+}
+
+/// What a case is made of.
+pub trait PlaceOf<P> {
+    /// Where it goes.
+    fn place(&self) -> P;
+    /// A number for its client.
+    fn client(&self) -> u64;
+}
+
+fn number(ip: IpAddr) -> u64 {
+    match ip {
+        IpAddr::V4(v4) => v4.to_bits().into(),
+        IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 ^ (v6.to_bits() as u64).rotate_left(17),
+    }
+}
+
+impl PlaceOf<(IpAddr, u16)> for (IpAddr, IpAddr, u16) {
+    fn place(&self) -> (IpAddr, u16) {
+        (self.1, self.2)
+    }
+    fn client(&self) -> u64 {
+        number(self.0)
+    }
+}
+
+impl PlaceOf<Box<str>> for (IpAddr, Box<str>) {
+    fn place(&self) -> Box<str> {
+        self.1.clone()
+    }
+    fn client(&self) -> u64 {
+        number(self.0)
+    }
+}
+
+impl Clients {
+    fn add(&mut self, client: u64) {
+        if self.0.len() < CLIENTS {
+            self.0.insert(client);
+        }
+    }
+}
+
+impl Contacts {
+    fn add(&mut self, time: i64, bytes: u64, port: u16) {
+        self.times.push((time, bytes, port));
+        if self.times.len() >= 2 * CONTACTS {
+            self.times.sort_unstable();
+            self.times.truncate(CONTACTS);
+        }
+    }
+}
+
+/// How regular a case is.
+struct Rhythm {
+    contacts: usize,
+    median: f64,
+    /// −ln of the chance of such even intervals without a clock.
+    surprise: f64,
+    timing: f64,
+    sizes: f64,
+    coverage: f64,
+    histogram: f64,
+    hours: f64,
+}
+
+impl Rhythm {
+    fn of(mut times: Vec<(i64, u64, u16)>) -> Option<Self> {
+        times.sort_unstable();
+        times.truncate(CONTACTS);
+        let mut ports: HashSet<u16> = HashSet::new();
+        times.retain(|(_, _, port)| *port == 0 || ports.insert(*port));
+        times.dedup_by(|b, a| b.0.saturating_sub(a.0) < TOGETHER);
+        let (first, last) = (times.first()?.0, times.last()?.0);
+        let span = last.saturating_sub(first);
+        if times.len() < FEWEST || span < SPAN {
+            return None;
+        }
+        let mut intervals: Vec<f64> =
+            times.windows(2).filter_map(|w| Some((w.get(1)?.0.saturating_sub(w.first()?.0)) as f64)).collect();
+        intervals.sort_unstable_by(f64::total_cmp);
+        let mut sizes: Vec<f64> = times.iter().map(|(_, bytes, _)| *bytes as f64).collect();
+        sizes.sort_unstable_by(f64::total_cmp);
+        let mean = |(a, b): (f64, f64)| (a + b) / 2.0;
+        let median = quantile(&intervals, 0.5);
+        let (coverage, histogram) = by_hour(&times, first);
+        Some(Self {
+            contacts: times.len(),
+            median,
+            surprise: surprise(&intervals, median),
+            timing: mean(evenness(&intervals)),
+            sizes: mean(evenness(&sizes)),
+            coverage,
+            histogram,
+            hours: span as f64 / HOUR as f64,
+        })
+    }
+
+    /// The evidence of one client: less where sizes vary; each other client of the place is a reason more to take the rhythm for the place's.
+    fn statistic(&self, clients: usize) -> f64 {
+        self.surprise * (0.5 + 0.5 * self.sizes) / (clients as f64).powi(2)
+    }
+
+    fn evidence(&self, clients: usize) -> String {
+        let Self { contacts, median, timing, sizes, coverage, histogram, hours, .. } = self;
+        format!(
+            "{contacts} contacts in {hours:.1} h, one every {} (median); evenness of intervals {timing:.2}, of sizes {sizes:.2}, \
+             hours covered {coverage:.2}, by hour {histogram:.2}; {} go there",
+            seconds(median / 1e6),
+            match clients {
+                1 => "no other clients".to_owned(),
+                CLIENTS.. => format!("{CLIENTS} or more clients"),
+                n => format!("{n} clients"),
+            }
+        )
+    }
+}
+
+/// The smallest of three bands around the median, and its price for having looked at three.
+fn surprise(intervals: &[f64], median: f64) -> f64 {
+    if median <= 0.0 {
+        return 0.0;
+    }
+    let n = intervals.len() as u64;
+    let best = [0.1, 0.25, 0.5]
+        .map(|band: f64| {
+            let inside = intervals.iter().filter(|i| ((*i / median) - 1.0).abs() <= band).count() as u64;
+            // The share of an exponential distribution within the band around its own median.
+            let share = (-(1.0 - band) * std::f64::consts::LN_2).exp() - (-(1.0 + band) * std::f64::consts::LN_2).exp();
+            binomial_surprise(inside, n, share)
+        })
+        .into_iter()
+        .fold(0.0, f64::max);
+    (best - 3_f64.ln()).max(0.0)
+}
+
+/// Share of the hours between first and last contact that have one, and 1 − CV of the contacts of those hours.
+fn by_hour(times: &[(i64, u64, u16)], first: i64) -> (f64, f64) {
+    let mut hours: HashMap<i64, u64> = HashMap::new();
+    for (time, ..) in times {
+        *hours.entry(time.saturating_sub(first) / HOUR).or_insert(0) += 1;
+    }
+    let all = hours.keys().max().copied().unwrap_or(0) + 1;
+    let (n, sum) = (hours.len().max(1) as f64, times.len() as f64);
+    let mean = sum / n;
+    let variance = hours.values().map(|count| (*count as f64 - mean).powi(2)).sum::<f64>() / n;
+    (n / all as f64, (1.0 - variance.sqrt() / mean.max(1e-9)).max(0.0))
+}
+
+/// `45 s`, `5.0 min`, `2.0 h`.
+pub(crate) fn seconds(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5_400.0 => format!("{:.1} min", s / 60.0),
+        s => format!("{:.1} h", s / 3_600.0),
+    }
+}

@@ -1,0 +1,156 @@
+//! Generated domain names: a client that asks for many registered domains that do not exist.
+//!
+//! Different missing domains of a client against the day's own rate, and how unlike the day's existing names they are: a
+//! model of letter pairs is trained on the registered labels that did resolve, so it speaks the language of the network.
+
+use std::net::IpAddr;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::domain::{is_special, registered};
+use super::rows::DnsRow;
+use super::stats::binomial_surprise;
+use super::tail::Scale;
+use super::{CASES, Case, Covers, Findings};
+
+/// Domains remembered of a client.
+const DOMAINS: usize = 4_096;
+
+/// The question was answered with NXDOMAIN, for a name of the public tree.
+pub fn is_missing(row: &DnsRow<'_>) -> bool {
+    row.rcode == Some(3) && !is_special(row.qname)
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    missing: HashSet<Box<str>>,
+    existing: HashSet<u64>,
+}
+
+/// Missing and existing domains by client.
+#[derive(Debug, Default)]
+pub struct Generated {
+    clients: HashMap<IpAddr, Client>,
+    known: HashSet<Box<str>>,
+    domains: usize,
+    overflow: u64,
+}
+
+impl Generated {
+    /// Looks at a record.
+    pub fn handle(&mut self, row: &DnsRow<'_>) {
+        if row.damaged || is_special(row.qname) || row.rcode.is_none() || !row.qname.contains('.') {
+            return;
+        }
+        let domain = registered(row.qname);
+        if (self.clients.len() >= CASES && !self.clients.contains_key(&row.client)) || self.domains >= 4 * CASES {
+            self.overflow += 1;
+            return;
+        }
+        let client = self.clients.entry(row.client).or_default();
+        if row.rcode == Some(3) {
+            if client.missing.len() < DOMAINS && !client.missing.contains(domain) {
+                self.domains += usize::from(client.missing.insert(domain.into()));
+            }
+        } else if row.rcode == Some(0) {
+            let number = domain.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+            if client.existing.len() < DOMAINS {
+                self.domains += usize::from(client.existing.insert(number));
+            }
+            if self.known.len() < CASES && !self.known.contains(domain) {
+                self.known.insert(domain.into());
+            }
+        }
+    }
+
+    pub(crate) fn finish(self, findings: &mut Findings) {
+        let Self { mut clients, known, overflow, .. } = self;
+        let letters = Letters::of(&known);
+        for client in clients.values_mut() {
+            // A domain of which some names exist is not generated: its owner mistyped, or its names change.
+            client.missing.retain(|domain| !known.contains(domain));
+        }
+        let sum = clients.values().fold((1_u64, 20_u64), |sum, client| {
+            let missing = (client.missing.len() as u64).min(5);
+            (sum.0 + missing, sum.1 + missing + client.existing.len().min(200) as u64)
+        });
+        let rate = (sum.0 as f64 / sum.1 as f64).clamp(0.005, 0.2);
+        let (mut statistics, mut found) = (Vec::with_capacity(clients.len()), Vec::new());
+        for (host, client) in clients {
+            let (missing, all) = (client.missing.len() as u64, (client.missing.len() + client.existing.len()) as u64);
+            let odd = letters.oddness(&client.missing);
+            // Names as the network has them count half, wild ones up to one and a half times.
+            let statistic = if missing >= 2 { binomial_surprise(missing, all, rate) * (1.0 + odd.clamp(-0.5, 0.5)) } else { 0.0 };
+            statistics.push(statistic);
+            if missing >= 6 {
+                let mut names: Vec<&str> = client.missing.iter().map(|name| &**name).collect();
+                names.sort_unstable();
+                let shown = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+                let evidence = format!(
+                    "{missing} different domains that do not exist, of {all} asked for ({shown} …); their letters are {:+.1} bits a letter \
+                     from those of names that exist",
+                    odd * 2.0
+                );
+                found.push(Case { statistic, host, covers: Covers::Missing, evidence });
+            }
+        }
+        findings.add("generated names", Scale::Probability, statistics, found, overflow);
+    }
+}
+
+/// Letter pairs of the registered labels that exist.
+struct Letters {
+    pairs: HashMap<(u8, u8), f64>,
+    firsts: HashMap<u8, f64>,
+    usual: f64,
+}
+
+impl Letters {
+    fn of(known: &HashSet<Box<str>>) -> Self {
+        let mut this = Self { pairs: HashMap::new(), firsts: HashMap::new(), usual: 0.0 };
+        for label in known.iter().map(|name| label(name)) {
+            let mut before = b'^';
+            for byte in label.bytes() {
+                *this.pairs.entry((before, byte)).or_insert(0.0) += 1.0;
+                *this.firsts.entry(before).or_insert(0.0) += 1.0;
+                before = byte;
+            }
+        }
+        let (mut sum, mut count) = (0.0, 0.0);
+        // In name order: a sum in hash order would differ in the last bit from run to run.
+        let mut names: Vec<&str> = known.iter().map(|name| label(name)).collect();
+        names.sort_unstable();
+        for bits in names.into_iter().filter_map(|label| this.bits(label)) {
+            (sum, count) = (sum + bits, count + 1.0);
+        }
+        this.usual = if count > 0.0 { sum / count } else { 0.0 };
+        this
+    }
+
+    /// Bits a letter of the label, by the pairs seen.
+    fn bits(&self, label: &str) -> Option<f64> {
+        let (mut sum, mut before) = (0.0, b'^');
+        for byte in label.bytes() {
+            let pair = self.pairs.get(&(before, byte)).copied().unwrap_or(0.0);
+            let first = self.firsts.get(&before).copied().unwrap_or(0.0);
+            sum -= ((pair + 0.1) / (first + 3.7)).log2();
+            before = byte;
+        }
+        (!label.is_empty()).then(|| sum / label.len() as f64)
+    }
+
+    /// How much less like the existing names these are: bits a letter above the usual, halved. 0 where too few names exist to know.
+    fn oddness(&self, names: &HashSet<Box<str>>) -> f64 {
+        let mut bits: Vec<f64> = names.iter().filter_map(|name| self.bits(label(name))).collect();
+        bits.sort_unstable_by(f64::total_cmp);
+        if bits.is_empty() || self.firsts.get(&b'^').copied().unwrap_or(0.0) < 50.0 {
+            return 0.0;
+        }
+        (bits.iter().sum::<f64>() / bits.len() as f64 - self.usual) / 2.0
+    }
+}
+
+/// The registered label: `example` of `example.co.uk`.
+fn label(domain: &str) -> &str {
+    domain.split('.').next().unwrap_or("")
+}

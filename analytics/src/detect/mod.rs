@@ -1,0 +1,364 @@
+//! Detectors: what an attack looks like, beside what LDA finds unlikely.
+//!
+//! Each looks at every record once ([`Flows::handle`], [`Names::handle`], [`Requests::handle`]) and says at the end, for every
+//! case it saw (a pair, a client, a name), how strong the evidence is, in the one measure all share: how many such or stronger
+//! cases a day like this has by chance ([`tail::Tail`]). What is left are [`Finding`]s with their evidence in words; [`Findings`] says which
+//! of them a record belongs to.
+//!
+//! Promises: sans-IO; a finding depends on the records, not on their order or batches; memory is bounded per detector, and what found
+//! no room is counted ([`Family::overflow`]); no record makes a value NaN. Past a bound the cases that came first are watched.
+
+pub mod agent;
+pub mod beacon;
+pub mod dga;
+pub mod domain;
+pub mod exfiltration;
+pub mod guessing;
+pub mod icmp;
+pub mod lateral;
+pub mod long;
+pub mod port;
+pub mod rows;
+pub mod scan;
+pub mod stats;
+pub mod tail;
+pub mod tunnel;
+
+use std::net::IpAddr;
+
+use hashbrown::{HashMap, HashSet};
+
+use self::rows::{DnsRow, FlowRow, Internal, ProxyRow};
+use self::tail::{Scale, Tail};
+
+/// Most cases a detector watches.
+pub const CASES: usize = 1_000_000;
+
+/// Findings of which more than this many are expected by chance on such a day are none.
+const EXPECTED: f64 = 30.0;
+
+/// Most findings of a detector, the strongest.
+const FINDINGS: usize = 5_000;
+
+/// Which records a finding is about.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Covers {
+    /// Flows of the host to a peer, on one port or all.
+    Pair {
+        /// The responder.
+        peer: IpAddr,
+        /// Its port; `None` = any.
+        port: Option<u16>,
+    },
+    /// Attempts of the host that carried no data.
+    Probes,
+    /// Flows of the host to these responders and ports.
+    Peers(HashSet<(IpAddr, u16)>),
+    /// Questions of the host for names under a domain.
+    Domain(Box<str>),
+    /// Questions of the host for names that do not exist, outside reverse lookup.
+    Missing,
+    /// Requests of the host for a server name.
+    Host(Box<str>),
+}
+
+/// Something a detector found.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Finding {
+    /// The detector's name, as it stands in `detectors`.
+    pub detector: &'static str,
+    /// Whose behaviour it is.
+    pub host: IpAddr,
+    /// Its records.
+    pub covers: Covers,
+    /// ln of the number of cases at least as strong that such a day has by chance.
+    pub ln_expected: f64,
+    /// In words, with the numbers.
+    pub evidence: String,
+}
+
+impl Finding {
+    /// What tells it from the other findings of its detector and host.
+    pub fn subject(&self) -> String {
+        match &self.covers {
+            Covers::Pair { peer, port: Some(port) } => format!("{peer} {port}"),
+            Covers::Pair { peer, port: None } => peer.to_string(),
+            Covers::Domain(name) | Covers::Host(name) => name.to_string(),
+            Covers::Probes | Covers::Peers(_) | Covers::Missing => String::new(),
+        }
+    }
+}
+
+/// A case of a detector, before it is known how rare its strength is.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) statistic: f64,
+    pub(crate) host: IpAddr,
+    pub(crate) covers: Covers,
+    pub(crate) evidence: String,
+}
+
+/// What a detector looked at.
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize)]
+pub struct Family {
+    /// The detector.
+    pub detector: &'static str,
+    /// Cases it measured.
+    pub cases: u64,
+    /// Findings it made.
+    pub findings: u64,
+    /// Records whose case found no room.
+    pub overflow: u64,
+}
+
+/// Findings of a day of one source.
+#[derive(Debug, Default)]
+pub struct Findings {
+    list: Vec<Finding>,
+    by_host: HashMap<IpAddr, Vec<u32>>,
+    families: Vec<Family>,
+}
+
+impl Findings {
+    /// The findings, by detector, the strongest first.
+    pub fn list(&self) -> &[Finding] {
+        &self.list
+    }
+
+    /// What each detector looked at.
+    pub fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    /// Takes what a detector measured: all cases' statistics, and those worth telling.
+    pub(crate) fn add(
+        &mut self,
+        detector: &'static str,
+        scale: Scale,
+        mut statistics: Vec<f64>,
+        cases: Vec<Case>,
+        overflow: u64,
+    ) {
+        let tail = Tail::new(&mut statistics, scale);
+        let mut found: Vec<Finding> = cases
+            .into_iter()
+            .map(|case| Finding {
+                detector,
+                host: case.host,
+                covers: case.covers,
+                ln_expected: tail.ln_expected(case.statistic),
+                evidence: case.evidence,
+            })
+            .filter(|finding| finding.ln_expected <= EXPECTED.ln())
+            .collect();
+        found.sort_by(|a, b| {
+            a.ln_expected.total_cmp(&b.ln_expected).then(a.host.cmp(&b.host)).then_with(|| a.subject().cmp(&b.subject()))
+        });
+        found.truncate(FINDINGS);
+        self.families.push(Family { detector, cases: tail.cases(), findings: found.len() as u64, overflow });
+        for finding in found {
+            self.by_host.entry(finding.host).or_default().push(self.list.len() as u32);
+            self.list.push(finding);
+        }
+    }
+
+    fn of_host(&self, host: IpAddr) -> impl Iterator<Item = (u32, &Finding)> {
+        let numbers = self.by_host.get(&host).map_or(&[][..], Vec::as_slice);
+        numbers.iter().filter_map(|number| Some((*number, self.list.get(*number as usize)?)))
+    }
+
+    /// The findings a flow belongs to, by number in [`Findings::list`].
+    pub fn of_flow(&self, row: &FlowRow<'_>) -> impl Iterator<Item = u32> {
+        let row = *row;
+        self.of_host(row.src)
+            .filter(move |(_, finding)| match &finding.covers {
+                Covers::Pair { peer, port } => *peer == row.dst && port.is_none_or(|port| port == row.dst_port),
+                Covers::Probes => row.is_probe(),
+                Covers::Peers(peers) => peers.contains(&(row.dst, row.dst_port)),
+                Covers::Domain(_) | Covers::Missing | Covers::Host(_) => false,
+            })
+            .map(|(number, _)| number)
+    }
+
+    /// The findings a question belongs to.
+    pub fn of_name(&self, row: &DnsRow<'_>) -> impl Iterator<Item = u32> {
+        let row = *row;
+        self.of_host(row.client)
+            .filter(move |(_, finding)| match &finding.covers {
+                Covers::Domain(domain) => domain::is_under(row.qname, domain),
+                Covers::Missing => dga::is_missing(&row),
+                _ => false,
+            })
+            .map(|(number, _)| number)
+    }
+
+    /// The findings a request belongs to.
+    pub fn of_request(&self, row: &ProxyRow<'_>) -> impl Iterator<Item = u32> {
+        let row = *row;
+        self.of_host(row.client)
+            .filter(move |(_, finding)| matches!(&finding.covers, Covers::Host(host) if **host == *row.host))
+            .map(|(number, _)| number)
+    }
+}
+
+/// The detectors of flow records.
+#[derive(Debug)]
+pub struct Flows {
+    internal: Internal,
+    beacons: beacon::Beacons<(IpAddr, IpAddr, u16), (IpAddr, u16)>,
+    long: long::LongConnections,
+    scans: scan::Scans,
+    guessing: guessing::Guessing,
+    exfiltration: exfiltration::Exfiltration,
+    lateral: lateral::Lateral,
+    ports: port::OddPorts,
+    icmp: icmp::IcmpTunnels,
+}
+
+impl Flows {
+    /// With the organisation's networks.
+    pub fn new(internal: Internal) -> Self {
+        Self {
+            internal,
+            beacons: beacon::Beacons::default(),
+            long: long::LongConnections::default(),
+            scans: scan::Scans::default(),
+            guessing: guessing::Guessing::default(),
+            exfiltration: exfiltration::Exfiltration::default(),
+            lateral: lateral::Lateral::default(),
+            ports: port::OddPorts::default(),
+            icmp: icmp::IcmpTunnels::default(),
+        }
+    }
+
+    /// Looks at a record.
+    pub fn handle(&mut self, row: &FlowRow<'_>) {
+        let Self { internal, beacons, long, scans, guessing, exfiltration, lateral, ports, icmp } = self;
+        if rows::is_group(row.dst) {
+            return;
+        }
+        scans.handle(row);
+        guessing.handle(row);
+        let (from_inside, to_outside) = (internal.holds(row.src), internal.outside(row.dst));
+        if from_inside && to_outside {
+            exfiltration.handle(row);
+            long.handle(row);
+            // Clocks and resolvers are regular by profession; probes are the scan detector's.
+            if row.segment == 0 && !row.is_icmp() && !matches!(row.dst_port, 53 | 123) && !row.is_probe() {
+                let peer = (row.dst, row.dst_port);
+                let port = if row.proto == 6 { row.src_port } else { 0 };
+                beacons.handle((row.src, row.dst, row.dst_port), peer, row.flow_start, row.src_bytes, port);
+            }
+        }
+        if from_inside && !to_outside {
+            lateral.handle(row);
+        }
+        ports.handle(row, to_outside);
+        icmp.handle(row);
+    }
+
+    /// The findings.
+    pub fn finish(self) -> Findings {
+        let Self { beacons, long, scans, guessing, exfiltration, lateral, ports, icmp, .. } = self;
+        let mut findings = Findings::default();
+        beacons.finish(&mut findings, |(host, peer, port)| {
+            Some((*host, Covers::Pair { peer: *peer, port: Some(*port) }))
+        });
+        long.finish(&mut findings);
+        scans.finish(&mut findings);
+        guessing.finish(&mut findings);
+        exfiltration.finish(&mut findings);
+        lateral.finish(&mut findings);
+        ports.finish(&mut findings);
+        icmp.finish(&mut findings);
+        findings
+    }
+}
+
+/// The detectors of DNS questions.
+#[derive(Debug, Default)]
+pub struct Names {
+    tunnels: tunnel::DnsTunnels,
+    generated: dga::Generated,
+}
+
+impl Names {
+    /// Looks at a record.
+    pub fn handle(&mut self, row: &DnsRow<'_>) {
+        self.tunnels.handle(row);
+        self.generated.handle(row);
+    }
+
+    /// The findings.
+    pub fn finish(self) -> Findings {
+        let mut findings = Findings::default();
+        self.tunnels.finish(&mut findings);
+        self.generated.finish(&mut findings);
+        findings
+    }
+}
+
+/// The detectors of requests.
+#[derive(Debug)]
+pub struct Requests {
+    internal: Internal,
+    beacons: beacon::Beacons<(IpAddr, Box<str>), Box<str>>,
+    agents: agent::RareAgents,
+    /// Names asked of servers inside: many where the server is a proxy.
+    inside: HashMap<IpAddr, HashSet<Box<str>>>,
+    /// Names answered from outside.
+    outside: HashSet<Box<str>>,
+}
+
+/// A server inside that answers for more names than this is a proxy, and the names are outside.
+const PROXY_NAMES: usize = 24;
+
+impl Requests {
+    /// With the organisation's networks.
+    pub fn new(internal: Internal) -> Self {
+        Self {
+            internal,
+            beacons: beacon::Beacons::default(),
+            agents: agent::RareAgents::default(),
+            inside: HashMap::new(),
+            outside: HashSet::new(),
+        }
+    }
+
+    /// Looks at a record.
+    pub fn handle(&mut self, row: &ProxyRow<'_>) {
+        match row.server.filter(|server| self.internal.holds(*server)) {
+            Some(server) if self.inside.len() < CASES || self.inside.contains_key(&server) => {
+                let names = self.inside.entry(server).or_default();
+                if names.len() <= PROXY_NAMES && !names.contains(row.host) {
+                    names.insert(row.host.into());
+                }
+            }
+            None if self.outside.len() < CASES && !self.outside.contains(row.host) => {
+                self.outside.insert(row.host.into());
+            }
+            _ => (),
+        }
+        if !row.host.is_empty() {
+            let key = (row.client, row.host.into());
+            self.beacons.handle(key, row.host.into(), row.first_seen, row.request_bytes.unwrap_or(0), 0);
+        }
+        self.agents.handle(row);
+    }
+
+    /// The findings.
+    pub fn finish(self) -> Findings {
+        let Self { beacons, agents, inside, outside, .. } = self;
+        let mut own: HashSet<Box<str>> = HashSet::new();
+        for names in inside.into_values().filter(|names| names.len() <= PROXY_NAMES) {
+            own.extend(names);
+        }
+        own.retain(|name| !outside.contains(name));
+        let mut findings = Findings::default();
+        beacons.finish(&mut findings, |(client, host)| {
+            (!own.contains(host)).then(|| (*client, Covers::Host(host.clone())))
+        });
+        agents.finish(&mut findings, &own);
+        findings
+    }
+}

@@ -1,0 +1,145 @@
+//! What the detectors see of a record, and which addresses are the organisation's own.
+
+use std::net::IpAddr;
+
+/// A flow record. Times are microseconds since the epoch.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the names are the columns of the table")]
+pub struct FlowRow<'a> {
+    pub first_seen: i64,
+    pub last_seen: i64,
+    pub flow_start: i64,
+    pub segment: u32,
+    pub src: IpAddr,
+    pub dst: IpAddr,
+    pub src_port: u16,
+    pub dst_port: u16,
+    pub proto: u8,
+    pub src_packets: u64,
+    pub src_bytes: u64,
+    pub dst_packets: Option<u64>,
+    pub dst_bytes: Option<u64>,
+    pub conn_state: Option<&'a str>,
+    pub service: Option<&'a str>,
+}
+
+impl FlowRow<'_> {
+    /// ICMP or ICMPv6.
+    pub const fn is_icmp(&self) -> bool {
+        matches!(self.proto, 1 | 58)
+    }
+
+    /// An attempt that carried no data: refused, unanswered, or dropped after the handshake. By sizes, so that exporters without
+    /// connection states are read the same: an IP packet of TCP without payload has at most 60 bytes of headers (IPv6: 80).
+    pub fn is_probe(&self) -> bool {
+        let header = if self.src.is_ipv6() { 80 } else { 60 };
+        let empty = |packets: u64, bytes: u64| bytes <= packets.saturating_mul(header);
+        let (back, back_bytes) = (self.dst_packets.unwrap_or(0), self.dst_bytes.unwrap_or(0));
+        match self.proto {
+            6 => self.segment == 0 && self.src_packets <= 8 && empty(self.src_packets, self.src_bytes) && empty(back, back_bytes),
+            17 => self.segment == 0 && self.dst_packets == Some(0) && self.src_packets <= 3,
+            _ => false,
+        }
+    }
+
+    /// Data went in both directions.
+    pub fn is_conversation(&self) -> bool {
+        !self.is_probe() && self.dst_packets.is_some_and(|packets| packets > 0)
+    }
+}
+
+/// A DNS question.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the names are the columns of the table")]
+pub struct DnsRow<'a> {
+    pub first_seen: i64,
+    pub client: IpAddr,
+    pub server: IpAddr,
+    pub qname: &'a str,
+    pub qtype: u16,
+    pub rcode: Option<u16>,
+    /// The message could not be read whole: the name may be cut.
+    pub damaged: bool,
+    pub response_len: Option<u16>,
+}
+
+/// A request.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the names are the columns of the table")]
+pub struct ProxyRow<'a> {
+    pub first_seen: i64,
+    pub client: IpAddr,
+    pub server: Option<IpAddr>,
+    pub method: &'a str,
+    pub host: &'a str,
+    pub user_agent: Option<&'a str>,
+    pub ja4: Option<&'a str>,
+    pub request_bytes: Option<u64>,
+    pub response_bytes: Option<u64>,
+}
+
+/// Networks of the organisation. Without any stated, the private ones (RFC 1918, RFC 4193), link-local and loopback.
+#[derive(Clone, Debug, Default)]
+pub struct Internal {
+    networks: Vec<(IpAddr, u8)>,
+}
+
+impl Internal {
+    /// These networks, each an address and the bits that count, beside the private ones.
+    pub fn new(networks: Vec<(IpAddr, u8)>) -> Self {
+        Self { networks }
+    }
+
+    /// The address is the organisation's.
+    pub fn holds(&self, ip: IpAddr) -> bool {
+        let private = match ip {
+            IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
+            IpAddr::V6(v6) => {
+                let [first, ..] = v6.segments();
+                first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80 || v6.is_loopback() || v6.is_unspecified()
+            }
+        };
+        private || self.networks.iter().any(|(network, bits)| within(ip, *network, *bits))
+    }
+
+    /// The address is one of the outside world: neither the organisation's nor a group's.
+    pub fn outside(&self, ip: IpAddr) -> bool {
+        !self.holds(ip) && !is_group(ip)
+    }
+}
+
+/// Multicast or broadcast.
+pub fn is_group(ip: IpAddr) -> bool {
+    ip.is_multicast() || matches!(ip, IpAddr::V4(v4) if v4.is_broadcast())
+}
+
+/// The address lies in the network: its first `bits` bits agree.
+pub(crate) fn within(ip: IpAddr, network: IpAddr, bits: u8) -> bool {
+    let same = |a: u128, b: u128, width: u32| {
+        let drop = width.saturating_sub(bits.into());
+        drop >= width || a >> drop == b >> drop
+    };
+    match (ip, network) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn inside_and_outside() {
+        let own = Internal::new(vec![("198.51.100.0".parse().unwrap(), 24), ("2001:db8::".parse().unwrap(), 32)]);
+        for inside in ["10.1.2.3", "172.31.0.1", "192.168.9.9", "fd20::1", "fe80::1", "198.51.100.77", "2001:db8:1::5"] {
+            assert!(own.holds(inside.parse().unwrap()), "{inside}");
+        }
+        for outside in ["8.8.8.8", "172.32.0.1", "198.51.101.1", "2001:db9::1"] {
+            assert!(own.outside(outside.parse().unwrap()), "{outside}");
+        }
+        assert!(!own.outside("224.0.0.251".parse().unwrap()) && !own.outside("ff02::fb".parse().unwrap()));
+    }
+}

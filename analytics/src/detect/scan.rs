@@ -1,0 +1,105 @@
+//! Scans: a source whose attempts at ever new (host, port) pairs carry no data.
+//!
+//! By source over the day, so that a slow scan is one too. An attempt counts once per responder and port. The chance that so many of a source's
+//! different targets fail is binomial with the day's own rate of failure; the evidence says whether the scan is horizontal, vertical or mixed.
+
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+
+use super::rows::FlowRow;
+use super::stats::binomial_surprise;
+use super::tail::Scale;
+use super::{CASES, Case, Covers, Findings};
+
+/// Targets remembered of a source.
+const TARGETS: usize = 65_536;
+
+/// Fewest failed targets that make a scan.
+const FEWEST: u64 = 8;
+
+/// Targets by source.
+#[derive(Debug, Default)]
+pub struct Scans {
+    sources: HashMap<IpAddr, HashMap<(IpAddr, u16, u8), Target>>,
+    targets: usize,
+    overflow: u64,
+}
+
+#[derive(Debug, Default)]
+struct Target {
+    answered: bool,
+    first: i64,
+    last: i64,
+}
+
+impl Scans {
+    /// Looks at a record.
+    pub fn handle(&mut self, row: &FlowRow<'_>) {
+        if row.segment != 0 || !matches!(row.proto, 6 | 17) {
+            return;
+        }
+        let answered = !row.is_probe();
+        if self.sources.len() >= CASES && !self.sources.contains_key(&row.src) {
+            self.overflow += 1;
+            return;
+        }
+        let targets = self.sources.entry(row.src).or_default();
+        let key = (row.dst, row.dst_port, row.proto);
+        if let Some(target) = targets.get_mut(&key) {
+            target.answered |= answered;
+            target.first = target.first.min(row.first_seen);
+            target.last = target.last.max(row.first_seen);
+        } else if targets.len() < TARGETS && self.targets < 8 * CASES {
+            self.targets += 1;
+            targets.insert(key, Target { answered, first: row.first_seen, last: row.first_seen });
+        } else {
+            self.overflow += 1;
+        }
+    }
+
+    pub(crate) fn finish(self, findings: &mut Findings) {
+        let Self { sources, overflow, .. } = self;
+        let counts: Vec<(u64, u64)> = sources
+            .values()
+            .map(|targets| (targets.values().filter(|target| !target.answered).count() as u64, targets.len() as u64))
+            .collect();
+        // A scanner of thousands must not raise the rate it is judged by.
+        let sum = counts.iter().fold((1_u64, 10_u64), |sum, (failed, all)| {
+            let share = failed.min(&50) * 50 / all.max(&1).min(&50).max(&1);
+            (sum.0 + share.min(*failed.min(&50)), sum.1 + all.min(&50))
+        });
+        let rate = (sum.0 as f64 / sum.1 as f64).clamp(0.02, 0.3);
+        let (mut statistics, mut found) = (Vec::with_capacity(sources.len()), Vec::new());
+        for ((host, targets), (failed, all)) in sources.into_iter().zip(counts) {
+            let statistic = if failed >= 2 { binomial_surprise(failed, all, rate) } else { 0.0 };
+            statistics.push(statistic);
+            if failed >= FEWEST {
+                let evidence = describe(&targets, failed, all);
+                found.push(Case { statistic, host, covers: Covers::Probes, evidence });
+            }
+        }
+        findings.add("scan", Scale::Probability, statistics, found, overflow);
+    }
+}
+
+fn describe(targets: &HashMap<(IpAddr, u16, u8), Target>, failed: u64, all: u64) -> String {
+    let missed = || targets.iter().filter(|(_, target)| !target.answered);
+    let (mut hosts, mut ports): (HashMap<IpAddr, u64>, HashMap<u16, u64>) = (HashMap::new(), HashMap::new());
+    for ((host, port, _), _) in missed() {
+        *hosts.entry(*host).or_insert(0) += 1;
+        *ports.entry(*port).or_insert(0) += 1;
+    }
+    let first = missed().map(|(_, target)| target.first).min().unwrap_or(0);
+    let last = missed().map(|(_, target)| target.last).max().unwrap_or(0);
+    let hours = last.saturating_sub(first) as f64 / 3.6e9;
+    let busiest = hosts.iter().max_by_key(|(host, count)| (**count, **host));
+    let commonest = ports.iter().max_by_key(|(port, count)| (**count, **port));
+    let kind = match (busiest, commonest) {
+        (Some((host, count)), _) if *count * 2 > failed && hosts.len() < 4 => format!("vertical: {count} ports of {host}"),
+        (_, Some((port, count))) if *count * 2 > failed && ports.len() < 4 => format!("horizontal: port {port} of {count} hosts"),
+        _ => format!("{} hosts, {} ports", hosts.len(), ports.len()),
+    };
+    let pace = if hours > 2.0 { format!("slow, over {hours:.1} h") } else { format!("within {:.1} min", hours * 60.0) };
+    format!("{failed} of {all} different targets refused or did not answer; {kind}; {pace}")
+}

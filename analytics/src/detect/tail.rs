@@ -1,0 +1,112 @@
+//! One rule that turns any statistic into an expectation: how many such or stronger cases a day like this one has by chance.
+//!
+//! A detector measures a statistic for *every* case it looks at (every pair, every client), and larger is more suspicious. The day itself says
+//! what is usual: the tail beyond a high quantile is taken as exponential with the scale of the quantiles before it, which a few attacks do
+//! not move. A statistic that is a −ln p keeps at least the scale 1 that its null model states, so that a day can make a detector more
+//! careful but never bolder than its model.
+
+use super::stats::quantile;
+
+/// What the statistic is.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Scale {
+    /// −ln of a probability under a stated null model.
+    Probability,
+    /// The logarithm of a quantity with a heavy tail (bytes, bits, seconds). With too few cases to learn from, values
+    /// of `usual` are taken as reached by one case in ten, and the tail as Pareto with exponent 1.
+    Quantity {
+        /// ln of what is usual at most.
+        usual: f64,
+    },
+}
+
+/// The tail of a day.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Tail {
+    cases: f64,
+    knee: f64,
+    beyond: f64,
+    scale: f64,
+}
+
+/// Cases from which on a day says what is usual.
+const ENOUGH: usize = 50;
+
+impl Tail {
+    /// Of the statistics of all cases. Sorts them.
+    pub fn new(statistics: &mut [f64], kind: Scale) -> Self {
+        statistics.sort_unstable_by(f64::total_cmp);
+        let cases = statistics.len() as f64;
+        // With many cases the part of the tail that is learned from ends where a dozen attacks could begin.
+        let (from, to) = if statistics.len() >= 10 * ENOUGH { (0.9, 0.98) } else { (0.7, 0.9) };
+        let learned = (quantile(statistics, to) - quantile(statistics, from)) / f64::ln((1.0 - from) / (1.0 - to));
+        match kind {
+            Scale::Probability if statistics.len() < ENOUGH => Self { cases, knee: 0.0, beyond: 1.0, scale: 1.0 },
+            Scale::Probability => {
+                Self { cases, knee: quantile(statistics, to), beyond: 1.0 - to, scale: learned.max(1.0) }
+            }
+            Scale::Quantity { usual } if statistics.len() < ENOUGH => {
+                Self { cases, knee: usual, beyond: 0.1, scale: 1.0 }
+            }
+            Scale::Quantity { usual } => {
+                // A day on which nobody does anything has a knee near 0: what is usual elsewhere is no attack here.
+                let knee = quantile(statistics, to).max(usual - 2.0);
+                let above = statistics.len() - statistics.partition_point(|value| *value <= knee);
+                Self { cases, knee, beyond: (above as f64 + 1.0) / cases, scale: learned.clamp(0.25, 3.0) }
+            }
+        }
+    }
+
+    /// ln of the expected number of cases at least this strong, at most ln of the number of cases.
+    pub fn ln_expected(&self, statistic: f64) -> f64 {
+        let Self { cases, knee, beyond, scale } = *self;
+        let all = cases.max(1.0).ln();
+        if !statistic.is_finite() || statistic <= knee {
+            return all;
+        }
+        all + beyond.ln() - (statistic - knee) / scale
+    }
+
+    /// Cases it was made of.
+    pub fn cases(&self) -> u64 {
+        self.cases as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exponential_day_expects_what_it_has() {
+        // Quantiles of the exponential distribution: the expected number of cases above the 100th largest is 100.
+        let mut day: Vec<f64> = (0..10_000).map(|i| -f64::ln(1.0 - (f64::from(i) + 0.5) / 10_000.0)).collect();
+        let tail = Tail::new(&mut day, Scale::Probability);
+        for (place, expected) in [(9_899, 100.0), (9_989, 10.0)] {
+            let found = tail.ln_expected(day[place]).exp();
+            assert!((found / expected - 1.0).abs() < 0.1, "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn a_few_attacks_do_not_hide_themselves() {
+        let mut day: Vec<f64> = (0..1_000).map(|i| -f64::ln(1.0 - (f64::from(i) + 0.5) / 1_000.0)).collect();
+        day.extend([200.0; 9]);
+        assert!(Tail::new(&mut day, Scale::Probability).ln_expected(200.0) < -100.0);
+        // And a bursty day makes the detector careful.
+        let mut bursty: Vec<f64> = (0..1_000).map(|i| -20.0 * f64::ln(1.0 - (f64::from(i) + 0.5) / 1_000.0)).collect();
+        assert!(Tail::new(&mut bursty, Scale::Probability).ln_expected(130.0) > 0.0);
+    }
+
+    #[test]
+    fn nothing_is_not_a_number() {
+        for kind in [Scale::Probability, Scale::Quantity { usual: 7.0 }] {
+            for mut day in [vec![], vec![0.0; 3], vec![0.0; 5000], vec![f64::MAX; 600]] {
+                let tail = Tail::new(&mut day, kind);
+                for value in [0.0, 1.0, f64::MAX, f64::NAN, f64::INFINITY] {
+                    assert!(!tail.ln_expected(value).is_nan());
+                }
+            }
+        }
+    }
+}

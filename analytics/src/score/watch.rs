@@ -1,0 +1,205 @@
+//! The detectors over a day of a source: from columns to the rows they look at.
+
+use std::net::IpAddr;
+
+use aggregator::lake::Source;
+use arrow::array::{
+    Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+};
+
+use super::ScoreError;
+use super::parts::column;
+use crate::detect::rows::{DnsRow, FlowRow, Internal, ProxyRow};
+use crate::detect::{Findings, Flows, Names, Requests};
+
+/// The detectors of a source, while they look.
+pub(super) enum Watch {
+    Flow(Box<Flows>),
+    Dns(Box<Names>),
+    Proxy(Box<Requests>),
+}
+
+/// The columns the detectors of a source need.
+pub(super) const fn columns(source: Source) -> &'static [&'static str] {
+    match source {
+        Source::Flow => &[
+            "first_seen",
+            "last_seen",
+            "flow_start",
+            "segment",
+            "src_ip",
+            "dst_ip",
+            "src_port",
+            "dst_port",
+            "proto",
+            "src_packets",
+            "src_bytes",
+            "dst_packets",
+            "dst_bytes",
+            "conn_state",
+            "service",
+        ],
+        Source::Dns => &["first_seen", "client_ip", "server_ip", "qname", "qtype", "rcode", "damage", "response_len"],
+        Source::Proxy => &[
+            "first_seen",
+            "client_ip",
+            "server_ip",
+            "method",
+            "host",
+            "user_agent",
+            "ja4",
+            "request_bytes",
+            "response_bytes",
+        ],
+    }
+}
+
+impl Watch {
+    pub(super) fn new(source: Source, internal: Internal) -> Self {
+        match source {
+            Source::Flow => Self::Flow(Box::new(Flows::new(internal))),
+            Source::Dns => Self::Dns(Box::default()),
+            Source::Proxy => Self::Proxy(Box::new(Requests::new(internal))),
+        }
+    }
+
+    /// Looks at a batch.
+    pub(super) fn handle(&mut self, batch: &RecordBatch) -> Result<(), ScoreError> {
+        match self {
+            Self::Flow(flows) => flow_rows(batch, &mut |_, row| flows.handle(&row)),
+            Self::Dns(names) => dns_rows(batch, &mut |_, row| names.handle(&row)),
+            Self::Proxy(requests) => proxy_rows(batch, &mut |_, row| requests.handle(&row)),
+        }
+    }
+
+    pub(super) fn finish(self) -> Findings {
+        match self {
+            Self::Flow(flows) => flows.finish(),
+            Self::Dns(names) => names.finish(),
+            Self::Proxy(requests) => requests.finish(),
+        }
+    }
+}
+
+/// The findings of every row of a batch, by row; rows without an address have none.
+pub(super) fn of_batch(findings: &Findings, source: Source, batch: &RecordBatch) -> Result<Vec<Vec<u32>>, ScoreError> {
+    let mut by_row = vec![Vec::new(); batch.num_rows()];
+    let mut put = |row: usize, found: &mut dyn Iterator<Item = u32>| {
+        if let Some(place) = by_row.get_mut(row) {
+            place.extend(found);
+        }
+    };
+    match source {
+        _ if findings.list().is_empty() => (),
+        Source::Flow => flow_rows(batch, &mut |at, row| put(at, &mut findings.of_flow(&row)))?,
+        Source::Dns => dns_rows(batch, &mut |at, row| put(at, &mut findings.of_name(&row)))?,
+        Source::Proxy => proxy_rows(batch, &mut |at, row| put(at, &mut findings.of_request(&row)))?,
+    }
+    Ok(by_row)
+}
+
+fn text(column: &StringArray, row: usize) -> Option<&str> {
+    (!column.is_null(row)).then(|| column.value(row)).filter(|text| !text.is_empty())
+}
+
+fn address(column: &StringArray, row: usize) -> Option<IpAddr> {
+    text(column, row)?.parse().ok()
+}
+
+macro_rules! value {
+    ($column:expr, $row:expr) => {
+        (!$column.is_null($row)).then(|| $column.value($row))
+    };
+}
+
+fn flow_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, FlowRow<'_>)) -> Result<(), ScoreError> {
+    let first: &TimestampMicrosecondArray = column(batch, "first_seen")?;
+    let last: &TimestampMicrosecondArray = column(batch, "last_seen")?;
+    let start: &TimestampMicrosecondArray = column(batch, "flow_start")?;
+    let segment: &UInt32Array = column(batch, "segment")?;
+    let (src, dst): (&StringArray, &StringArray) = (column(batch, "src_ip")?, column(batch, "dst_ip")?);
+    let (src_port, dst_port): (&UInt16Array, &UInt16Array) = (column(batch, "src_port")?, column(batch, "dst_port")?);
+    let proto: &UInt8Array = column(batch, "proto")?;
+    let (sent, sent_bytes): (&UInt64Array, &UInt64Array) = (column(batch, "src_packets")?, column(batch, "src_bytes")?);
+    let (back, back_bytes): (&UInt64Array, &UInt64Array) = (column(batch, "dst_packets")?, column(batch, "dst_bytes")?);
+    let (state, service): (&StringArray, &StringArray) = (column(batch, "conn_state")?, column(batch, "service")?);
+    for at in 0..batch.num_rows() {
+        let (Some(src), Some(dst)) = (address(src, at), address(dst, at)) else { continue };
+        let first_seen = value!(first, at).unwrap_or(0);
+        each(
+            at,
+            FlowRow {
+                first_seen,
+                last_seen: value!(last, at).unwrap_or(first_seen),
+                // Files of exporters without it: each record is a connection.
+                flow_start: value!(start, at).unwrap_or(first_seen),
+                segment: value!(segment, at).unwrap_or(0),
+                src,
+                dst,
+                src_port: value!(src_port, at).unwrap_or(0),
+                dst_port: value!(dst_port, at).unwrap_or(0),
+                proto: value!(proto, at).unwrap_or(0),
+                src_packets: value!(sent, at).unwrap_or(0),
+                src_bytes: value!(sent_bytes, at).unwrap_or(0),
+                dst_packets: value!(back, at),
+                dst_bytes: value!(back_bytes, at),
+                conn_state: text(state, at),
+                service: text(service, at),
+            },
+        );
+    }
+    Ok(())
+}
+
+fn dns_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, DnsRow<'_>)) -> Result<(), ScoreError> {
+    let first: &TimestampMicrosecondArray = column(batch, "first_seen")?;
+    let (client, server): (&StringArray, &StringArray) = (column(batch, "client_ip")?, column(batch, "server_ip")?);
+    let qname: &StringArray = column(batch, "qname")?;
+    let (qtype, rcode): (&UInt16Array, &UInt16Array) = (column(batch, "qtype")?, column(batch, "rcode")?);
+    let length: &UInt16Array = column(batch, "response_len")?;
+    let damage: &StringArray = column(batch, "damage")?;
+    for at in 0..batch.num_rows() {
+        let Some(client) = address(client, at) else { continue };
+        each(
+            at,
+            DnsRow {
+                first_seen: value!(first, at).unwrap_or(0),
+                client,
+                server: address(server, at).unwrap_or(client),
+                qname: text(qname, at).unwrap_or(""),
+                qtype: value!(qtype, at).unwrap_or(0),
+                rcode: value!(rcode, at),
+                damaged: !damage.is_null(at),
+                response_len: value!(length, at),
+            },
+        );
+    }
+    Ok(())
+}
+
+fn proxy_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, ProxyRow<'_>)) -> Result<(), ScoreError> {
+    let first: &TimestampMicrosecondArray = column(batch, "first_seen")?;
+    let (client, server): (&StringArray, &StringArray) = (column(batch, "client_ip")?, column(batch, "server_ip")?);
+    let (method, host): (&StringArray, &StringArray) = (column(batch, "method")?, column(batch, "host")?);
+    let (agent, ja4): (&StringArray, &StringArray) = (column(batch, "user_agent")?, column(batch, "ja4")?);
+    let request: &UInt64Array = column(batch, "request_bytes")?;
+    let response: &UInt64Array = column(batch, "response_bytes")?;
+    for at in 0..batch.num_rows() {
+        let Some(client) = address(client, at) else { continue };
+        each(
+            at,
+            ProxyRow {
+                first_seen: value!(first, at).unwrap_or(0),
+                client,
+                server: address(server, at),
+                method: text(method, at).unwrap_or(""),
+                host: text(host, at).unwrap_or(""),
+                user_agent: text(agent, at),
+                ja4: text(ja4, at),
+                request_bytes: value!(request, at),
+                response_bytes: value!(response, at),
+            },
+        );
+    }
+    Ok(())
+}
