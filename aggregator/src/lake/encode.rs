@@ -12,23 +12,24 @@ use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::file::writer::SerializedFileWriter;
 
+use super::buckets::Gathered;
 use super::chunk::{GroupWriter, Specs, Workshop};
-use super::columns::{Columns, DnsColumns, FlowColumns, LedgerColumns, ProxyColumns};
+use super::columns::Columns as _;
 use super::metadata::Lineage;
 use super::rows::Row;
 use super::table::Place;
 use super::{LakeError, SetKind, WriterOptions, failpoint, metadata, properties, schema};
 use crate::record::{DnsRecord, FlowRecord, LedgerRow, Micros, ProxyRecord};
 
-/// Rows in memory past which a page ends before it has [`properties::PAGE_ROWS`].
+/// What the rows of a page may take, before it has [`properties::PAGE_ROWS`].
 const PAGE_BYTES: usize = 8 << 20;
 
 /// What the front hands to the writing thread.
 pub(super) enum Job {
-    Flow(Place, Vec<FlowRecord>),
-    Dns(Place, Vec<DnsRecord>),
-    Proxy(Place, Vec<ProxyRecord>),
-    Ledger(Place, Vec<LedgerRow>),
+    Flow(Place, Gathered<FlowRecord>),
+    Dns(Place, Gathered<DnsRecord>),
+    Proxy(Place, Gathered<ProxyRecord>),
+    Ledger(Place, Gathered<LedgerRow>),
     /// Columns, with the earliest and latest time in them.
     Batch(Place, RecordBatch, Micros, Micros),
     /// The end of the set, with the ledger summed by counter.
@@ -57,10 +58,6 @@ pub(super) struct Encoder {
     open: HashMap<(Place, bool), OpenPart>,
     done: Vec<StagedPart>,
     turn: u64,
-    flow: Option<FlowColumns>,
-    dns: Option<DnsColumns>,
-    proxy: Option<ProxyColumns>,
-    ledger: Option<LedgerColumns>,
     workshop: Option<Workshop>,
 }
 
@@ -99,10 +96,6 @@ impl Encoder {
             open: HashMap::new(),
             done: Vec::new(),
             turn: 0,
-            flow: None,
-            dns: None,
-            proxy: None,
-            ledger: None,
             workshop: None,
         }
     }
@@ -126,63 +119,33 @@ impl Encoder {
     /// Encodes one job. The end of the set is [`Self::finish`].
     pub(super) fn job(&mut self, job: Job) -> Result<(), LakeError> {
         match job {
-            Job::Flow(place, rows) => {
-                let mut columns = self.flow.take().unwrap_or_else(|| FlowColumns::new(&self.options.sensor));
-                self.rows(place, rows, &mut columns)?;
-                self.flow = Some(columns);
-            }
-            Job::Dns(place, rows) => {
-                let mut columns = self.dns.take().unwrap_or_else(|| DnsColumns::new(&self.options.sensor));
-                self.rows(place, rows, &mut columns)?;
-                self.dns = Some(columns);
-            }
-            Job::Proxy(place, rows) => {
-                let mut columns = self.proxy.take().unwrap_or_else(|| ProxyColumns::new(&self.options.sensor));
-                self.rows(place, rows, &mut columns)?;
-                self.proxy = Some(columns);
-            }
-            Job::Ledger(place, rows) => {
-                let mut columns = self.ledger.take().unwrap_or_else(|| LedgerColumns::new(&self.options.sensor));
-                self.rows(place, rows, &mut columns)?;
-                self.ledger = Some(columns);
-            }
+            Job::Flow(place, rows) => self.rows(place, rows)?,
+            Job::Dns(place, rows) => self.rows(place, rows)?,
+            Job::Proxy(place, rows) => self.rows(place, rows)?,
+            Job::Ledger(place, rows) => self.rows(place, rows)?,
             Job::Batch(place, batch, first, last) => self.batch(&place, &batch, first, last)?,
             Job::Finish(_) => return Err(LakeError::Encoder("the end of a set is no row group".to_owned())),
         }
         Ok(())
     }
 
-    /// One row group: `rows`, sorted by time and id.
-    fn rows<R: Row>(&mut self, place: Place, rows: Vec<R>, columns: &mut R::Columns) -> Result<(), LakeError> {
-        let mut order: Vec<(i64, u64, u32)> =
-            rows.iter().zip(0u32..).map(|(row, at)| (row.first().0, row.id(), at)).collect();
+    /// One row group: the rows, sorted by time and id. Rows with equal ones keep their order.
+    fn rows<R: Row>(&mut self, place: Place, gathered: Gathered<R>) -> Result<(), LakeError> {
+        let Gathered { mut columns, keys, last, bytes } = gathered;
+        let rows = keys.len();
+        let mut order: Vec<(Micros, u64, u32)> =
+            keys.into_iter().zip(0u32..).map(|((first, id), at)| (first, id, at)).collect();
         order.sort_unstable();
-        let (Some(first), Some(last)) = (order.first().map(|key| key.0), rows.iter().map(Row::last).max()) else {
-            return Ok(());
-        };
-        columns.reserve(rows.len());
-        let (mut pages, mut in_page, mut bytes) = (Vec::with_capacity(rows.len() / properties::PAGE_ROWS + 1), 0, 0);
-        for row in order.iter().filter_map(|key| rows.get(key.2 as usize)) {
-            columns.push(row);
-            in_page += 1;
-            bytes += row.size();
-            if in_page == properties::PAGE_ROWS || bytes > PAGE_BYTES {
-                columns.cut();
-                pages.push(std::mem::take(&mut in_page));
-                bytes = 0;
-            }
-        }
-        if in_page > 0 {
-            columns.cut();
-            pages.push(in_page);
-        }
+        let Some(&(first, ..)) = order.first() else { return Ok(()) };
+        let order: Vec<u32> = order.into_iter().map(|(.., at)| at).collect();
+        let page_rows = (PAGE_BYTES / (bytes / rows).max(1)).clamp(1, properties::PAGE_ROWS);
         let mut workshop = match self.workshop.take() {
             Some(workshop) => workshop,
             None => Workshop::new().map_err(|e| LakeError::Encoder(e.to_string()))?,
         };
-        let part = self.part(&place, true, rows.len())?;
-        part.row_group::<R>(columns, &mut workshop, &pages)?;
-        part.count(rows.len() as u64, Micros(first), last);
+        let part = self.part(&place, true, rows)?;
+        part.row_group::<R>(&mut columns, &mut workshop, &order, page_rows)?;
+        part.count(rows as u64, first, last);
         self.workshop = Some(workshop);
         self.close_if_large(&(place, true))
     }
@@ -284,16 +247,17 @@ impl OpenPart {
         if writer.in_progress_rows() >= group { writer.flush().map_err(wrong) } else { Ok(()) }
     }
 
-    /// Adds a row group, with the rows that `columns` have, in pages of so many.
+    /// Adds a row group: the rows that `columns` have in this order, in pages of so many.
     fn row_group<R: Row>(
         &mut self,
         columns: &mut R::Columns,
         workshop: &mut Workshop,
-        pages: &[usize],
+        order: &[u32],
+        page_rows: usize,
     ) -> Result<(), LakeError> {
         let wrong = |e| LakeError::parquet("writing", &self.path, e);
         let Writer::Rows(file, specs) = &mut self.writer else { return Err(wrong_writer()) };
-        let mut group = GroupWriter::begin(file, specs, workshop, pages).map_err(wrong)?;
+        let mut group = GroupWriter::begin(file, specs, workshop, order, page_rows).map_err(wrong)?;
         columns.write(&mut group).map_err(wrong)?;
         group.end().map_err(wrong)
     }

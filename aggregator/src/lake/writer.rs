@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use arrow::array::{Array as _, RecordBatch, UInt32Array};
 use arrow::datatypes::TimestampMicrosecondType;
 
-use super::buckets::Buckets;
+use super::buckets::{Buckets, Gathered};
 use super::encode::{self, Encoder, Job, StagedPart};
 use super::metadata::Lineage;
 use super::publish::Plan;
@@ -105,20 +105,20 @@ impl SetWriter {
 
     /// Adds flows.
     pub fn flow(&mut self, records: &[FlowRecord]) -> Result<(), LakeError> {
-        self.take_flow(records.iter().cloned())
+        self.take(records, |w| &mut w.flow, Job::Flow)
     }
 
     /// Adds DNS questions.
     pub fn dns(&mut self, records: &[DnsRecord]) -> Result<(), LakeError> {
-        self.take_dns(records.iter().cloned())
+        self.take(records, |w| &mut w.dns, Job::Dns)
     }
 
     /// Adds requests.
     pub fn proxy(&mut self, records: &[ProxyRecord]) -> Result<(), LakeError> {
-        self.take_proxy(records.iter().cloned())
+        self.take(records, |w| &mut w.proxy, Job::Proxy)
     }
 
-    /// Adds what an aggregator finished, without copying it.
+    /// Adds what an aggregator finished.
     pub fn records(&mut self, mut records: Records) -> Result<(), LakeError> {
         self.drain_records(&mut records)
     }
@@ -126,9 +126,13 @@ impl SetWriter {
     /// The same, leaving the emptied vectors to be filled again.
     pub(crate) fn drain_records(&mut self, records: &mut Records) -> Result<(), LakeError> {
         let Records { flow, dns, proxy } = records;
-        self.take_flow(flow.drain(..))?;
-        self.take_dns(dns.drain(..))?;
-        self.take_proxy(proxy.drain(..))
+        self.flow(flow)?;
+        flow.clear();
+        self.dns(dns)?;
+        dns.clear();
+        self.proxy(proxy)?;
+        proxy.clear();
+        Ok(())
     }
 
     /// Adds ledger entries. They are also written, summed by counter, to the metadata of the parts still open.
@@ -136,12 +140,8 @@ impl SetWriter {
         for row in rows {
             let sum = self.sums.entry(row.counter.clone()).or_default();
             *sum = sum.saturating_add(row.value);
-            self.place::<LedgerRow>(row)?;
-            if let Some((hour, rows)) = self.ledger.add(row.clone(), self.options.row_group_rows) {
-                self.send(Table::Ledger, hour, |place| Job::Ledger(place, rows))?;
-            }
         }
-        self.note_rows()
+        self.take(rows, |w| &mut w.ledger, Job::Ledger)
     }
 
     /// Adds rows that are columns already, with exactly the schema of the table ([`super::schema`]), times not null. Rows of
@@ -229,34 +229,23 @@ impl SetWriter {
         self.lake.publish(staging, &self.set, Plan { parts, run, dooms, import })
     }
 
-    fn take_flow(&mut self, records: impl Iterator<Item = FlowRecord>) -> Result<(), LakeError> {
-        for row in records {
-            self.place(&row)?;
-            if let Some((hour, rows)) = self.flow.add(row, self.options.row_group_rows) {
+    /// Adds rows of one table.
+    fn take<R: Row>(
+        &mut self,
+        rows: &[R],
+        buckets: fn(&mut Self) -> &mut Buckets<R>,
+        job: fn(Place, Gathered<R>) -> Job,
+    ) -> Result<(), LakeError> {
+        let group = self.options.row_group_rows;
+        for row in rows {
+            self.place(row)?;
+            // Taken out for the call, so that the table's rows can be borrowed beside it.
+            let sensor = std::mem::take(&mut self.options.sensor);
+            let full = buckets(self).add(row, &sensor, group);
+            self.options.sensor = sensor;
+            if let Some((hour, rows)) = full {
                 self.encode_beside()?;
-                self.send(Table::Flow, hour, |place| Job::Flow(place, rows))?;
-            }
-        }
-        self.note_rows()
-    }
-
-    fn take_dns(&mut self, records: impl Iterator<Item = DnsRecord>) -> Result<(), LakeError> {
-        for row in records {
-            self.place(&row)?;
-            if let Some((hour, rows)) = self.dns.add(row, self.options.row_group_rows) {
-                self.encode_beside()?;
-                self.send(Table::Dns, hour, |place| Job::Dns(place, rows))?;
-            }
-        }
-        self.note_rows()
-    }
-
-    fn take_proxy(&mut self, records: impl Iterator<Item = ProxyRecord>) -> Result<(), LakeError> {
-        for row in records {
-            self.place(&row)?;
-            if let Some((hour, rows)) = self.proxy.add(row, self.options.row_group_rows) {
-                self.encode_beside()?;
-                self.send(Table::Proxy, hour, |place| Job::Proxy(place, rows))?;
+                self.send(R::TABLE, hour, |place| job(place, rows))?;
             }
         }
         self.note_rows()

@@ -21,9 +21,6 @@ const RELEASE_STEP: usize = 32 << 20;
 /// Files up to this size stay mapped from one reading to the next.
 const KEPT: usize = 64 << 20;
 
-/// Pages are asked for so many bytes at once: one call instead of a fault for every few.
-const POPULATE: usize = 2 << 20;
-
 /// How far ahead bytes are asked for.
 const PREFETCH_AHEAD: usize = 1024;
 
@@ -57,10 +54,6 @@ impl Mapping {
     pub(super) fn read_through(&mut self, piece: usize, mut take: impl FnMut(&[u8]) -> bool) -> bool {
         let mut at = 0;
         while let Some(rest) = self.map.get(at..).filter(|rest| !rest.is_empty()) {
-            if at.is_multiple_of(POPULATE) {
-                // Only a hint: what is not there when it is read is fetched then.
-                let _ = self.map.advise_range(Advice::PopulateRead, at, rest.len().min(POPULATE));
-            }
             let bytes = rest.get(..piece).unwrap_or(rest);
             if !take(bytes) {
                 return false;

@@ -6,6 +6,8 @@
 use std::hash::BuildHasher as _;
 use std::sync::LazyLock;
 
+use super::hybrid;
+
 /// A value that a dictionary can be keyed by.
 pub(in crate::lake) trait Key: Copy + Eq {
     /// Its bits, in one or more words, given to `mix` one after the other.
@@ -16,6 +18,27 @@ impl Key for i64 {
     #[inline]
     fn words(&self, mut mix: impl FnMut(u128)) {
         mix(*self as u64 as u128);
+    }
+}
+
+/// A word that the program knows, told apart by where it stands: that is one comparison. The same word at two places
+/// would be two entries of a dictionary, which means the same.
+#[derive(Clone, Copy)]
+pub(in crate::lake) struct Word(pub(in crate::lake) &'static str);
+
+impl PartialEq for Word {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+impl Eq for Word {}
+
+impl Key for Word {
+    #[inline]
+    fn words(&self, mut mix: impl FnMut(u128)) {
+        mix((self.0.as_ptr() as usize as u128) << 16 | self.0.len() as u128);
     }
 }
 
@@ -65,17 +88,20 @@ struct Index {
     len: u32,
 }
 
-/// Places at first: half a KiB.
-const PLACES: usize = 64;
+/// Places when the first value comes.
+const PLACES: usize = 16;
 
 impl Index {
     fn new() -> Self {
-        Self { hasher: Hasher(*SEEDS), places: vec![0; PLACES], len: 0 }
+        Self { hasher: Hasher(*SEEDS), places: Vec::new(), len: 0 }
     }
 
     /// The code of the value with this hash of which `is` says that it is the one; a new code if there is none.
     #[inline]
     fn code(&mut self, hash: u32, is: impl Fn(u32) -> bool) -> (u32, bool) {
+        if self.len as usize * 2 >= self.places.len() {
+            self.grow();
+        }
         let mask = self.places.len() - 1;
         let mut at = hash as usize & mask;
         loop {
@@ -92,16 +118,13 @@ impl Index {
         let code = self.len;
         self.places[at] = u64::from(hash) << 32 | u64::from(code + 1);
         self.len += 1;
-        if self.len as usize * 2 > self.places.len() {
-            self.grow();
-        }
         (code, true)
     }
 
     #[cold]
     fn grow(&mut self) {
         let old = std::mem::take(&mut self.places);
-        self.places = vec![0; old.len() * 4];
+        self.places = vec![0; (old.len() * 4).max(PLACES)];
         let mask = self.places.len() - 1;
         for place in old.into_iter().filter(|place| *place != 0) {
             let mut at = (place >> 32) as usize & mask;
@@ -114,7 +137,48 @@ impl Index {
 
     fn clear(&mut self) {
         self.places.clear();
-        self.places.resize(PLACES, 0);
+        self.len = 0;
+    }
+}
+
+/// The codes of a column's values. While there is one distinct value they are only counted.
+#[derive(Default)]
+struct Sequence {
+    codes: Vec<u32>,
+    len: usize,
+}
+
+impl Sequence {
+    #[inline]
+    fn push(&mut self, code: u32) {
+        if code != 0 || !self.codes.is_empty() {
+            self.push_other(code);
+        }
+        self.len += 1;
+    }
+
+    #[inline]
+    fn push_other(&mut self, code: u32) {
+        if self.codes.is_empty() {
+            self.codes.resize(self.len, 0);
+        }
+        self.codes.push(code);
+    }
+
+    /// Appends the codes of these values, as a page has them.
+    fn page(&self, at: &[u32], distinct: usize, scratch: &mut Vec<u32>, out: &mut Vec<u8>) {
+        let width = hybrid::width(u32::try_from(distinct.saturating_sub(1)).unwrap_or(u32::MAX));
+        out.push(width as u8);
+        if self.codes.is_empty() {
+            return hybrid::push_run(at.len(), 0, width, out);
+        }
+        scratch.clear();
+        scratch.extend(at.iter().map(|at| self.codes[*at as usize]));
+        hybrid::encode(scratch, width, out);
+    }
+
+    fn clear(&mut self) {
+        self.codes.clear();
         self.len = 0;
     }
 }
@@ -123,13 +187,13 @@ impl Index {
 pub(super) struct Codes<K> {
     index: Index,
     pub(super) keys: Vec<K>,
-    pub(super) codes: Vec<u32>,
+    sequence: Sequence,
     last: Option<(K, u32)>,
 }
 
 impl<K: Key> Codes<K> {
     pub(super) fn new() -> Self {
-        Self { index: Index::new(), keys: Vec::new(), codes: Vec::new(), last: None }
+        Self { index: Index::new(), keys: Vec::new(), sequence: Sequence::default(), last: None }
     }
 
     #[inline]
@@ -138,7 +202,7 @@ impl<K: Key> Codes<K> {
             Some((last, code)) if last == key => code,
             _ => self.look_up(key),
         };
-        self.codes.push(code);
+        self.sequence.push(code);
     }
 
     fn look_up(&mut self, key: K) -> u32 {
@@ -154,8 +218,24 @@ impl<K: Key> Codes<K> {
     pub(super) fn clear(&mut self) {
         self.index.clear();
         self.keys.clear();
-        self.codes.clear();
+        self.sequence.clear();
         self.last = None;
+    }
+}
+
+impl<K> Codes<K> {
+    pub(super) const fn len(&self) -> usize {
+        self.sequence.len
+    }
+
+    /// The code of a value.
+    pub(super) fn code(&self, at: u32) -> u32 {
+        self.sequence.codes.get(at as usize).copied().unwrap_or_default()
+    }
+
+    /// Appends the codes of these values, as a page has them.
+    pub(super) fn page(&self, at: &[u32], scratch: &mut Vec<u32>, out: &mut Vec<u8>) {
+        self.sequence.page(at, self.keys.len(), scratch, out);
     }
 }
 
@@ -165,30 +245,51 @@ pub(super) struct TextCodes {
     pub(super) bytes: Vec<u8>,
     /// Where each distinct text ends.
     pub(super) ends: Vec<usize>,
-    pub(super) codes: Vec<u32>,
+    sequence: Sequence,
+    /// Code of the text that came last: answers have one name again and again.
+    last: u32,
 }
 
 impl TextCodes {
     pub(super) fn new() -> Self {
-        Self { index: Index::new(), bytes: Vec::new(), ends: Vec::new(), codes: Vec::new() }
+        Self { index: Index::new(), bytes: Vec::new(), ends: Vec::new(), sequence: Sequence::default(), last: 0 }
     }
 
     #[inline]
     pub(super) fn push(&mut self, text: &str) {
-        let Self { index, bytes, ends, codes } = self;
+        let Self { index, bytes, ends, sequence, last } = self;
+        if ends.len() as u32 > *last && get(bytes, ends, *last) == text.as_bytes() {
+            return sequence.push(*last);
+        }
         let (code, new) = index.code(index.hasher.hash(&text), |code| get(bytes, ends, code) == text.as_bytes());
         if new {
             bytes.extend_from_slice(text.as_bytes());
             ends.push(bytes.len());
         }
-        codes.push(code);
+        *last = code;
+        sequence.push(code);
     }
 
     pub(super) fn clear(&mut self) {
+        self.last = 0;
         self.index.clear();
         self.bytes.clear();
         self.ends.clear();
-        self.codes.clear();
+        self.sequence.clear();
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.sequence.len
+    }
+
+    /// The code of a value.
+    pub(super) fn code(&self, at: u32) -> u32 {
+        self.sequence.codes.get(at as usize).copied().unwrap_or_default()
+    }
+
+    /// Appends the codes of these values, as a page has them.
+    pub(super) fn page(&self, at: &[u32], scratch: &mut Vec<u32>, out: &mut Vec<u8>) {
+        self.sequence.page(at, self.ends.len(), scratch, out);
     }
 }
 
@@ -210,12 +311,12 @@ mod tests {
         let values: Vec<i64> = (0..10_000).map(|i| i * i % 1_117).collect();
         values.iter().for_each(|v| codes.push(*v));
         let mut seen: Vec<i64> = Vec::new();
-        for (value, code) in values.iter().zip(&codes.codes) {
+        for (value, code) in values.iter().zip((0..).map(|at| codes.code(at))) {
             let expected = seen.iter().position(|s| s == value).unwrap_or_else(|| {
                 seen.push(*value);
                 seen.len() - 1
             });
-            assert_eq!(*code as usize, expected);
+            assert_eq!(code as usize, expected);
         }
         assert_eq!(codes.keys, seen);
     }
@@ -227,9 +328,10 @@ mod tests {
         for _ in 0..3 {
             texts.iter().for_each(|t| codes.push(t));
         }
-        assert_eq!(codes.codes, [0, 1, 2, 3, 4, 5, 6, 7].repeat(3));
+        let all: Vec<u32> = (0..24).map(|at| codes.code(at)).collect();
+        assert_eq!(all, [0, 1, 2, 3, 4, 5, 6, 7].repeat(3));
         codes.clear();
         codes.push("b");
-        assert_eq!((codes.codes.as_slice(), get(&codes.bytes, &codes.ends, 0)), ([0].as_slice(), b"b".as_slice()));
+        assert_eq!((codes.len(), codes.code(0), get(&codes.bytes, &codes.ends, 0)), (1, 0, b"b".as_slice()));
     }
 }

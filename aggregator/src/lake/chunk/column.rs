@@ -1,7 +1,5 @@
 //! A column while its row group is gathered.
 
-use std::ops::Range;
-
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::Result;
 use parquet::file::statistics::Statistics;
@@ -27,20 +25,25 @@ pub(in crate::lake) struct Wanted {
     pub(super) bloom: Option<f64>,
 }
 
-/// The values of a column, without the nulls.
+/// Room for the values of a page.
+#[derive(Default)]
+pub(in crate::lake) struct Scratch {
+    pub(super) codes: Vec<u32>,
+    pub(super) numbers: Vec<i64>,
+}
+
+/// The values of a column, without the nulls, in the order in which the rows came.
 pub(in crate::lake) trait Leaf {
     /// How many.
     fn len(&self) -> usize;
-    /// Makes room for so many.
-    fn reserve(&mut self, values: usize);
     /// Called once, before any page is asked for.
     fn summary(&mut self, wanted: Wanted) -> Result<Summary>;
     /// How the pages are encoded.
     fn encoding(&self) -> Code;
-    /// Appends the values of a page.
-    fn page(&self, range: Range<usize>, out: &mut Vec<u8>);
+    /// Appends the values of a page: those at these places, in this order.
+    fn page(&self, at: &[u32], scratch: &mut Scratch, out: &mut Vec<u8>);
     /// Least and greatest of a page, as the column index has them. Numbers only.
-    fn bounds(&self, _range: Range<usize>) -> Option<(Vec<u8>, Vec<u8>)> {
+    fn bounds(&self, _at: &[u32]) -> Option<(Vec<u8>, Vec<u8>)> {
         None
     }
     /// Begins again.
@@ -56,13 +59,6 @@ pub(in crate::lake) struct Column<V> {
 impl<V: Default> Default for Column<V> {
     fn default() -> Self {
         Self { values: V::default(), defined: Levels::default() }
-    }
-}
-
-impl<V: Leaf> Column<V> {
-    /// Makes room for so many rows at once, instead of moving them each time there is no more.
-    pub(in crate::lake) fn reserve(&mut self, rows: usize) {
-        self.values.reserve(rows);
     }
 }
 

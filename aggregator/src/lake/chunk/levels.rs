@@ -1,7 +1,5 @@
 //! Which rows have a value, and which values belong to one row.
 
-use std::ops::Range;
-
 use super::hybrid;
 
 /// Definition levels of a column that may be null. While all rows have a value, or none has, they cost nothing.
@@ -46,21 +44,38 @@ impl Levels {
         self.nulls
     }
 
-    /// Values among the levels of `range`.
-    pub(super) fn values(&self, range: Range<usize>) -> usize {
-        match self.nulls {
-            0 => range.len(),
-            all if all == self.len => 0,
-            _ => self.bytes.get(range).unwrap_or_default().iter().map(|b| usize::from(*b)).sum(),
-        }
+    /// How many values come before each row; empty where each row has one, or none has.
+    pub(super) fn ranks(&self, ranks: &mut Vec<u32>) {
+        ranks.clear();
+        let mut before = 0;
+        ranks.extend(self.bytes.iter().map(|level| {
+            let rank = before;
+            before += u32::from(*level);
+            rank
+        }));
     }
 
-    pub(super) fn encode(&self, range: Range<usize>, out: &mut Vec<u8>) {
-        match self.nulls {
-            0 => push_run(range.len(), 1, out),
-            all if all == self.len => push_run(range.len(), 0, out),
-            _ => push(self.bytes.get(range).unwrap_or_default(), out),
+    /// Appends the levels of these rows, and puts where their values are to `at`.
+    pub(super) fn encode(
+        &self,
+        rows: &[u32],
+        ranks: &[u32],
+        levels: &mut Vec<u8>,
+        at: &mut Vec<u32>,
+        out: &mut Vec<u8>,
+    ) {
+        if self.nulls == self.len {
+            return push_run(rows.len(), 0, out);
         }
+        levels.clear();
+        for row in rows.iter().map(|row| *row as usize) {
+            let level = self.bytes[row];
+            levels.push(level);
+            if level == 1 {
+                at.push(ranks[row]);
+            }
+        }
+        push(levels, out);
     }
 
     pub(super) fn clear(&mut self) {
@@ -69,58 +84,62 @@ impl Levels {
     }
 }
 
-/// Levels of a list that is never null, of structs that are never null.
+/// Lists that are never null, of structs that are never null.
 #[derive(Default)]
 pub(in crate::lake) struct Repeats {
-    /// 1 = goes on with the list of the one before.
-    repetition: Vec<u8>,
-    /// 0 = the list is empty.
-    definition: Vec<u8>,
-    /// Levels before each cut.
-    cuts: Vec<usize>,
+    /// Elements up to the end of each row's list.
+    ends: Vec<u32>,
+    empties: usize,
 }
 
 impl Repeats {
     /// Adds a list.
     pub(in crate::lake) fn push(&mut self, elements: usize) {
-        if elements == 0 {
-            self.repetition.push(0);
-            self.definition.push(0);
+        let before = self.ends.last().copied().unwrap_or_default();
+        self.ends.push(before.saturating_add(u32::try_from(elements).unwrap_or(u32::MAX)));
+        self.empties += usize::from(elements == 0);
+    }
+
+    pub(super) const fn empties(&self) -> usize {
+        self.empties
+    }
+
+    /// Rows.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Appends the levels of these rows, and puts where their elements are to `at`; how many levels there are.
+    pub(super) fn encode(&self, rows: &[u32], levels: &mut Vec<u8>, at: &mut Vec<u32>, out: &mut Vec<u8>) -> usize {
+        let list = |row: &u32| {
+            let row = *row as usize;
+            let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+            start..self.ends[row]
+        };
+        // Whether a level goes on with the list of the one before.
+        levels.clear();
+        for row in rows {
+            let list = list(row);
+            levels.push(0);
+            levels.resize(levels.len() + list.len().saturating_sub(1), 1);
+            at.extend(list);
         }
-        for element in 0..elements {
-            self.repetition.push(u8::from(element > 0));
-            self.definition.push(1);
+        push(levels, out);
+        let count = levels.len();
+        // Whether it has an element.
+        levels.clear();
+        for row in rows {
+            let elements = list(row).len();
+            levels.resize(levels.len() + elements.max(1), u8::from(elements > 0));
         }
-    }
-
-    /// Ends a page.
-    pub(in crate::lake) fn cut(&mut self) {
-        self.cuts.push(self.repetition.len());
-    }
-
-    /// Levels of each page.
-    pub(super) fn pages(&self) -> &[usize] {
-        &self.cuts
-    }
-
-    pub(super) fn empties(&self) -> usize {
-        self.definition.iter().filter(|level| **level == 0).count()
-    }
-
-    pub(super) fn values(&self, range: Range<usize>) -> usize {
-        self.definition.get(range).unwrap_or_default().iter().map(|b| usize::from(*b)).sum()
-    }
-
-    pub(super) fn encode(&self, range: Range<usize>, out: &mut Vec<u8>) {
-        push(self.repetition.get(range.clone()).unwrap_or_default(), out);
-        push(self.definition.get(range).unwrap_or_default(), out);
+        push(levels, out);
+        count
     }
 
     /// Begins again.
     pub(in crate::lake) fn clear(&mut self) {
-        self.repetition.clear();
-        self.definition.clear();
-        self.cuts.clear();
+        self.ends.clear();
+        self.empties = 0;
     }
 }
 

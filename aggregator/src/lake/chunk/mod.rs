@@ -19,7 +19,7 @@ mod text;
 mod thrift;
 mod write;
 
-pub(in crate::lake) use codes::Key;
+pub(in crate::lake) use codes::{Key, Word};
 pub(in crate::lake) use column::{Column, Push};
 pub(in crate::lake) use levels::Repeats;
 pub(in crate::lake) use numbers::{Coded, Fixed, Packed};

@@ -1,15 +1,12 @@
 //! Columns of numbers, times and identities.
 
-use std::ops::Range;
-
 use parquet::data_type::FixedLenByteArray;
 use parquet::errors::Result;
 use parquet::file::statistics::Statistics;
 
 use super::codes::Codes;
-use super::column::{Leaf, Push, Summary, Wanted};
+use super::column::{Leaf, Push, Scratch, Summary, Wanted};
 use super::delta::{self, Width};
-use super::hybrid;
 use super::thrift::Code;
 
 /// A type of number: how Parquet stores and orders it.
@@ -106,10 +103,6 @@ impl<T: Number> Leaf for Packed<T> {
         self.values.len()
     }
 
-    fn reserve(&mut self, values: usize) {
-        self.values.reserve(values);
-    }
-
     fn summary(&mut self, wanted: Wanted) -> Result<Summary> {
         let statistics = wanted.statistics.map(|nulls| statistics::<T>(&self.values, nulls));
         Ok(Summary { statistics, ..Summary::default() })
@@ -119,12 +112,15 @@ impl<T: Number> Leaf for Packed<T> {
         Code::DeltaBinaryPacked
     }
 
-    fn page(&self, range: Range<usize>, out: &mut Vec<u8>) {
-        delta::encode(self.values.get(range).unwrap_or_default(), T::WIDTH, out);
+    fn page(&self, at: &[u32], scratch: &mut Scratch, out: &mut Vec<u8>) {
+        scratch.numbers.clear();
+        scratch.numbers.extend(at.iter().map(|at| self.values[*at as usize]));
+        delta::encode(&scratch.numbers, T::WIDTH, out);
     }
 
-    fn bounds(&self, range: Range<usize>) -> Option<(Vec<u8>, Vec<u8>)> {
-        let (least, greatest) = extremes::<T>(self.values.get(range)?)?;
+    fn bounds(&self, at: &[u32]) -> Option<(Vec<u8>, Vec<u8>)> {
+        let values: Vec<i64> = at.iter().map(|at| self.values[*at as usize]).collect();
+        let (least, greatest) = extremes::<T>(&values)?;
         let bytes = |value| {
             let mut bytes = Vec::with_capacity(8);
             plain::<T>(value, &mut bytes);
@@ -159,11 +155,7 @@ impl<T: Number> Push<T> for Coded<T> {
 
 impl<T: Number> Leaf for Coded<T> {
     fn len(&self) -> usize {
-        self.codes.codes.len()
-    }
-
-    fn reserve(&mut self, values: usize) {
-        self.codes.codes.reserve(values);
+        self.codes.len()
     }
 
     fn summary(&mut self, wanted: Wanted) -> Result<Summary> {
@@ -181,20 +173,13 @@ impl<T: Number> Leaf for Coded<T> {
         Code::RleDictionary
     }
 
-    fn page(&self, range: Range<usize>, out: &mut Vec<u8>) {
-        push_codes(self.codes.codes.get(range).unwrap_or_default(), self.codes.keys.len(), out);
+    fn page(&self, at: &[u32], scratch: &mut Scratch, out: &mut Vec<u8>) {
+        self.codes.page(at, &mut scratch.codes, out);
     }
 
     fn clear(&mut self) {
         self.codes.clear();
     }
-}
-
-/// Appends dictionary codes: their width, then the codes.
-pub(super) fn push_codes(codes: &[u32], distinct: usize, out: &mut Vec<u8>) {
-    let width = hybrid::width(u32::try_from(distinct.saturating_sub(1)).unwrap_or(u32::MAX));
-    out.push(width as u8);
-    hybrid::encode(codes, width, out);
 }
 
 /// Bytes of one length that never repeat.
@@ -215,10 +200,6 @@ impl<const N: usize> Leaf for Fixed<N> {
         self.bytes.len()
     }
 
-    fn reserve(&mut self, values: usize) {
-        self.bytes.reserve(values);
-    }
-
     fn summary(&mut self, wanted: Wanted) -> Result<Summary> {
         let of = |bytes: Option<&[u8; N]>| bytes.map(|b| FixedLenByteArray::from(b.to_vec()));
         let statistics = wanted.statistics.map(|nulls| {
@@ -232,8 +213,9 @@ impl<const N: usize> Leaf for Fixed<N> {
         Code::Plain
     }
 
-    fn page(&self, range: Range<usize>, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.bytes.get(range).unwrap_or_default().as_flattened());
+    fn page(&self, at: &[u32], _: &mut Scratch, out: &mut Vec<u8>) {
+        out.reserve(at.len() * N);
+        at.iter().for_each(|at| out.extend_from_slice(&self.bytes[*at as usize]));
     }
 
     fn clear(&mut self) {

@@ -39,7 +39,7 @@ struct Table {
     count: Column<Packed<u64>>,
     signed: Column<Packed<i32>>,
     port: Column<Coded<u16>>,
-    word: Column<Keyed<&'static str>>,
+    word: Column<Keyed<Word>>,
     text: Column<Texts>,
     long: Column<Plain>,
     fixed: Column<FixedText<5>>,
@@ -85,13 +85,13 @@ fn write(groups: &[Vec<Row>], page: usize, zstd: bool) -> File {
     let mut workshop = Workshop::new().unwrap();
     let mut table = Table::default();
     for rows in groups {
-        let mut pages = Vec::new();
-        for part in rows.chunks(page) {
-            part.iter().for_each(|row| table.push(row));
-            table.lists.cut();
-            pages.push(part.len());
-        }
-        let mut out = GroupWriter::begin(&mut writer, &specs, &mut workshop, &pages).unwrap();
+        // Rows come in another order than they are written in.
+        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+        order.sort_by_key(|at| at.reverse_bits());
+        order.iter().for_each(|at| table.push(&rows[*at as usize]));
+        let mut back = vec![0; order.len()];
+        (0u32..).zip(&order).for_each(|(at, row)| back[*row as usize] = at);
+        let mut out = GroupWriter::begin(&mut writer, &specs, &mut workshop, &back, page).unwrap();
         table.write(&mut out);
         out.end().unwrap();
     }
@@ -289,7 +289,7 @@ fn a_column_of_another_length_is_refused() {
     let (mut writer, _) = arrow.into_serialized_writer().unwrap();
     let specs = Specs::new(writer.schema_descr(), writer.properties());
     let mut workshop = Workshop::new().unwrap();
-    let mut out = GroupWriter::begin(&mut writer, &specs, &mut workshop, &[2]).unwrap();
+    let mut out = GroupWriter::begin(&mut writer, &specs, &mut workshop, &[1, 0], 10).unwrap();
     let mut ids = Column::<Fixed<16>>::default();
     ids.push([0; 16]);
     assert!(out.column(&mut ids).unwrap_err().to_string().contains("1 for 2 rows"));

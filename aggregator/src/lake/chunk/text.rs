@@ -1,16 +1,13 @@
 //! Columns of text.
 
-use std::ops::Range;
-
 use parquet::bloom_filter::Sbbf;
 use parquet::data_type::ByteArray;
 use parquet::errors::Result;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
-use super::codes::{Codes, Key, TextCodes, get};
-use super::column::{Leaf, Push, Summary, Wanted};
+use super::codes::{Codes, Key, TextCodes, Word, get};
+use super::column::{Leaf, Push, Scratch, Summary, Wanted};
 use super::delta;
-use super::numbers::push_codes;
 use super::thrift::Code;
 
 /// Longest text kept as a column's least or greatest value.
@@ -22,17 +19,17 @@ pub(in crate::lake) trait ByKey: Key {
     fn text(&self, out: &mut Vec<u8>);
 }
 
-impl ByKey for &'static str {
+impl ByKey for Word {
     fn text(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.as_bytes());
+        out.extend_from_slice(self.0.as_bytes());
     }
 }
 
-/// Distinct texts, their ends, and the code of each row: what both kinds of dictionary are written from.
+/// Distinct texts, their ends, and how many values there are: what both kinds of dictionary are written from.
 struct Distinct<'a> {
     bytes: &'a [u8],
     ends: &'a [usize],
-    codes: &'a [u32],
+    values: usize,
 }
 
 impl<'a> Distinct<'a> {
@@ -43,7 +40,7 @@ impl<'a> Distinct<'a> {
 
     /// A dictionary of what hardly repeats is longer than the column.
     fn repeats(&self) -> bool {
-        self.ends.len() * 4 <= self.codes.len() * 3 || self.codes.len() < 64
+        self.ends.len() * 4 <= self.values * 3 || self.values < 64
     }
 
     fn summary(&self, wanted: Wanted) -> Result<Summary> {
@@ -62,13 +59,9 @@ impl<'a> Distinct<'a> {
         if self.repeats() { Code::RleDictionary } else { Code::Plain }
     }
 
-    fn page(&self, range: Range<usize>, out: &mut Vec<u8>) {
-        let codes = self.codes.get(range).unwrap_or_default();
-        if self.repeats() {
-            push_codes(codes, self.ends.len(), out);
-        } else {
-            codes.iter().for_each(|code| push_plain(get(self.bytes, self.ends, *code), out));
-        }
+    /// Appends the texts with these codes, one after the other.
+    fn plain(&self, codes: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
+        codes.for_each(|code| push_plain(get(self.bytes, self.ends, code), out));
     }
 }
 
@@ -115,19 +108,22 @@ impl<K: ByKey> Push<K> for Keyed<K> {
     }
 }
 
+impl Push<&'static str> for Keyed<Word> {
+    #[inline]
+    fn push(&mut self, word: &'static str) {
+        self.codes.push(Word(word));
+    }
+}
+
 impl<K> Keyed<K> {
     fn distinct(&self) -> Distinct<'_> {
-        Distinct { bytes: &self.bytes, ends: &self.ends, codes: &self.codes.codes }
+        Distinct { bytes: &self.bytes, ends: &self.ends, values: self.codes.len() }
     }
 }
 
 impl<K: ByKey> Leaf for Keyed<K> {
     fn len(&self) -> usize {
-        self.codes.codes.len()
-    }
-
-    fn reserve(&mut self, values: usize) {
-        self.codes.codes.reserve(values);
+        self.codes.len()
     }
 
     fn summary(&mut self, wanted: Wanted) -> Result<Summary> {
@@ -143,8 +139,13 @@ impl<K: ByKey> Leaf for Keyed<K> {
         self.distinct().encoding()
     }
 
-    fn page(&self, range: Range<usize>, out: &mut Vec<u8>) {
-        self.distinct().page(range, out);
+    fn page(&self, at: &[u32], scratch: &mut Scratch, out: &mut Vec<u8>) {
+        let distinct = self.distinct();
+        if distinct.repeats() {
+            self.codes.page(at, &mut scratch.codes, out);
+        } else {
+            distinct.plain(at.iter().map(|at| self.codes.code(*at)), out);
+        }
     }
 
     fn clear(&mut self) {
@@ -174,25 +175,18 @@ impl Texts {
     /// The same text, so many times.
     pub(super) fn constant(text: &str, count: usize) -> Self {
         let mut texts = Self::default();
-        if count > 0 {
-            texts.push(text);
-            texts.0.codes.resize(count, 0);
-        }
+        (0..count).for_each(|_| texts.push(text));
         texts
     }
 
     fn distinct(&self) -> Distinct<'_> {
-        Distinct { bytes: &self.0.bytes, ends: &self.0.ends, codes: &self.0.codes }
+        Distinct { bytes: &self.0.bytes, ends: &self.0.ends, values: self.0.len() }
     }
 }
 
 impl Leaf for Texts {
     fn len(&self) -> usize {
-        self.0.codes.len()
-    }
-
-    fn reserve(&mut self, values: usize) {
-        self.0.codes.reserve(values);
+        self.0.len()
     }
 
     fn summary(&mut self, wanted: Wanted) -> Result<Summary> {
@@ -203,8 +197,13 @@ impl Leaf for Texts {
         self.distinct().encoding()
     }
 
-    fn page(&self, range: Range<usize>, out: &mut Vec<u8>) {
-        self.distinct().page(range, out);
+    fn page(&self, at: &[u32], scratch: &mut Scratch, out: &mut Vec<u8>) {
+        let distinct = self.distinct();
+        if distinct.repeats() {
+            self.0.page(at, &mut scratch.codes, out);
+        } else {
+            distinct.plain(at.iter().map(|at| self.0.code(*at)), out);
+        }
     }
 
     fn clear(&mut self) {
@@ -239,10 +238,6 @@ impl Leaf for Plain {
         self.ends.len()
     }
 
-    fn reserve(&mut self, values: usize) {
-        self.ends.reserve(values);
-    }
-
     fn summary(&mut self, wanted: Wanted) -> Result<Summary> {
         let texts = || {
             let ends = self.ends.iter().enumerate();
@@ -259,8 +254,10 @@ impl Leaf for Plain {
         Code::Plain
     }
 
-    fn page(&self, range: Range<usize>, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.bytes.get(self.start(range.start)..self.start(range.end)).unwrap_or_default());
+    fn page(&self, at: &[u32], _: &mut Scratch, out: &mut Vec<u8>) {
+        for at in at.iter().map(|at| *at as usize) {
+            out.extend_from_slice(self.bytes.get(self.start(at)..self.start(at + 1)).unwrap_or_default());
+        }
     }
 
     fn clear(&mut self) {
@@ -287,10 +284,6 @@ impl<const N: usize> Leaf for FixedText<N> {
         self.texts.len()
     }
 
-    fn reserve(&mut self, values: usize) {
-        self.texts.reserve(values);
-    }
-
     fn summary(&mut self, wanted: Wanted) -> Result<Summary> {
         let texts = || self.texts.iter().map(<[u8; N]>::as_slice);
         Ok(Summary {
@@ -304,10 +297,10 @@ impl<const N: usize> Leaf for FixedText<N> {
         Code::DeltaLengthByteArray
     }
 
-    fn page(&self, range: Range<usize>, out: &mut Vec<u8>) {
-        let texts = self.texts.get(range).unwrap_or_default();
-        delta::encode_equal(texts.len(), N as i64, out);
-        out.extend_from_slice(texts.as_flattened());
+    fn page(&self, at: &[u32], _: &mut Scratch, out: &mut Vec<u8>) {
+        delta::encode_equal(at.len(), N as i64, out);
+        out.reserve(at.len() * N);
+        at.iter().for_each(|at| out.extend_from_slice(&self.texts[*at as usize]));
     }
 
     fn clear(&mut self) {

@@ -15,7 +15,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use zstd::bulk::Compressor;
 
-use super::column::{Column, Leaf, Wanted};
+use super::column::{Column, Leaf, Scratch, Wanted};
 use super::levels::{self, Levels, Repeats};
 use super::text::Texts;
 use super::thrift::{self, Code};
@@ -68,6 +68,16 @@ pub(in crate::lake) struct Workshop {
     packed: Vec<u8>,
     /// The chunk as it goes to the file.
     out: Vec<u8>,
+    places: Places,
+    scratch: Scratch,
+}
+
+/// Room for what is known of the rows of a page.
+#[derive(Default)]
+struct Places {
+    ranks: Vec<u32>,
+    levels: Vec<u8>,
+    at: Vec<u32>,
 }
 
 /// A chunk that is complete, for the library to copy to its file.
@@ -99,7 +109,14 @@ fn past_the_end(start: u64) -> ParquetError {
 impl Workshop {
     /// Empty buffers.
     pub(in crate::lake) fn new() -> std::io::Result<Self> {
-        Ok(Self { compressor: Compressor::new(LEVEL)?, raw: Vec::new(), packed: Vec::new(), out: Vec::new() })
+        Ok(Self {
+            compressor: Compressor::new(LEVEL)?,
+            raw: Vec::new(),
+            packed: Vec::new(),
+            out: Vec::new(),
+            places: Places::default(),
+            scratch: Scratch::default(),
+        })
     }
 }
 
@@ -108,9 +125,10 @@ pub(in crate::lake) struct GroupWriter<'a> {
     group: SerializedRowGroupWriter<'a, File>,
     specs: std::slice::Iter<'a, Spec>,
     workshop: &'a mut Workshop,
-    /// Rows of each page.
-    pages: &'a [usize],
-    rows: usize,
+    /// The rows, in the order they are to have.
+    order: &'a [u32],
+    /// How many of them make a page.
+    page_rows: usize,
 }
 
 /// The levels of a column.
@@ -127,20 +145,21 @@ enum Shape<'a> {
 struct Page {
     rows: usize,
     levels: usize,
-    values: Range<usize>,
+    values: usize,
     body: Range<usize>,
 }
 
 impl<'a> GroupWriter<'a> {
-    /// The next row group of `file`; `pages` says how many rows each page has.
+    /// The next row group of `file`: the rows in this order, in pages of so many.
     pub(in crate::lake) fn begin(
         file: &'a mut SerializedFileWriter<File>,
         specs: &'a Specs,
         workshop: &'a mut Workshop,
-        pages: &'a [usize],
+        order: &'a [u32],
+        page_rows: usize,
     ) -> Result<Self> {
         let group = file.next_row_group()?;
-        Ok(Self { group, specs: specs.0.iter(), workshop, pages, rows: pages.iter().sum() })
+        Ok(Self { group, specs: specs.0.iter(), workshop, order, page_rows: page_rows.max(1) })
     }
 
     /// All columns are written.
@@ -151,9 +170,7 @@ impl<'a> GroupWriter<'a> {
     /// Writes the next column and leaves it empty.
     pub(in crate::lake) fn column(&mut self, column: &mut Column<impl Leaf>) -> Result<()> {
         let Column { values, defined } = column;
-        if defined.len() != self.rows {
-            return Err(ParquetError::General(format!("a column of {} for {} rows", defined.len(), self.rows)));
-        }
+        self.check(defined.len())?;
         self.chunk(values, &if defined.nulls() == 0 { Shape::Full } else { Shape::Optional(defined) })?;
         values.clear();
         defined.clear();
@@ -162,9 +179,17 @@ impl<'a> GroupWriter<'a> {
 
     /// Writes the next column, of lists, and leaves it empty; the lists may be shared by several columns.
     pub(in crate::lake) fn repeated(&mut self, lists: &Repeats, values: &mut impl Leaf) -> Result<()> {
+        self.check(lists.len())?;
         self.chunk(values, &Shape::Repeated(lists))?;
         values.clear();
         Ok(())
+    }
+
+    fn check(&self, rows: usize) -> Result<()> {
+        if rows == self.order.len() {
+            return Ok(());
+        }
+        Err(ParquetError::General(format!("a column of {rows} for {} rows", self.order.len())))
     }
 
     /// The next column has no value in any row.
@@ -174,7 +199,7 @@ impl<'a> GroupWriter<'a> {
 
     /// The next column has the same text in every row.
     pub(in crate::lake) fn constant(&mut self, text: &str) -> Result<()> {
-        let mut values = Texts::constant(text, self.rows);
+        let mut values = Texts::constant(text, self.order.len());
         self.chunk(&mut values, &Shape::Full)
     }
 
@@ -186,7 +211,7 @@ impl<'a> GroupWriter<'a> {
             Shape::Full => 0,
             Shape::Optional(levels) => levels.nulls(),
             Shape::Repeated(lists) => lists.empties(),
-            Shape::Empty => self.rows,
+            Shape::Empty => self.order.len(),
         };
         let summary = values.summary(Wanted {
             statistics: (spec.statistics != EnabledStatistics::None).then_some(nulls as u64),
@@ -194,14 +219,22 @@ impl<'a> GroupWriter<'a> {
         })?;
         let dictionary = summary.dictionary.filter(|_| values.len() > 0);
 
-        let raw = &mut self.workshop.raw;
+        let Workshop { raw, places, scratch, .. } = &mut *self.workshop;
         raw.clear();
         if let Some((bytes, _)) = &dictionary {
             raw.extend_from_slice(bytes);
         }
         let dictionary_end = raw.len();
-        let pages = bodies(self.pages, values, shape, spec.column.max_def_level() > 0, raw);
-        if values.len() != pages.last().map_or(0, |page| page.values.end) {
+        if let Shape::Optional(defined) = shape {
+            defined.ranks(&mut places.ranks);
+        }
+        let optional = spec.column.max_def_level() > 0;
+        let pages: Vec<Page> = self
+            .order
+            .chunks(self.page_rows)
+            .map(|rows| page(rows, values, shape, optional, places, scratch, raw))
+            .collect();
+        if values.len() != pages.iter().map(|page| page.values).sum::<usize>() {
             return Err(ParquetError::General(format!("{} has more values than its levels", spec.column.name())));
         }
         let zstd = spec.zstd && self.workshop.is_worth_it(dictionary_end)?;
@@ -228,7 +261,9 @@ impl<'a> GroupWriter<'a> {
             offsets.append_row_count(page.rows as i64);
         }
         let column_index = match (spec.statistics, shape) {
-            (EnabledStatistics::Page, Shape::Full) => column_index(values, &pages, &spec.column)?,
+            (EnabledStatistics::Page, Shape::Full) => {
+                column_index(values, self.order.chunks(self.page_rows), &spec.column)?
+            }
             _ => None,
         };
         let (encodings, counts) = encodings(encoding, dictionary.is_some(), pages.len());
@@ -246,7 +281,7 @@ impl<'a> GroupWriter<'a> {
         }
         let close = ColumnCloseResult {
             bytes_written: out.len() as u64,
-            rows_written: self.rows as u64,
+            rows_written: self.order.len() as u64,
             metadata: metadata.build()?,
             bloom_filter: summary.bloom,
             column_index,
@@ -292,44 +327,41 @@ impl Workshop {
     }
 }
 
-/// Appends the bodies of all pages: levels, then values.
-fn bodies(rows: &[usize], values: &impl Leaf, shape: &Shape<'_>, optional: bool, raw: &mut Vec<u8>) -> Vec<Page> {
-    let (mut pages, mut row, mut level, mut value) = (Vec::with_capacity(rows.len()), 0, 0, 0);
-    for (at, &rows) in rows.iter().enumerate() {
-        let levels = match shape {
-            Shape::Repeated(lists) => level..lists.pages().get(at).copied().unwrap_or(level),
-            _ => row..row + rows,
-        };
-        let begin = raw.len();
-        let count = match shape {
-            Shape::Full => {
-                if optional {
-                    levels::push_run(rows, 1, raw);
-                }
-                rows
+/// Appends the body of a page: levels, then values.
+fn page(
+    rows: &[u32],
+    values: &impl Leaf,
+    shape: &Shape<'_>,
+    optional: bool,
+    places: &mut Places,
+    scratch: &mut Scratch,
+    raw: &mut Vec<u8>,
+) -> Page {
+    let begin = raw.len();
+    let Places { ranks, levels, at } = places;
+    at.clear();
+    let count = match shape {
+        Shape::Full => {
+            if optional {
+                levels::push_run(rows.len(), 1, raw);
             }
-            Shape::Empty => {
-                levels::push_run(rows, 0, raw);
-                0
-            }
-            Shape::Optional(defined) => {
-                defined.encode(levels.clone(), raw);
-                defined.values(levels.clone())
-            }
-            Shape::Repeated(lists) => {
-                lists.encode(levels.clone(), raw);
-                lists.values(levels.clone())
-            }
-        };
-        if values.len() > 0 {
-            values.page(value..value + count, raw);
+            rows.len()
         }
-        pages.push(Page { rows, levels: levels.len(), values: value..value + count, body: begin..raw.len() });
-        row += rows;
-        level = levels.end;
-        value += count;
+        Shape::Empty => {
+            levels::push_run(rows.len(), 0, raw);
+            rows.len()
+        }
+        Shape::Optional(defined) => {
+            defined.encode(rows, ranks, levels, at, raw);
+            rows.len()
+        }
+        Shape::Repeated(lists) => lists.encode(rows, levels, at, raw),
+    };
+    let at = if matches!(shape, Shape::Full) { rows } else { at };
+    if values.len() > 0 {
+        values.page(at, scratch, raw);
     }
-    pages
+    Page { rows: rows.len(), levels: count, values: at.len(), body: begin..raw.len() }
 }
 
 fn int(value: usize) -> Result<i32> {
@@ -356,8 +388,12 @@ fn encodings(data: Code, dictionary: bool, pages: usize) -> (Vec<Encoding>, Vec<
 }
 
 /// The column index of numbers without nulls; none for other columns.
-fn column_index(values: &impl Leaf, pages: &[Page], column: &ColumnDescPtr) -> Result<Option<ColumnIndexMetaData>> {
-    let Some(bounds) = pages.iter().map(|page| values.bounds(page.values.clone())).collect::<Option<Vec<_>>>() else {
+fn column_index<'a>(
+    values: &impl Leaf,
+    pages: impl Iterator<Item = &'a [u32]>,
+    column: &ColumnDescPtr,
+) -> Result<Option<ColumnIndexMetaData>> {
+    let Some(bounds) = pages.map(|rows| values.bounds(rows)).collect::<Option<Vec<_>>>() else {
         return Ok(None);
     };
     let mut index = ColumnIndexBuilder::new(column.physical_type());
@@ -376,13 +412,12 @@ impl Leaf for Nothing {
     fn len(&self) -> usize {
         0
     }
-    fn reserve(&mut self, _: usize) {}
     fn summary(&mut self, _: Wanted) -> Result<super::column::Summary> {
         Ok(super::column::Summary::default())
     }
     fn encoding(&self) -> Code {
         Code::Plain
     }
-    fn page(&self, _: Range<usize>, _: &mut Vec<u8>) {}
+    fn page(&self, _: &[u32], _: &mut Scratch, _: &mut Vec<u8>) {}
     fn clear(&mut self) {}
 }

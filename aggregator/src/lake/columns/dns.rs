@@ -109,11 +109,6 @@ impl Columns<DnsRecord> for DnsColumns {
         self.community_id.push(CommunityId::of_dns(row).into_bytes());
     }
 
-    fn cut(&mut self) {
-        self.answers.lists.cut();
-        self.authorities.lists.cut();
-    }
-
     fn write(&mut self, out: &mut GroupWriter<'_>) -> Result<()> {
         out.column(&mut self.record_id)?;
         out.column(&mut self.first_seen)?;

@@ -88,39 +88,6 @@ impl Columns<FlowRecord> for FlowColumns {
         }
     }
 
-    /// Not for those that hardly ever have a value.
-    fn reserve(&mut self, rows: usize) {
-        self.record_id.reserve(rows);
-        self.first_seen.reserve(rows);
-        self.last_seen.reserve(rows);
-        self.flow_start.reserve(rows);
-        self.segment.reserve(rows);
-        self.origin.reserve(rows);
-        self.src_ip.reserve(rows);
-        self.dst_ip.reserve(rows);
-        self.src_port.reserve(rows);
-        self.dst_port.reserve(rows);
-        self.proto.reserve(rows);
-        self.src_packets.reserve(rows);
-        self.src_bytes.reserve(rows);
-        self.dst_packets.reserve(rows);
-        self.dst_bytes.reserve(rows);
-        self.src_tcp_flags.reserve(rows);
-        self.dst_tcp_flags.reserve(rows);
-        self.src_tos.reserve(rows);
-        self.dst_tos.reserve(rows);
-        self.conn_state.reserve(rows);
-        self.history.reserve(rows);
-        self.src_mac.reserve(rows);
-        self.dst_mac.reserve(rows);
-        self.ethertype.reserve(rows);
-        self.end_reason.reserve(rows);
-        self.sampling.reserve(rows);
-        self.observations.reserve(rows);
-        self.service.reserve(rows);
-        self.community_id.reserve(rows);
-    }
-
     fn push(&mut self, row: &FlowRecord) {
         self.record_id.push(row.record_id.0);
         self.first_seen.push(row.first_seen.0);

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use capture::{Ip, IpVersion};
 use parquet::errors::Result;
 
-use super::chunk::{ByKey, Coded, Column, Fixed, FixedText, GroupWriter, Key, Keyed, Packed, Plain, Texts};
+use super::chunk::{ByKey, Coded, Column, Fixed, FixedText, GroupWriter, Key, Keyed, Packed, Plain, Texts, Word};
 use super::text::{push_ip, push_mac};
 use crate::community_id::CommunityId;
 use crate::record::History;
@@ -24,12 +24,8 @@ pub(super) use proxy::ProxyColumns;
 pub(super) trait Columns<Row> {
     /// Empty columns, for the rows of a sensor.
     fn new(sensor: &str) -> Self;
-    /// Makes room for so many rows.
-    fn reserve(&mut self, _rows: usize) {}
     /// Adds a row.
     fn push(&mut self, row: &Row);
-    /// A page ends with the row added last.
-    fn cut(&mut self) {}
     /// Writes all columns in the order of the schema, and leaves them empty.
     fn write(&mut self, out: &mut GroupWriter<'_>) -> Result<()>;
 }
@@ -47,7 +43,7 @@ type Addresses = Column<Keyed<Address>>;
 /// Hardware addresses.
 type Macs = Column<Keyed<Mac>>;
 /// Words that the program knows.
-type Words = Column<Keyed<&'static str>>;
+type Words = Column<Keyed<Word>>;
 /// Texts that may repeat.
 type Text = Column<Texts>;
 /// Texts that hardly repeat.
