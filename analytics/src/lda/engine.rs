@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::Model;
-use super::math::ln;
+use super::math::{exp, ln};
 use super::packed::Packed;
 use super::random::Random;
 use super::simd::{Instructions, LANES, Unit, stride};
@@ -267,7 +267,7 @@ impl<'a> Engine<'a> {
             assert!(unit.run(self.instructions, rows, None), "halves of a packed corpus fit its model");
         });
         let (sum, tokens) = log_likelihood(asked, 0..asked.rows(), &rows, self);
-        if tokens > 0.0 { (-sum / tokens).exp() } else { f64::NAN }
+        if tokens > 0.0 { exp(-sum / tokens) } else { f64::NAN }
     }
 }
 

@@ -9,6 +9,7 @@
 //! Promises: same packed corpus, parameters and seed, same bits, whatever the threads and the processor's vector instructions; no NaN.
 
 use super::engine::{Engine, Offsets, Stage};
+use super::math::exp;
 use super::packed::Packed;
 use super::simd::Instructions;
 use super::{Corpus, LdaError, Model, Progress, TOPICS_LIMIT, check_positive, check_topics};
@@ -329,7 +330,7 @@ impl<'a> Fit<'a> {
             Some(halves) => self.engine.completion(halves, 20),
             None => {
                 let (sum, tokens) = self.engine.log_likelihood(0..self.engine.corpus.rows());
-                if tokens > 0.0 { (-sum / tokens).exp() } else { 1.0 }
+                if tokens > 0.0 { exp(-sum / tokens) } else { 1.0 }
             }
         }
     }

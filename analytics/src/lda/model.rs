@@ -156,7 +156,7 @@ impl Model {
         let rate = (counts.document - counts.pair).max(1.0) * probability;
         Some(LeftOut {
             probability,
-            lift_bits: (probability / elsewhere).log2(),
+            lift_bits: super::math::log2(probability / elsewhere),
             tail_log10: super::special::poisson_tail_ln(counts.pair, rate) / std::f64::consts::LN_10,
         })
     }

@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use super::math::{exp, ln};
 use super::random::Random;
 use super::simd::stride;
 use super::special::{digamma, trigamma};
@@ -168,7 +169,7 @@ impl<'a> State<'a> {
         }
         let totals = self.digamma_totals();
         let inferred: Vec<Inferred> = documents.par_iter().map(|d| self.infer(*d, &totals)).collect();
-        let rho = (TAU0 + iteration as f64 + 1.0).powf(-KAPPA);
+        let rho = exp(-KAPPA * ln(TAU0 + iteration as f64 + 1.0));
         let scale = rho * all as f64 / documents.len() as f64;
         for row in self.lambda.chunks_exact_mut(self.stride) {
             for value in row.iter_mut().take(self.topics) {
@@ -254,7 +255,7 @@ impl<'a> State<'a> {
             let at = *word as usize * self.stride;
             let row = &self.lambda[at..at + self.topics];
             let p: f64 = row.iter().zip(&self.totals).zip(gamma).map(|((l, t), g)| l / t * g / weight).sum();
-            sum += f64::from(*count) * p.max(f64::MIN_POSITIVE).ln();
+            sum += f64::from(*count) * ln(p);
         }
         sum
     }
@@ -269,7 +270,7 @@ fn softmax(theta: &[f64], beta: &[f64], count: f64, weights: &mut [f64]) {
     }
     let mut sum = 0.0;
     for weight in weights.iter_mut() {
-        *weight = (*weight - largest).exp();
+        *weight = exp(*weight - largest);
         sum += *weight;
     }
     for weight in weights.iter_mut() {

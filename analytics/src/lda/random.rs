@@ -1,5 +1,7 @@
 //! A small seeded generator of our own (SplitMix64: Steele, Lea and Flood, OOPSLA 2014), so that a seed means the same for ever.
 
+use super::math::ln;
+
 /// A stream of pseudo-random numbers.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
@@ -35,10 +37,17 @@ impl Random {
         ((self.next_u64() >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
     }
 
-    /// Standard normal (Box and Muller).
+    /// Standard normal (Marsaglia's polar method, 1964).
     fn normal(&mut self) -> f64 {
-        let (u, v) = (self.open01(), self.open01());
-        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+        // Each round succeeds with a chance of π/4; the bound only says that it ends.
+        for _ in 0..1000 {
+            let (u, v) = (2.0 * self.open01() - 1.0, 2.0 * self.open01() - 1.0);
+            let s = u * u + v * v;
+            if s > 0.0 && s < 1.0 {
+                return u * (-2.0 * ln(s) / s).sqrt();
+            }
+        }
+        0.0
     }
 
     /// Gamma with shape ≥ 1 and scale 1 (Marsaglia and Tsang, 2000).
@@ -48,8 +57,9 @@ impl Random {
         // Each round succeeds with a chance above 0.95; the bound only says that it ends.
         for _ in 0..1000 {
             let x = self.normal();
-            let v = (1.0 + c * x).powi(3);
-            if v > 0.0 && self.open01().ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+            let v = 1.0 + c * x;
+            let v = v * v * v;
+            if v > 0.0 && ln(self.open01()) < 0.5 * x * x + d - d * v + d * ln(v) {
                 return d * v;
             }
         }

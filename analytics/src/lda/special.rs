@@ -1,5 +1,10 @@
 //! Special functions: digamma, trigamma, log-gamma, and the Poisson upper tail in log space.
 
+use super::math::{exp, ln, ln_1p};
+
+/// ½ ln 2π.
+const HALF_LN_TAU: f64 = 0.918_938_533_204_672_8;
+
 /// ψ(x) for x > 0: recurrence up to 12, then the asymptotic series (Abramowitz and Stegun 6.3.18). Relative error below 1e-13.
 pub(super) fn digamma(mut x: f64) -> f64 {
     let mut shift = 0.0;
@@ -9,7 +14,7 @@ pub(super) fn digamma(mut x: f64) -> f64 {
     }
     let i = 1.0 / (x * x);
     let series = i * (1.0 / 12.0 - i * (1.0 / 120.0 - i * (1.0 / 252.0 - i * (1.0 / 240.0 - i * (1.0 / 132.0)))));
-    shift + x.ln() - 0.5 / x - series
+    shift + ln(x) - 0.5 / x - series
 }
 
 /// ψ′(x) for x > 0 (Abramowitz and Stegun 6.4.12).
@@ -33,7 +38,7 @@ pub(super) fn ln_gamma(mut x: f64) -> f64 {
     }
     let i = 1.0 / (x * x);
     let series = (1.0 / 12.0 - i * (1.0 / 360.0 - i * (1.0 / 1260.0 - i / 1680.0))) / x;
-    (x - 0.5) * x.ln() - x + 0.5 * std::f64::consts::TAU.ln() + series - product.ln()
+    (x - 0.5) * ln(x) - x + HALF_LN_TAU + series - ln(product)
 }
 
 /// ln P(X ≥ c), X ~ Poisson(λ), without underflow. 0 for c ≤ 0; λ is taken as at least the smallest normal number.
@@ -45,7 +50,8 @@ pub(super) fn poisson_tail_ln(c: f64, rate: f64) -> f64 {
         return 0.0;
     }
     let rate = if rate.is_nan() { f64::MIN_POSITIVE } else { rate.clamp(f64::MIN_POSITIVE, 1e15) };
-    let ln_term = |n: f64| n * rate.ln() - rate - ln_gamma(n + 1.0);
+    let ln_rate = ln(rate);
+    let ln_term = |n: f64| n * ln_rate - rate - ln_gamma(n + 1.0);
     if c > rate {
         // Σ_{j≥0} λ^j / ((c+1)…(c+j)): each factor is below 1.
         let (mut sum, mut term, mut n) = (1.0_f64, 1.0_f64, c);
@@ -57,7 +63,7 @@ pub(super) fn poisson_tail_ln(c: f64, rate: f64) -> f64 {
                 break;
             }
         }
-        return (ln_term(c) + sum.ln()).min(0.0);
+        return (ln_term(c) + ln(sum)).min(0.0);
     }
     // P(X ≤ c − 1) from its largest term downwards.
     let (mut sum, mut term, mut n) = (1.0_f64, 1.0_f64, c - 1.0);
@@ -69,8 +75,8 @@ pub(super) fn poisson_tail_ln(c: f64, rate: f64) -> f64 {
         n -= 1.0;
         sum += term;
     }
-    let lower = (ln_term(c - 1.0) + sum.ln()).exp().min(1.0);
-    (-lower).ln_1p().max(-40.0)
+    let lower = exp(ln_term(c - 1.0) + ln(sum)).min(1.0);
+    ln_1p(-lower).max(-40.0)
 }
 
 #[cfg(test)]
