@@ -1,6 +1,7 @@
 //! The `spotter` command: arguments in, library calls out. One file per subcommand; no logic here.
 #![forbid(unsafe_code)]
 
+mod allocator;
 mod appliance;
 mod backup;
 mod bench;
