@@ -12,6 +12,7 @@
 
 pub mod af_packet;
 pub mod app;
+pub mod collect;
 pub mod confine;
 mod decode;
 pub mod doctor;
