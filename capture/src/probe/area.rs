@@ -248,3 +248,9 @@ impl Area {
         usize::from(base != current[0])
     }
 }
+
+impl std::fmt::Debug for Area {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Area").field("index", &self.index).field("swept", &self.swept).finish_non_exhaustive()
+    }
+}

@@ -1,8 +1,8 @@
 //! The loaded program and its maps.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError, RingBuf, XskMap};
 use aya::programs::links::LinkError;
@@ -10,6 +10,7 @@ use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp, XdpMode};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use probe_common::layout::{Books, Control, Key, MAX_RULES, Rule, Settings, Slot4, Slot6, TICK_SHIFT, policy};
 
+use super::bench::BenchProgram;
 use super::flow::Time;
 use super::map::Mapped;
 use crate::live::Filter;
@@ -99,6 +100,8 @@ pub struct ProbeOptions {
     pub vlan_in_key: bool,
     /// The program that takes packets in several buffers.
     pub frags: bool,
+    /// A bench's program in place of the probe's; see [`crate::probe::Bench`].
+    pub bench: Option<BenchProgram>,
     /// Waits, after a flip, until no program runs that may write the old generation. Never `false` but in the test that
     /// shows why.
     pub grace: bool,
@@ -118,6 +121,7 @@ impl Default for ProbeOptions {
             sample: 1,
             vlan_in_key: false,
             frags: true,
+            bench: None,
             grace: true,
         }
     }
@@ -217,6 +221,9 @@ pub(super) struct Rings {
     pub(super) copies: RingBuf<MapData>,
 }
 
+/// A map of maps, and what is put into it to wait.
+type Grace = (ArrayOfMaps<MapData, Array<MapData, u32>>, Array<MapData, u32>);
+
 /// A loaded probe. Detached and unloaded when dropped.
 pub struct Probe {
     ebpf: Ebpf,
@@ -224,7 +231,8 @@ pub struct Probe {
     pub(super) shared: Arc<Shared>,
     rules: Mapped<Rule>,
     pub(super) sockets: XskMap<MapData>,
-    grace: Option<(ArrayOfMaps<MapData, Array<MapData, u32>>, Array<MapData, u32>)>,
+    grace: Option<Mutex<Grace>>,
+    pub(super) flows: Option<Mapped<u64>>,
     // Kept: the outer maps hold references by themselves, but only while they are there.
     _outer: [ArrayOfMaps<MapData, MapData>; 2],
 }
@@ -241,7 +249,14 @@ impl Probe {
             .map_max_entries("SLOTS4", slots4 as u32)
             .map_max_entries("SLOTS6", slots6 as u32)
             .map_max_entries("BOOKS", 2 * options.areas)
-            .load(xdp_probe::PROBE)?;
+            .load(if options.bench.is_some() { xdp_probe::PEERS } else { xdp_probe::PROBE })?;
+        let program = match options.bench {
+            Some(bench) => bench.name(),
+            None if options.frags => "spotter_frags",
+            None => "spotter",
+        };
+        // First: the program names its maps by descriptors that are closed when their maps were taken and mapped.
+        xdp(&mut ebpf, program)?.load()?;
         let mut take = |name: &'static str| ebpf.take_map(name).ok_or(ProbeError::Missing(name));
         let mut evicted = outer(take("EVICTED")?)?;
         let mut copies = outer(take("COPIES")?)?;
@@ -271,11 +286,13 @@ impl Probe {
         let rules = mapped(take("RULES")?, MAX_RULES)?;
         let sockets = XskMap::try_from(take("SOCKETS")?)?;
         let grace = (ArrayOfMaps::try_from(take("GRACE")?)?, Array::try_from(take("GRACE_INNER")?)?);
-        let program = if options.frags { "spotter_frags" } else { "spotter" };
-        let grace = options.grace.then_some(grace);
-        let mut out =
-            Self { ebpf, program, shared: Arc::new(shared), rules, sockets, grace, _outer: [evicted, copies] };
-        out.xdp_mut()?.load()?;
+        let flows = match options.bench {
+            Some(_) => Some(mapped(take("FLOWS")?, super::bench::FLOWS)?),
+            None => None,
+        };
+        let grace = options.grace.then(|| Mutex::new(grace));
+        let out =
+            Self { ebpf, program, shared: Arc::new(shared), rules, sockets, grace, flows, _outer: [evicted, copies] };
         let now = out.now();
         out.shared.control.set_base(0, now);
         out.set_offset();
@@ -283,8 +300,7 @@ impl Probe {
     }
 
     fn xdp_mut(&mut self) -> Result<&mut Xdp, ProbeError> {
-        let program = self.ebpf.program_mut(self.program).ok_or(ProbeError::Missing("program"))?;
-        Ok(program.try_into()?)
+        xdp(&mut self.ebpf, self.program)
     }
 
     /// Attaches the program to an interface. It is detached when the probe is dropped.
@@ -330,7 +346,7 @@ impl Probe {
     }
 
     /// Sets the filter. Programs that run meanwhile may drop by a rule of the old or the new, or by none.
-    pub fn set_filter(&mut self, filter: &Filter) {
+    pub fn set_filter(&self, filter: &Filter) {
         self.shared.control.set_rules(0);
         self.wait_for_programs();
         let rules = filter.rules().iter().take(MAX_RULES);
@@ -358,7 +374,7 @@ impl Probe {
 
     /// Closes the generation that is written: the other one is written from `now` on (a tick), and when this returns no
     /// program writes the closed one. All receivers must have read the one before.
-    pub fn flip(&mut self, now: u64) {
+    pub fn flip(&self, now: u64) {
         let closing = self.shared.closed.load(Ordering::Acquire);
         let next = (closing + 1) as u32 & 1;
         self.shared.control.set_base(next, now);
@@ -370,10 +386,11 @@ impl Probe {
 
     /// Waits until every program that runs now has ended: setting a slot of a map of maps waits for an RCU grace period
     /// (`maybe_wait_bpf_programs`, kernel/bpf/syscall.c, Linux 5.0).
-    fn wait_for_programs(&mut self) {
-        if let Some((outer, inner)) = &mut self.grace
-            && let Err(error) = outer.set(0, inner, 0)
-        {
+    fn wait_for_programs(&self) {
+        let Some(grace) = &self.grace else { return };
+        let mut grace = grace.lock().unwrap_or_else(PoisonError::into_inner);
+        let (outer, inner) = &mut *grace;
+        if let Err(error) = outer.set(0, inner, 0) {
             // Cannot happen: both maps are ours and fit. Long enough for any program.
             tracing::error!(%error, "the grace period cannot be waited for");
             std::thread::sleep(std::time::Duration::from_millis(100));
@@ -385,6 +402,10 @@ impl std::fmt::Debug for Probe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Probe").field("program", &self.program).field("shared", &self.shared).finish_non_exhaustive()
     }
+}
+
+fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, ProbeError> {
+    Ok(ebpf.program_mut(name).ok_or(ProbeError::Missing("program"))?.try_into()?)
 }
 
 fn outer(map: Map) -> Result<ArrayOfMaps<MapData, MapData>, ProbeError> {

@@ -27,6 +27,8 @@ unsafe impl Plain for Books {}
 unsafe impl Plain for Rule {}
 // SAFETY: they are.
 unsafe impl Plain for Control {}
+// SAFETY: it is.
+unsafe impl Plain for u64 {}
 
 /// The entries of a memory-mapped BPF array.
 #[derive(Debug)]

@@ -14,6 +14,7 @@
 //! [`Probe`] and [`Area`] are for tests and benches, which have no interface; [`Xdp`] is the live source.
 
 mod area;
+mod bench;
 mod filter;
 mod flow;
 mod load;
@@ -22,6 +23,7 @@ mod receiver;
 mod xdp;
 
 pub use area::Area;
+pub use bench::{Bench, BenchProgram};
 pub use load::{Probe, ProbeClock, ProbeError, ProbeOptions, Verdicts};
 pub use xdp::{Xdp, XdpOptions};
 

@@ -100,7 +100,7 @@ impl Xdp {
             Policy::Tap => Some(Promiscuous::of(ifindex).map_err(kernel("setting promiscuous mode"))?),
             Policy::Inline => None,
         };
-        let (mode, (mut probe, receivers)) = attach(name, ifindex, &options)?;
+        let (mode, (probe, receivers)) = attach(name, ifindex, &options)?;
         probe.set_filter(&options.filter);
         Ok(Self {
             name: name.to_owned(),

@@ -13,14 +13,14 @@ const FIN: u8 = 1;
 
 #[test]
 fn both_directions_meet_in_one_microflow() {
-    let Some((mut probe, mut areas)) = load(&by_hand()) else { return };
+    let Some((probe, mut areas)) = load(&by_hand()) else { return };
     let way = Way::new(7, 40_000);
     let (there, back) = (udp(way, b"a plain datagram"), udp(way.back(), b"its answer"));
     for (ts, frame) in [(1_000, &there), (2_000, &back), (3_500, &there)] {
         assert_eq!(probe.test_run(ts, frame, 1).unwrap().0, DROP);
     }
     let mut memory = Memory::default();
-    read_all(&mut probe, &mut areas[0], 4_000, &mut memory);
+    read_all(&probe, &mut areas[0], 4_000, &mut memory);
     assert!(memory.frames.is_empty(), "{:?}", memory.frames);
     let [flow] = memory.microflows.as_slice() else { panic!("{:?}", memory.microflows) };
     let (low, high) = (&flow.from_low, &flow.from_high);
@@ -38,14 +38,14 @@ fn both_directions_meet_in_one_microflow() {
 #[test]
 fn a_collision_costs_a_record_never_a_count() {
     let options = ProbeOptions { slots4_shift: 4, ..by_hand() };
-    let Some((mut probe, mut areas)) = load(&options) else { return };
+    let Some((probe, mut areas)) = load(&options) else { return };
     for round in 0..50 {
         for host in 0..20 {
             probe.test_run(round * 100, &udp(Way::new(host, 5_000), &[0; 20]), 1).unwrap();
         }
     }
     let mut memory = Memory::default();
-    read_all(&mut probe, &mut areas[0], 10_000, &mut memory);
+    read_all(&probe, &mut areas[0], 10_000, &mut memory);
     assert_eq!(memory.packets(), 1_000);
     for host in 0..20 {
         let of_host = memory.microflows.iter().filter(|m| m.low.0[15] == host);
@@ -60,13 +60,13 @@ fn a_collision_costs_a_record_never_a_count() {
 #[test]
 fn a_full_ring_loses_packets_in_the_books() {
     let options = ProbeOptions { slots4_shift: 4, ring_bytes: 4096, ..by_hand() };
-    let Some((mut probe, mut areas)) = load(&options) else { return };
+    let Some((probe, mut areas)) = load(&options) else { return };
     let frames = 5_000;
     for n in 0..frames {
         probe.test_run(n, &udp(Way::new((n % 250) as u8, 5_000), &[0; 20]), 1).unwrap();
     }
     let mut memory = Memory::default();
-    read_all(&mut probe, &mut areas[0], 10_000, &mut memory);
+    read_all(&probe, &mut areas[0], 10_000, &mut memory);
     let books = areas[0].books();
     assert_eq!(books.imbalances(), []);
     assert!(books.lost_ring_full.packets > 4_000, "{books:?}");
@@ -76,7 +76,7 @@ fn a_full_ring_loses_packets_in_the_books() {
 /// Handshake and first packets, end, and names go to user space; the bulk does not.
 #[test]
 fn what_begins_and_ends_a_connection_goes_to_user_space() {
-    let Some((mut probe, mut areas)) = load(&by_hand()) else { return };
+    let Some((probe, mut areas)) = load(&by_hand()) else { return };
     let way = Way::new(9, 40_001);
     let mut sent = vec![tcp(way, SYN, b""), tcp(way.back(), SYN | ACK, b"")];
     sent.extend((0..30).map(|_| tcp(way, ACK, &[0xaa; 100])));
@@ -89,7 +89,7 @@ fn what_begins_and_ends_a_connection_goes_to_user_space() {
     areas[0].drain_evicted(&mut memory, usize::MAX);
     // The FIN sent the counts before it: user space has them when it sees the FIN.
     assert_eq!(memory.packets(), 10);
-    read_all(&mut probe, &mut areas[0], 10_000, &mut memory);
+    read_all(&probe, &mut areas[0], 10_000, &mut memory);
     assert_eq!(memory.packets(), 10);
     let received: Vec<&Vec<u8>> = memory.frames.iter().map(|f| &f.data).collect();
     let expected: Vec<&Vec<u8>> = sent[..22].iter().chain(&sent[32..]).collect();
@@ -100,13 +100,13 @@ fn what_begins_and_ends_a_connection_goes_to_user_space() {
 #[test]
 fn inline_lets_everything_pass() {
     let options = ProbeOptions { verdicts: Verdicts::Inline, ..by_hand() };
-    let Some((mut probe, mut areas)) = load(&options) else { return };
+    let Some((probe, mut areas)) = load(&options) else { return };
     let way = Way::new(9, 40_001);
     for frame in [tcp(way, SYN, b""), udp(way, b"cached"), vec![0xff; 60]] {
         assert_eq!(probe.test_run(1, &frame, 1).unwrap().0, PASS);
     }
     let mut memory = Memory::default();
-    read_all(&mut probe, &mut areas[0], 10, &mut memory);
+    read_all(&probe, &mut areas[0], 10, &mut memory);
     let books = areas[0].books();
     assert_eq!(books.imbalances(), []);
     assert_eq!((books.passed.packets, books.cached.packets, books.received.packets), (3, 1, 2));

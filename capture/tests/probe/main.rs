@@ -5,5 +5,7 @@
 
 mod counts;
 mod frames;
+mod grace;
+mod same_flows;
 mod support;
 mod veth;

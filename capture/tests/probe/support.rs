@@ -62,7 +62,7 @@ impl Handler for Memory {
 }
 
 /// Everything the area has now, then what a flip closes.
-pub(crate) fn read_all(probe: &mut Probe, area: &mut Area, now: u64, to: &mut Memory) {
+pub(crate) fn read_all(probe: &Probe, area: &mut Area, now: u64, to: &mut Memory) {
     probe.flip(now);
     area.drain_evicted(to, usize::MAX);
     area.drain_copies(to, usize::MAX);

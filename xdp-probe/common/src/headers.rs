@@ -67,7 +67,10 @@ pub struct Headers {
 #[expect(missing_docs, reason = "as in Headers and Ethernet")]
 pub struct Shape {
     pub ethertype: u16,
-    pub vlan: Option<u16>,
+    /// VLAN tags, and the last one's control information. Not an `Option`: half of one that is `None` is left unset, and the
+    /// kernel's verifier refuses programs that copy such bits.
+    pub tags: u8,
+    pub tci: u16,
     pub src_port: u16,
     pub dst_port: u16,
     pub version: u8,

@@ -268,8 +268,8 @@ pub struct CopyHead {
     pub len: u32,
 }
 
-/// Sizes of frames in the copy ring.
-pub const COPY_CLASSES: [usize; 3] = [240, 1520, 9216];
+/// Sizes of entries of the copy ring, powers of two; a frame is shorter than its entry.
+pub const COPY_CLASSES: [usize; 3] = [256, 2048, 16384];
 
 /// A filter rule: what matches all of it is dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -9,6 +9,7 @@ use probe_common::{HeaderBytes, Shape};
 
 use crate::maps::{Area, EVICTED, SLOTS4, SLOTS6, settings};
 use crate::packet::Bytes;
+use crate::run::Table;
 
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
@@ -17,10 +18,10 @@ const ACK: u8 = 0x10;
 const MANY_BYTES: u32 = 1 << 31;
 
 /// Which end sent: index of [`Counts::carried`].
-type Side = usize;
+pub type Side = usize;
 
 /// The addresses of a key, and how a slot has them.
-trait Slot: Copy {
+pub trait Slot: Copy {
     type Addresses: Copy;
     fn equal(a: &Self::Addresses, b: &Self::Addresses) -> bool;
     /// The addresses in order, and which end sent.
@@ -33,22 +34,26 @@ trait Slot: Copy {
     fn send(&self, area: &Area) -> bool;
 }
 
-/// Counts a packet. `false`: it belongs to the beginning of a connection and goes to user space.
-#[inline(always)]
-pub fn count(ctx: &XdpContext, area: &Area, frame: &Bytes, shape: &Shape, len: u32) -> bool {
-    if shape.version == 4 {
-        count_in::<Slot4>(ctx, area, frame, shape, len)
-    } else {
-        count_in::<Slot6>(ctx, area, frame, shape, len)
-    }
-}
+/// The probe's table.
+pub struct FlowCache;
 
-/// A connection begins or ends: what was counted of its key so far leaves first, so that user space gets things in
-/// their order. After SYN+ACK the slot waits for the first requests and answers; a SYN alone waits only where nobody
-/// is displaced, so that a scan cannot empty the cache.
-#[inline(always)]
-pub fn turn(area: &Area, frame: &Bytes, shape: &Shape) {
-    if shape.version == 4 { turn_in::<Slot4>(area, frame, shape) } else { turn_in::<Slot6>(area, frame, shape) }
+impl Table for FlowCache {
+    #[inline(always)]
+    fn count(ctx: &XdpContext, area: &Area, frame: &Bytes, shape: &Shape, len: u32) -> bool {
+        if shape.version == 4 {
+            count_in::<Slot4>(ctx, area, frame, shape, len)
+        } else {
+            count_in::<Slot6>(ctx, area, frame, shape, len)
+        }
+    }
+
+    /// What was counted of the key so far leaves first, so that user space gets things in their order. After SYN+ACK the
+    /// slot waits for the first requests and answers; a SYN alone waits only where nobody is displaced, so that a scan
+    /// cannot empty the cache.
+    #[inline(always)]
+    fn turn(area: &Area, frame: &Bytes, shape: &Shape) {
+        if shape.version == 4 { turn_in::<Slot4>(area, frame, shape) } else { turn_in::<Slot6>(area, frame, shape) }
+    }
 }
 
 #[inline(always)]
@@ -80,7 +85,7 @@ fn count_in<S: Slot>(ctx: &XdpContext, area: &Area, frame: &Bytes, shape: &Shape
 }
 
 #[inline(always)]
-fn add(counts: &mut Counts, side: Side, now: u32, shape: &Shape, len: u32) {
+pub fn add(counts: &mut Counts, side: Side, now: u32, shape: &Shape, len: u32) {
     counts.last = now;
     counts.link_bytes += len - shape.ip_bytes;
     // Two branches, not an index: the verifier follows constants more quickly.
@@ -171,11 +176,8 @@ fn clear(counts: &mut Counts) {
 
 /// The word of the key; see [`Key`].
 #[inline(always)]
-fn word(shape: &Shape, side: Side) -> u64 {
-    let (tci, tagged) = match shape.vlan {
-        Some(tci) => (tci, Key::TAGGED),
-        None => (0, 0),
-    };
+pub fn word(shape: &Shape, side: Side) -> u64 {
+    let tagged = if shape.tags > 0 { Key::TAGGED } else { 0 };
     let (low_port, high_port, sent) = if matches!(shape.proto, ICMP | ICMPV6) {
         let kind = shape.src_port << 8 | shape.dst_port & 0xff;
         (kind, kind, if side == 1 { Key::HIGH_SENT } else { 0 })
@@ -184,12 +186,12 @@ fn word(shape: &Shape, side: Side) -> u64 {
     } else {
         (shape.dst_port, shape.src_port, 0)
     };
-    Key::word(low_port, high_port, shape.proto, tagged | sent, tci)
+    Key::word(low_port, high_port, shape.proto, tagged | sent, shape.tci)
 }
 
 /// Ticks since the generation began.
 #[inline(always)]
-fn ticks(ctx: &XdpContext, area: &Area) -> u32 {
+pub fn ticks(ctx: &XdpContext, area: &Area) -> u32 {
     let now = if settings().clock_is_metadata() == 1 {
         metadata_clock(ctx)
     } else {

@@ -1,17 +1,166 @@
-//! Programs the probe is measured beside: nothing, and the same parser with the kernel's own hash tables.
+//! Programs for benches: the probe, and the same program with the kernel's own hash tables in place of its cache, over
+//! frames whose flow changes from run to run.
+//!
+//! `BPF_PROG_TEST_RUN` repeats one frame. Each program here first takes the next flow number from `FLOWS` (its place is kept
+//! in the frame itself) and writes it into the source address; `empty` does that and nothing else.
 
 #![no_std]
 #![no_main]
 
-use aya_ebpf::bindings::xdp_action::XDP_DROP;
-use aya_ebpf::macros::xdp;
-use aya_ebpf::programs::XdpContext;
+mod cache;
+mod filter;
+mod judge;
+mod maps;
+mod packet;
+mod run;
+mod slow;
 
-/// Nothing at all: what the test run itself costs.
-#[xdp]
-pub fn empty(_ctx: XdpContext) -> u32 {
+use aya_ebpf::bindings::xdp_action::XDP_DROP;
+use aya_ebpf::bindings::{BPF_ANY, BPF_F_MMAPABLE};
+use aya_ebpf::btf_maps::{Array, LruPerCpuHashMap, PerCpuHashMap};
+use aya_ebpf::macros::{btf_map, xdp};
+use aya_ebpf::programs::XdpContext;
+use probe_common::layout::{Counts, Slot4, Slot6};
+use probe_common::{HeaderBytes, Shape};
+
+use crate::cache::{FlowCache, Slot, add, ticks, word};
+use crate::maps::{Area, settings};
+use crate::packet::Bytes;
+use crate::run::{Table, run};
+
+/// Flow numbers in the order in which packets come.
+const FLOWS_LEN: usize = 1 << 20;
+/// More flows than any bench has: nothing is displaced, which flatters the peers.
+const ENTRIES: usize = 600_000;
+
+#[btf_map]
+static FLOWS: Array<u64, FLOWS_LEN, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+#[btf_map]
+static HASH4: PerCpuHashMap<[u64; 2], Counts, ENTRIES> = PerCpuHashMap::new();
+#[btf_map]
+static HASH6: PerCpuHashMap<[u64; 5], Counts, ENTRIES> = PerCpuHashMap::new();
+#[btf_map]
+static LRU4: LruPerCpuHashMap<[u64; 2], Counts, ENTRIES> = LruPerCpuHashMap::new();
+#[btf_map]
+static LRU6: LruPerCpuHashMap<[u64; 5], Counts, ENTRIES> = LruPerCpuHashMap::new();
+
+/// The frame alone: what the generator and the test run cost.
+#[xdp(frags)]
+pub fn empty(ctx: XdpContext) -> u32 {
+    next_flow(&ctx);
     XDP_DROP
 }
+
+/// The probe.
+#[xdp(frags)]
+pub fn cache(ctx: XdpContext) -> u32 {
+    next_flow(&ctx);
+    run::<FlowCache>(&ctx, true)
+}
+
+/// The parser and the books, and no table.
+#[xdp(frags)]
+pub fn no_table(ctx: XdpContext) -> u32 {
+    next_flow(&ctx);
+    run::<NoTable>(&ctx, true)
+}
+
+/// PERCPU_HASH.
+#[xdp(frags)]
+pub fn percpu_hash(ctx: XdpContext) -> u32 {
+    next_flow(&ctx);
+    run::<PerCpuHash>(&ctx, true)
+}
+
+/// LRU_PERCPU_HASH.
+#[xdp(frags)]
+pub fn lru_percpu_hash(ctx: XdpContext) -> u32 {
+    next_flow(&ctx);
+    run::<LruPerCpuHash>(&ctx, true)
+}
+
+/// Writes the next flow number into the source address: the last four bytes of an IPv4 or IPv6 frame without tags. The place
+/// in `FLOWS` is in the last four bytes of the frame's first 100.
+#[inline(always)]
+fn next_flow(ctx: &XdpContext) {
+    let (start, end) = (ctx.data(), ctx.data_end());
+    if start + 100 > end {
+        return;
+    }
+    // SAFETY: within the first 100 bytes, which are there; the verifier checks that, too.
+    unsafe {
+        let place = (start + 96) as *mut u32;
+        let at = place.read_unaligned();
+        place.write_unaligned(at.wrapping_add(1));
+        let Some(flow) = FLOWS.get(at & (FLOWS_LEN as u32 - 1)) else { return };
+        let offset = if *((start + 12) as *const u8) == 0x08 { 26 } else { 34 };
+        ((start + offset) as *mut u32).write_unaligned(*flow as u32);
+    }
+}
+
+struct NoTable;
+
+impl Table for NoTable {
+    #[inline(always)]
+    fn count(_: &XdpContext, _: &Area, _: &Bytes, _: &Shape, _: u32) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn turn(_: &Area, _: &Bytes, _: &Shape) {}
+}
+
+/// What the record keeps of a flow's first packet, as the cache does.
+#[inline(always)]
+fn fresh(frame: &Bytes, shape: &Shape, side: usize, now: u32, len: u32) -> Counts {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = frame.read(0).unwrap_or_default();
+    let macs = if side == 0 { [g, h, i, j, k, l, a, b, c, d, e, f] } else { [a, b, c, d, e, f, g, h, i, j, k, l] };
+    let mut counts = Counts { macs, ..Counts::default() };
+    add(&mut counts, side, now, shape, len);
+    counts
+}
+
+macro_rules! hash_table {
+    ($name:ident, $v4:ident, $v6:ident) => {
+        struct $name;
+
+        impl Table for $name {
+            #[inline(always)]
+            fn count(ctx: &XdpContext, area: &Area, frame: &Bytes, shape: &Shape, len: u32) -> bool {
+                let now = ticks(ctx, area);
+                if shape.version == 4 {
+                    let Some((addresses, side)) = Slot4::ends(frame, shape) else { return false };
+                    let key = [addresses, word(shape, side) & settings().key_mask()];
+                    match $v4.get_ptr_mut(&key) {
+                        // SAFETY: this CPU's copy of a live value.
+                        Some(counts) => add(unsafe { &mut *counts }, side, now, shape, len),
+                        None => {
+                            return $v4.insert(&key, &fresh(frame, shape, side, now, len), u64::from(BPF_ANY)).is_ok();
+                        }
+                    }
+                } else {
+                    let Some(([a, b, c, d], side)) = Slot6::ends(frame, shape) else { return false };
+                    let key = [a, b, c, d, word(shape, side) & settings().key_mask()];
+                    match $v6.get_ptr_mut(&key) {
+                        // SAFETY: as above.
+                        Some(counts) => add(unsafe { &mut *counts }, side, now, shape, len),
+                        None => {
+                            return $v6.insert(&key, &fresh(frame, shape, side, now, len), u64::from(BPF_ANY)).is_ok();
+                        }
+                    }
+                }
+                true
+            }
+
+            #[inline(always)]
+            fn turn(_: &Area, _: &Bytes, _: &Shape) {}
+        }
+    };
+}
+
+hash_table!(PerCpuHash, HASH4, HASH6);
+hash_table!(LruPerCpuHash, LRU4, LRU6);
 
 #[cfg(not(test))]
 #[panic_handler]

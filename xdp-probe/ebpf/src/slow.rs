@@ -6,9 +6,9 @@ use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_xdp_adjust_meta, bpf_xd
 use aya_ebpf::programs::XdpContext;
 use probe_common::layout::{COPY_CLASSES, CopyHead, policy};
 
-use crate::add;
 use crate::cache::metadata_clock;
 use crate::maps::{Area, COPIES, SOCKETS, settings};
+use crate::run::add;
 
 /// User space looks at the rings by itself: no wake-up for each record.
 pub const NO_WAKEUP: u64 = BPF_RB_NO_WAKEUP as u64;
@@ -70,9 +70,9 @@ fn redirect(ctx: &XdpContext, area: &Area, len: u32) -> u32 {
 fn copy(ctx: &XdpContext, area: &Area, len: u32) {
     let stamp = stamp(ctx, area);
     let [small, middle, _] = COPY_CLASSES;
-    let done = if len as usize <= small {
+    let done = if (len as usize) < small {
         copy_class::<{ COPY_CLASSES[0] }>(ctx, area, len, stamp)
-    } else if len as usize <= middle {
+    } else if (len as usize) < middle {
         copy_class::<{ COPY_CLASSES[1] }>(ctx, area, len, stamp)
     } else {
         copy_class::<{ COPY_CLASSES[2] }>(ctx, area, len, stamp)
@@ -92,12 +92,20 @@ struct Copy<const N: usize> {
 fn copy_class<const N: usize>(ctx: &XdpContext, area: &Area, wire_len: u32, ts: u64) -> bool {
     let Some(ring) = COPIES.get(area.index) else { return false };
     let Some(mut entry) = ring.reserve_untyped::<Copy<N>>(0) else { return false };
-    let len = wire_len.min(N as u32);
-    if len < wire_len {
+    let mut len = wire_len;
+    if len as usize >= N {
+        len = N as u32 - 1;
         area.books().copies_cut += 1;
     }
+    // Read back and masked: so the verifier sees the bound on the very value that is used, whatever the compiler knows.
+    // SAFETY: a live local.
+    let len = unsafe { (&raw const len).read_volatile() } & (N as u32 - 1);
+    if len == 0 {
+        entry.discard(NO_WAKEUP);
+        return false;
+    }
     let copy = entry.as_mut_ptr();
-    // SAFETY: the reserved entry is as large as a `Copy<N>`, and `len` is at most N.
+    // SAFETY: the reserved entry is as large as a `Copy<N>`, and `len` is less than N.
     let loaded = unsafe {
         (&raw mut (*copy).head).write(CopyHead { ts, wire_len, len });
         bpf_xdp_load_bytes(ctx.ctx, 0, (&raw mut (*copy).bytes).cast(), len)

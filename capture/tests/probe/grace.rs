@@ -1,0 +1,61 @@
+//! Why a generation is read only after the grace period.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use capture::probe::ProbeOptions;
+
+use crate::frames::{Way, udp};
+use crate::support::{Memory, by_hand, load};
+
+/// Packets of one hot flow that were sent, and those that were read, flipping and sweeping as fast as can be for a while, or
+/// until a sweep counted something wrong.
+fn sweep_in_a_loop(grace: bool, flips: u64, most: Duration) -> Option<(u64, u64)> {
+    let options = ProbeOptions { grace, slots4_shift: 4, slots6_shift: 4, ..by_hand() };
+    let (probe, mut areas) = load(&options)?;
+    let area = &mut areas[0];
+    let frame = udp(Way::new(1, 40_000), &[0; 20]);
+    let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut memory = Memory::default();
+    let mut read = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                probe.test_run(1, &frame, 10_000).unwrap();
+                sent.fetch_add(10_000, Ordering::Relaxed);
+            }
+        });
+        let start = Instant::now();
+        for flip in 0..flips {
+            probe.flip(0);
+            area.drain_evicted(&mut memory, usize::MAX);
+            area.sweep(&mut memory);
+            read += std::mem::take(&mut memory).packets();
+            if start.elapsed() > most || !grace && flip % 256 == 0 && !area.books().imbalances().is_empty() {
+                break;
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    // Twice: what a program wrote late is in the generation before the last.
+    for _ in 0..2 {
+        probe.flip(0);
+        area.sweep(&mut memory);
+    }
+    assert!(!grace || area.books().imbalances().is_empty(), "{:?}", area.books().imbalances());
+    Some((sent.into_inner(), read + memory.packets()))
+}
+
+#[test]
+fn nothing_is_lost_when_a_generation_is_read_after_the_grace_period() {
+    let Some((sent, read)) = sweep_in_a_loop(true, 200, Duration::from_secs(4)) else { return };
+    assert!(sent > 0);
+    assert_eq!(read, sent);
+}
+
+/// If this test fails, the one above proves nothing.
+#[test]
+fn packets_are_lost_when_it_is_read_at_once() {
+    let Some((sent, read)) = sweep_in_a_loop(false, u64::MAX, Duration::from_secs(8)) else { return };
+    assert_ne!(read, sent, "no packet was lost without the grace period");
+}
