@@ -4,7 +4,7 @@
 
 mod file_parts;
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read as _, Write};
 use std::path::Path;
 
 use capture::file::{CaptureReader, FileError};
@@ -356,6 +356,46 @@ fn compressed_captures_of_several_members() {
     let twice = gzip(&gzip(&capture));
     let (_, errors, _) = read_all_ways(&twice);
     assert!(errors[0].contains("compressed twice"), "{errors:?}");
+}
+
+/// Hands out a few bytes at a time.
+struct Dribble(Cursor<Vec<u8>>);
+
+impl std::io::Read for Dribble {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let n = out.len().min(1 + self.0.position() as usize % 13);
+        self.0.read(&mut out[..n])
+    }
+}
+
+#[test]
+fn frames_before_the_damage_in_a_compressed_file_were_lost_with_it() {
+    // Four bits of chance in each byte, so that the compressed length follows the frames.
+    let mut x = 1_u32;
+    let mut data = || -> Vec<u8> {
+        (0..200)
+            .map(|_| {
+                (x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223), b"0123456789abcdef"[(x >> 28) as usize]).1
+            })
+            .collect()
+    };
+    let mut capture = pcap_header(false, 0xa1b2_c3d4, 1);
+    (0..1_000).for_each(|n| capture.extend(record(false, n, 0, 200, &data())));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&capture).unwrap();
+    let xz = {
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        xz.write_all(&capture).unwrap();
+        xz.finish().unwrap()
+    };
+    for mut damaged in [gzip.finish().unwrap(), zstd::encode_all(&capture[..], 1).unwrap(), xz] {
+        let at = damaged.len() / 4 * 3;
+        damaged[at..].fill(0xff);
+        let dribbled = read(CaptureReader::from_reader(Dribble(Cursor::new(damaged.clone())), Path::new("a")));
+        let (frames, errors, _) = read_all_ways(&damaged);
+        assert_eq!(frames, dribbled.0, "however the bytes come");
+        assert!(frames.len() > 500 && !errors.is_empty(), "{} frames, {errors:?}", frames.len());
+    }
 }
 
 #[test]
