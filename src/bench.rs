@@ -15,7 +15,8 @@ use crate::output::UsedWrongly;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  spotter bench                          all parts\n  spotter bench import --file tap.pcap --json\n\n\
-    Parts: import (tshark, nfpcapd, softflowd), lake (the Parquet library's own writer, pyarrow). Use a release build."
+    Parts: import (tshark, nfpcapd, softflowd), lake (the Parquet library's own writer, pyarrow), lda (tomotopy, gensim, scikit-learn,\n\
+    Spark MLlib; ten minutes). Use a release build."
 )]
 pub(crate) struct Args {
     /// Which part; all without it.
@@ -29,12 +30,20 @@ pub(crate) struct Args {
     /// Rows for `lake`.
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     rows: u64,
+    /// For `lda`: a Python virtual environment with the peers, made there if there is none; without it those `python3` has.
+    #[arg(long, value_name = "DIR")]
+    venv: Option<PathBuf>,
+    #[command(flatten)]
+    worker: crate::bench_lda::Worker,
     /// One JSON object a line: part, figure, unit, value, peer, peer_value, ratio, spread.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.worker.run()? {
+        return Ok(ExitCode::SUCCESS);
+    }
     let parts = match &args.part {
         None => Part::ALL.to_vec(),
         Some(name) => vec![name.parse::<Part>().map_err(|e: BenchError| UsedWrongly(e.to_string()))?],
@@ -43,6 +52,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     options.file.clone_from(&args.file);
     options.runs = args.runs;
     options.rows = args.rows;
+    options.venv.clone_from(&args.venv);
     let mut written = Ok(());
     for part in parts {
         perf::bench::run(part, &options, &mut |figure| {

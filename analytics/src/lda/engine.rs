@@ -363,10 +363,11 @@ impl Engine<'_> {
             let (x, y) = (sizes[a], sizes[b]);
             let share = x / (x + y).max(f64::MIN_POSITIVE);
             // √(mix) is near the mix of the roots where both are alike.
-            for c in 0..self.topics {
-                let joined = share * alike[a][c] + (1.0 - share) * alike[b][c];
-                (alike[a][c], alike[c][a]) = (joined, joined);
+            let joined: Vec<f64> = alike[a].iter().zip(&alike[b]).map(|(a, b)| share * a + (1.0 - share) * b).collect();
+            for (row, joined) in alike.iter_mut().zip(&joined) {
+                row[a] = *joined;
             }
+            alike[a] = joined;
             sizes[a] += y;
             into[b] = a;
             left -= 1;

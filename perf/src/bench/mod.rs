@@ -7,6 +7,7 @@
 mod child;
 mod import;
 mod lake;
+mod lda;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,17 +22,20 @@ pub enum Part {
     Import,
     /// Rows to Parquet, beside the Parquet library's own writer and pyarrow.
     Lake,
+    /// The topic model's fit, beside tomotopy, gensim, scikit-learn and Spark MLlib.
+    Lda,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Import, Self::Lake];
+    pub const ALL: [Self; 3] = [Self::Import, Self::Lake, Self::Lda];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Import => "import",
             Self::Lake => "lake",
+            Self::Lda => "lda",
         }
     }
 }
@@ -58,6 +62,8 @@ pub struct BenchOptions {
     pub runs: u32,
     /// Rows for the part `lake`.
     pub rows: u64,
+    /// For the part `lda`: a Python virtual environment with the peers, made if there is none. None: `python3` as it is, with the peers it has.
+    pub venv: Option<PathBuf>,
 }
 
 impl BenchOptions {
@@ -66,7 +72,7 @@ impl BenchOptions {
     /// # Errors
     /// The path of the running program is not known.
     pub fn new() -> Result<Self, BenchError> {
-        Ok(Self { spotter: std::env::current_exe()?, file: None, runs: 5, rows: 500_000 })
+        Ok(Self { spotter: std::env::current_exe()?, file: None, runs: 5, rows: 500_000, venv: None })
     }
 }
 
@@ -165,7 +171,16 @@ pub fn run(part: Part, options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) ->
     match part {
         Part::Import => import::run(options, emit),
         Part::Lake => lake::run(options, emit),
+        Part::Lda => lda::run(options, emit),
     }
+}
+
+/// CPU seconds this process has used.
+///
+/// # Errors
+/// The system does not tell.
+pub fn cpu_seconds() -> std::io::Result<f64> {
+    Ok(cpu_time::ProcessTime::try_now()?.as_duration().as_secs_f64())
 }
 
 /// Values of the runs of one thing.

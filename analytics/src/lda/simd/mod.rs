@@ -6,6 +6,7 @@
 //! behind [`Unit::run`], which checks every index first.
 
 #![expect(unsafe_code, reason = "vector intrinsics, and rows without a bounds check for each of them")]
+#![expect(clippy::needless_range_loop, reason = "one index into rows, registers and memory alike")]
 
 mod floor;
 mod portable;
@@ -132,7 +133,7 @@ impl Unit<'_> {
     /// Whether the slices fit each other and every word has a row.
     fn fits(&self) -> bool {
         let documents = self.weights.len();
-        let vocabulary = if self.stride == 0 { 0 } else { self.phi.len() / self.stride };
+        let vocabulary = self.phi.len().checked_div(self.stride).unwrap_or(0);
         let own = match (self.offsets.first(), self.offsets.last()) {
             (Some(from), Some(to)) => self.words.get(*from..*to),
             _ => None,

@@ -79,7 +79,7 @@ pub(super) unsafe fn unit<V: Vector>(unit: &Unit<'_>, rows: Rows) {
 /// Rows of a known number of blocks, held in registers.
 #[inline(always)]
 unsafe fn documents<V: Vector, const BLOCKS: usize>(unit: &Unit<'_>, rows: Rows) {
-    let far = unit.phi.len() * size_of::<f32>() > CACHED;
+    let far = size_of_val(unit.phi) > CACHED;
     let mut row = rows.rows;
     for (ends, weight) in unit.offsets.windows(2).zip(unit.weights) {
         let (from, to) = (ends[0], ends[1]);
@@ -179,7 +179,7 @@ unsafe fn sweep<V: Vector, const BLOCKS: usize, const SUM: bool>(
 #[inline(always)]
 fn forget(mut pointer: *const f32) -> *const f32 {
     // SAFETY: no instruction at all.
-    unsafe { std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags)) };
+    unsafe { std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, readonly, nostack, preserves_flags)) };
     pointer
 }
 
