@@ -192,10 +192,14 @@ async fn stand(engine: &Engine, table: &str, condition: &str) -> anyhow::Result<
     let from = format!(
         "from (select record_id from {table} where {condition}) r left join scores_{table} s on r.record_id = s.record_id"
     );
-    let sql = format!("select min(s.fused_rank) as best, min(s.rank) as spot, count(s.rank) as kept, count(*) as records {from}");
+    let sql = format!(
+        "select min(s.fused_rank) as best, min(s.rank) as spot, count(s.rank) as kept, count(*) as records {from}"
+    );
     let rows = engine.query_rows(&sql, Vec::new(), RowLimits::default()).await?;
     let number = |name: &str| rows.rows.first().and_then(|row| row.get(name)).and_then(Value::as_u64);
-    let sql = format!("select s.detectors as detectors {from} where s.fused_rank is not null order by s.fused_rank, s.rank limit 1");
+    let sql = format!(
+        "select s.detectors as detectors {from} where s.fused_rank is not null order by s.fused_rank, s.rank limit 1"
+    );
     let best = engine.query_rows(&sql, Vec::new(), RowLimits::default()).await?;
     let names = best.rows.first().and_then(|row| row.get("detectors")).and_then(Value::as_array);
     let fired = names.into_iter().flatten().filter_map(|one| one.get("name")?.as_str().map(str::to_owned)).collect();

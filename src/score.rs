@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use aggregator::lake::{Day, Lake, Source};
 use analytics::detect::rows::Internal;
-use analytics::score::{Optimizer, Progress, Ranking, ScoreError, ScoreRequest, ScoreRun, Stage, WordScheme, days, score};
+use analytics::score::{
+    Optimizer, Progress, Ranking, ScoreError, ScoreRequest, ScoreRun, Stage, WordScheme, days, score,
+};
 use indicatif::ProgressBar;
 
 use crate::appliance::interrupt;
@@ -48,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 3000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
     /// Most rows to keep of one group; 0 = all.
-    #[arg(long, value_name = "N", default_value_t = 25)]
+    #[arg(long, value_name = "N", default_value_t = 10)]
     members: u32,
     /// Keep only rows with at most this score.
     #[arg(long, value_name = "P")]

@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use aggregator::lake::{CompactOptions, Day, Lake, SetKind, Source, Table, WriterOptions};
 use aggregator::record::{Direction, DnsRecord, EndReason, FlowRecord, Micros, Origin, ProxyRecord, RecordId};
 use analytics::score::{
-    CorpusBuilder, CorpusLimits, ExtraToken, OTHER, Progress, Ranking, ScoreError, ScoreRequest, ScoreRun, Stage, days, ranked,
-    score,
+    CorpusBuilder, CorpusLimits, ExtraToken, OTHER, Progress, Ranking, ScoreError, ScoreRequest, ScoreRun, Stage, days,
+    ranked, score,
 };
 use analytics::words::flow::{FlowInput, FlowScheme, FlowWords};
 use analytics::words::{TimeOfDay, WordCode};

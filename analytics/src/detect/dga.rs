@@ -53,7 +53,9 @@ impl Generated {
                 self.domains += usize::from(client.missing.insert(domain.into()));
             }
         } else if row.rcode == Some(0) {
-            let number = domain.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+            let number = domain
+                .bytes()
+                .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
             if client.existing.len() < DOMAINS {
                 self.domains += usize::from(client.existing.insert(number));
             }
@@ -80,7 +82,8 @@ impl Generated {
             let (missing, all) = (client.missing.len() as u64, (client.missing.len() + client.existing.len()) as u64);
             let odd = letters.oddness(&client.missing);
             // Names as the network has them count half, wild ones up to one and a half times.
-            let statistic = if missing >= 2 { binomial_surprise(missing, all, rate) * (1.0 + odd.clamp(-0.5, 0.5)) } else { 0.0 };
+            let statistic =
+                if missing >= 2 { binomial_surprise(missing, all, rate) * (1.0 + odd.clamp(-0.5, 0.5)) } else { 0.0 };
             statistics.push(statistic);
             if missing >= 6 {
                 let mut names: Vec<&str> = client.missing.iter().map(|name| &**name).collect();

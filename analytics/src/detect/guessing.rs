@@ -14,9 +14,8 @@ use super::tail::Scale;
 use super::{CASES, Case, Covers, Findings};
 
 /// Services that ask who you are.
-const PORTS: [u16; 20] = [
-    21, 22, 23, 88, 110, 139, 143, 389, 445, 587, 636, 1433, 2222, 3306, 3389, 5432, 5900, 5985, 5986, 6379,
-];
+const PORTS: [u16; 20] =
+    [21, 22, 23, 88, 110, 139, 143, 389, 445, 587, 636, 1433, 2222, 3306, 3389, 5432, 5900, 5985, 5986, 6379];
 
 /// Fewest connections.
 const FEWEST: u64 = 20;
@@ -60,7 +59,8 @@ impl Guessing {
             self.overflow += 1;
             return;
         }
-        let tries = self.pairs.entry(key).or_insert(Tries { first: row.first_seen, last: row.first_seen, ..Tries::default() });
+        let tries =
+            self.pairs.entry(key).or_insert(Tries { first: row.first_seen, last: row.first_seen, ..Tries::default() });
         tries.count += 1;
         if row.src_packets <= 60 && row.last_seen.saturating_sub(row.first_seen) < 90_000_000 {
             tries.short += 1;
@@ -86,7 +86,8 @@ impl Guessing {
             // The rate of the others: a host does not vouch for itself. Four is what a day has where nobody else uses the port.
             let rate = ((sum - tries.busiest().min(CAPPED)) as f64 + 4.0) / (others - 1 + 1) as f64;
             let rate = rate.max(4.0);
-            let statistic = poisson_surprise(tries.busiest() as f64, rate) * tries.short as f64 / tries.count.max(1) as f64;
+            let statistic =
+                poisson_surprise(tries.busiest() as f64, rate) * tries.short as f64 / tries.count.max(1) as f64;
             statistics.push(statistic);
             if tries.short >= FEWEST {
                 let time = seconds(tries.last.saturating_sub(tries.first) as f64 / 1e6);

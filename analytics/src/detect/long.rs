@@ -50,7 +50,10 @@ impl LongConnections {
             let statistic = (1.0 + long).ln() - (clients as f64).ln();
             statistics.push(statistic);
             if duration >= SHORTEST {
-                let evidence = format!("a connection of {} to {peer}, to which {clients} hosts of the organisation went", seconds(long));
+                let evidence = format!(
+                    "a connection of {} to {peer}, to which {clients} hosts of the organisation went",
+                    seconds(long)
+                );
                 found.push(Case { statistic, host, covers: Covers::Pair { peer, port: Some(port) }, evidence });
             }
         }

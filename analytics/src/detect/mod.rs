@@ -50,8 +50,13 @@ pub enum Covers {
         /// Its port; `None` = any.
         port: Option<u16>,
     },
-    /// Attempts of the host that carried no data.
-    Probes,
+    /// Attempts of the host that carried no data: at one responder, at one port, or at all.
+    Probes {
+        /// The only responder.
+        peer: Option<IpAddr>,
+        /// The only port.
+        port: Option<u16>,
+    },
     /// Flows of the host to these responders and ports.
     Peers(HashSet<(IpAddr, u16)>),
     /// Questions of the host for names under a domain.
@@ -84,7 +89,7 @@ impl Finding {
             Covers::Pair { peer, port: Some(port) } => format!("{peer} {port}"),
             Covers::Pair { peer, port: None } => peer.to_string(),
             Covers::Domain(name) | Covers::Host(name) => name.to_string(),
-            Covers::Probes | Covers::Peers(_) | Covers::Missing => String::new(),
+            Covers::Probes { .. } | Covers::Peers(_) | Covers::Missing => String::new(),
         }
     }
 }
@@ -152,7 +157,10 @@ impl Findings {
             .filter(|finding| finding.ln_expected <= EXPECTED.ln())
             .collect();
         found.sort_by(|a, b| {
-            a.ln_expected.total_cmp(&b.ln_expected).then(a.host.cmp(&b.host)).then_with(|| a.subject().cmp(&b.subject()))
+            a.ln_expected
+                .total_cmp(&b.ln_expected)
+                .then(a.host.cmp(&b.host))
+                .then_with(|| a.subject().cmp(&b.subject()))
         });
         found.truncate(FINDINGS);
         self.families.push(Family { detector, cases: tail.cases(), findings: found.len() as u64, overflow });
@@ -173,7 +181,11 @@ impl Findings {
         self.of_host(row.src)
             .filter(move |(_, finding)| match &finding.covers {
                 Covers::Pair { peer, port } => *peer == row.dst && port.is_none_or(|port| port == row.dst_port),
-                Covers::Probes => row.is_probe(),
+                Covers::Probes { peer, port } => {
+                    row.is_probe()
+                        && peer.is_none_or(|peer| peer == row.dst)
+                        && port.is_none_or(|port| port == row.dst_port)
+                }
                 Covers::Peers(peers) => peers.contains(&(row.dst, row.dst_port)),
                 Covers::Domain(_) | Covers::Missing | Covers::Host(_) => false,
             })
@@ -261,9 +273,8 @@ impl Flows {
     pub fn finish(self) -> Findings {
         let Self { beacons, long, scans, guessing, exfiltration, lateral, ports, icmp, .. } = self;
         let mut findings = Findings::default();
-        beacons.finish(&mut findings, |(host, peer, port)| {
-            Some((*host, Covers::Pair { peer: *peer, port: Some(*port) }))
-        });
+        beacons
+            .finish(&mut findings, |(host, peer, port)| Some((*host, Covers::Pair { peer: *peer, port: Some(*port) })));
         long.finish(&mut findings);
         scans.finish(&mut findings);
         guessing.finish(&mut findings);
@@ -360,5 +371,138 @@ impl Requests {
         });
         agents.finish(&mut findings, &own);
         findings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn address() -> impl Strategy<Value = IpAddr> {
+        prop_oneof![
+            (0_u8..4, 0_u8..6).prop_map(|(a, b)| IpAddr::from([[10, 203, 224, 255][usize::from(a)], 0, 113, b])),
+            any::<[u8; 16]>().prop_map(IpAddr::from),
+        ]
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a-c]{0,3}(\\.[a-c]{0,3}){0,4}",
+            "\\PC{0,40}",
+            Just("x.in-addr.arpa".to_owned()),
+            Just(".".to_owned())
+        ]
+    }
+
+    /// Any value a column can have, the extremes often.
+    fn number() -> impl Strategy<Value = u64> {
+        prop_oneof![Just(0), 0_u64..100, Just(u64::MAX), any::<u64>()]
+    }
+
+    fn time() -> impl Strategy<Value = i64> {
+        prop_oneof![0_i64..10_000_000_000, Just(i64::MIN), Just(i64::MAX), any::<i64>()]
+    }
+
+    type AnyFlow =
+        ((i64, i64, i64, u32), (IpAddr, IpAddr, u16, u16, u8), (u64, u64, Option<u64>, Option<u64>), Option<u8>);
+
+    fn any_flow() -> impl Strategy<Value = AnyFlow> {
+        (
+            (time(), time(), time(), 0_u32..3),
+            (
+                address(),
+                address(),
+                any::<u16>(),
+                prop_oneof![Just(22), Just(445), Just(443), any::<u16>()],
+                prop_oneof![Just(6), Just(17), Just(1), any::<u8>()],
+            ),
+            (number(), number(), proptest::option::of(number()), proptest::option::of(number())),
+            proptest::option::of(0_u8..5),
+        )
+    }
+
+    fn row(flow: &AnyFlow) -> FlowRow<'static> {
+        let ((first_seen, last_seen, flow_start, segment), (src, dst, src_port, dst_port, proto), sizes, service) =
+            *flow;
+        let (src_packets, src_bytes, dst_packets, dst_bytes) = sizes;
+        let service = service.and_then(|n| ["ssh", "tls", "http", "dns", "other"].get(usize::from(n)).copied());
+        FlowRow {
+            first_seen,
+            last_seen,
+            flow_start,
+            segment,
+            src,
+            dst,
+            src_port,
+            dst_port,
+            proto,
+            src_packets,
+            src_bytes,
+            dst_packets,
+            dst_bytes,
+            conn_state: None,
+            service,
+        }
+    }
+
+    fn sound(findings: &Findings) -> Result<(), TestCaseError> {
+        for finding in findings.list() {
+            prop_assert!(finding.ln_expected.is_finite() && !finding.evidence.is_empty(), "{finding:?}");
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_flow_breaks_a_detector_and_their_order_does_not_matter(flows in proptest::collection::vec(any_flow(), 0..120), turn in any::<usize>()) {
+            let of = |flows: &[AnyFlow]| {
+                let mut watch = Flows::new(Internal::default());
+                flows.iter().for_each(|flow| watch.handle(&row(flow)));
+                watch.finish()
+            };
+            let found = of(&flows);
+            sound(&found)?;
+            flows.iter().for_each(|flow| drop(found.of_flow(&row(flow)).collect::<Vec<_>>()));
+            let mut turned = flows.clone();
+            turned.rotate_left(turn % flows.len().max(1));
+            turned.reverse();
+            let again = of(&turned);
+            prop_assert_eq!(found.list(), again.list());
+        }
+
+        #[test]
+        fn no_question_breaks_a_detector(questions in proptest::collection::vec((time(), address(), name(), any::<u16>(), proptest::option::of(0_u16..5)), 0..150)) {
+            let of = |reverse: bool| {
+                let mut watch = Names::default();
+                let mut rows: Vec<DnsRow<'_>> = questions.iter().map(|(first_seen, client, qname, qtype, rcode)| DnsRow {
+                    first_seen: *first_seen, client: *client, server: *client, qname, qtype: *qtype, rcode: *rcode, damaged: false, response_len: None,
+                }).collect();
+                if reverse { rows.reverse(); }
+                rows.iter().for_each(|row| watch.handle(row));
+                let found = watch.finish();
+                rows.iter().for_each(|row| drop(found.of_name(row).collect::<Vec<_>>()));
+                found
+            };
+            let found = of(false);
+            sound(&found)?;
+            let turned = of(true);
+            prop_assert_eq!(found.list(), turned.list());
+        }
+
+        #[test]
+        fn no_request_breaks_a_detector(requests in proptest::collection::vec((time(), address(), proptest::option::of(address()), name(), proptest::option::of("[ab]{0,2}"), proptest::option::of(number())), 0..150)) {
+            let mut watch = Requests::new(Internal::default());
+            let rows: Vec<ProxyRow<'_>> = requests.iter().map(|(first_seen, client, server, host, agent, bytes)| ProxyRow {
+                first_seen: *first_seen, client: *client, server: *server, method: "POST", host, user_agent: agent.as_deref(), ja4: None,
+                request_bytes: *bytes, response_bytes: None,
+            }).collect();
+            rows.iter().for_each(|row| watch.handle(row));
+            let found = watch.finish();
+            sound(&found)?;
+            rows.iter().for_each(|row| drop(found.of_request(row).collect::<Vec<_>>()));
+        }
     }
 }

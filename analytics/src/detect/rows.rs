@@ -29,15 +29,20 @@ impl FlowRow<'_> {
         matches!(self.proto, 1 | 58)
     }
 
-    /// An attempt that carried no data: refused, unanswered, or dropped after the handshake. By sizes, so that exporters without
-    /// connection states are read the same: an IP packet of TCP without payload has at most 60 bytes of headers (IPv6: 80).
+    /// An attempt that carried no data: refused, unanswered, or dropped after the handshake. By counts and sizes where no connection state says it, so
+    /// that exporters are read the same: an IP packet of TCP without payload has at most 60 bytes (IPv6: 80), and a conversation, however short,
+    /// takes more than three packets of its initiator.
     pub fn is_probe(&self) -> bool {
         let header = if self.src.is_ipv6() { 80 } else { 60 };
         let empty = |packets: u64, bytes: u64| bytes <= packets.saturating_mul(header);
         let (back, back_bytes) = (self.dst_packets.unwrap_or(0), self.dst_bytes.unwrap_or(0));
+        let few = (back == 0 && self.src_packets <= 8) || (self.src_packets <= 3 && back <= 3);
         match self.proto {
-            6 => self.segment == 0 && self.src_packets <= 8 && empty(self.src_packets, self.src_bytes) && empty(back, back_bytes),
-            17 => self.segment == 0 && self.dst_packets == Some(0) && self.src_packets <= 3,
+            _ if self.segment != 0 => false,
+            6 if matches!(self.conn_state, Some("SF" | "S2" | "S3")) => false,
+            6 if matches!(self.conn_state, Some("S0" | "REJ" | "RSTOS0" | "SH")) => true,
+            6 => few && empty(self.src_packets, self.src_bytes) && empty(back, back_bytes),
+            17 => self.dst_packets == Some(0) && self.src_packets <= 3,
             _ => false,
         }
     }
@@ -131,10 +136,41 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
+    fn tcp(sent: (u64, u64), back: (u64, u64), conn_state: Option<&'static str>) -> FlowRow<'static> {
+        FlowRow {
+            first_seen: 0,
+            last_seen: 0,
+            flow_start: 0,
+            segment: 0,
+            src: [10, 0, 0, 1].into(),
+            dst: [10, 0, 0, 2].into(),
+            src_port: 40_000,
+            dst_port: 21,
+            proto: 6,
+            src_packets: sent.0,
+            src_bytes: sent.1,
+            dst_packets: Some(back.0),
+            dst_bytes: Some(back.1),
+            conn_state,
+            service: None,
+        }
+    }
+
+    /// A password cracker's sessions have fewer bytes a packet than a SYN with options, and were taken for probes.
+    #[test]
+    fn short_sessions_are_no_probes() {
+        assert!(!tcp((6, 277), (5, 330), None).is_probe());
+        assert!(!tcp((3, 130), (2, 100), Some("SF")).is_probe());
+        assert!(tcp((1, 44), (1, 40), None).is_probe());
+        assert!(tcp((6, 360), (0, 0), None).is_probe());
+        assert!(tcp((2, 100), (1, 60), Some("REJ")).is_probe());
+    }
+
     #[test]
     fn inside_and_outside() {
         let own = Internal::new(vec![("198.51.100.0".parse().unwrap(), 24), ("2001:db8::".parse().unwrap(), 32)]);
-        for inside in ["10.1.2.3", "172.31.0.1", "192.168.9.9", "fd20::1", "fe80::1", "198.51.100.77", "2001:db8:1::5"] {
+        for inside in ["10.1.2.3", "172.31.0.1", "192.168.9.9", "fd20::1", "fe80::1", "198.51.100.77", "2001:db8:1::5"]
+        {
             assert!(own.holds(inside.parse().unwrap()), "{inside}");
         }
         for outside in ["8.8.8.8", "172.32.0.1", "198.51.101.1", "2001:db9::1"] {

@@ -75,15 +75,15 @@ impl Scans {
             let statistic = if failed >= 2 { binomial_surprise(failed, all, rate) } else { 0.0 };
             statistics.push(statistic);
             if failed >= FEWEST {
-                let evidence = describe(&targets, failed, all);
-                found.push(Case { statistic, host, covers: Covers::Probes, evidence });
+                let (covers, evidence) = describe(&targets, failed, all);
+                found.push(Case { statistic, host, covers, evidence });
             }
         }
         findings.add("scan", Scale::Probability, statistics, found, overflow);
     }
 }
 
-fn describe(targets: &HashMap<(IpAddr, u16, u8), Target>, failed: u64, all: u64) -> String {
+fn describe(targets: &HashMap<(IpAddr, u16, u8), Target>, failed: u64, all: u64) -> (Covers, String) {
     let missed = || targets.iter().filter(|(_, target)| !target.answered);
     let (mut hosts, mut ports): (HashMap<IpAddr, u64>, HashMap<u16, u64>) = (HashMap::new(), HashMap::new());
     for ((host, port, _), _) in missed() {
@@ -95,11 +95,17 @@ fn describe(targets: &HashMap<(IpAddr, u16, u8), Target>, failed: u64, all: u64)
     let hours = last.saturating_sub(first) as f64 / 3.6e9;
     let busiest = hosts.iter().max_by_key(|(host, count)| (**count, **host));
     let commonest = ports.iter().max_by_key(|(port, count)| (**count, **port));
-    let kind = match (busiest, commonest) {
-        (Some((host, count)), _) if *count * 2 > failed && hosts.len() < 4 => format!("vertical: {count} ports of {host}"),
-        (_, Some((port, count))) if *count * 2 > failed && ports.len() < 4 => format!("horizontal: port {port} of {count} hosts"),
-        _ => format!("{} hosts, {} ports", hosts.len(), ports.len()),
+    // Vertical or horizontal if three quarters of the failures are.
+    let (peer, port, kind) = match (busiest, commonest) {
+        (Some((host, count)), _) if *count * 4 > failed * 3 => {
+            (Some(*host), None, format!("vertical: {count} ports of {host}"))
+        }
+        (_, Some((port, count))) if *count * 4 > failed * 3 => {
+            (None, Some(*port), format!("horizontal: port {port} of {count} hosts"))
+        }
+        _ => (None, None, format!("{} hosts, {} ports", hosts.len(), ports.len())),
     };
     let pace = if hours > 2.0 { format!("slow, over {hours:.1} h") } else { format!("within {:.1} min", hours * 60.0) };
-    format!("{failed} of {all} different targets refused or did not answer; {kind}; {pace}")
+    let evidence = format!("{failed} of {all} different targets refused or did not answer; {kind}; {pace}");
+    (Covers::Probes { peer, port }, evidence)
 }

@@ -104,6 +104,8 @@ pub struct RowsCard {
     pub kept: u64,
     /// Groups among the written.
     pub groups: u64,
+    /// Records each verdict or rule in force moved or took out.
+    pub rules: BTreeMap<String, u64>,
     /// Highest score that is written (Spot's TOL).
     pub threshold: Option<f64>,
     /// Most rows written.
@@ -134,11 +136,19 @@ pub(super) fn columns(ranking: Ranking) -> BTreeMap<&'static str, &'static str> 
                 "fused_rank",
                 "place of the row's group by 1/E = sum of 1/E_i, E_i the cases at least as strong a day has by chance, by detector or score",
             ),
-            ("group_id", "host and what decided: a detector's finding, or the word; group_size counts its records of the whole day"),
-            ("detectors", "what fired (fewer than 10 expected by chance); strength = -log10 E_i; the strongest first, which decided"),
+            ("rules_applied", "verdicts and rules that moved the row; score_before = log10 E without them"),
+            (
+                "group_id",
+                "host and what decided: a detector's finding, or the word; group_size counts its records of the whole day",
+            ),
+            (
+                "detectors",
+                "what fired (fewer than 10 expected by chance); strength = -log10 E_i; the strongest first, which decided",
+            ),
         ],
         Ranking::Spot => [
             ("fused_rank", "equal to rank: Spot's score ranks"),
+            ("rules_applied", "none: feedback moves the fused ranking only"),
             ("group_id", "host and deciding word; group_size counts its records of the whole day"),
             ("detectors", "none runs where Spot's score ranks"),
         ],

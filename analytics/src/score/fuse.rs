@@ -113,8 +113,16 @@ impl<'a> PairEvidence<'a> {
     pub(super) fn new(day: &'a DayCorpus, model: &'a Model, scores: &'a [f64], source: Source) -> Self {
         let (word_tokens, word_documents) = day.corpus.word_totals();
         let all_tokens = word_tokens.iter().sum::<u64>() as f64;
-        let mut this =
-            Self { day, model, scores, word_tokens, word_documents, all_tokens, families: Vec::new(), expected: Vec::new() };
+        let mut this = Self {
+            day,
+            model,
+            scores,
+            word_tokens,
+            word_documents,
+            all_tokens,
+            families: Vec::new(),
+            expected: Vec::new(),
+        };
         let kinds = scores_of(source);
         let documents = day.corpus.documents();
         // By document, in order: the same for any number of threads.
@@ -181,10 +189,16 @@ impl<'a> PairEvidence<'a> {
             let evidence = match kind {
                 PairScore::Surprise => format!("P(word | host) is {:.2e}", values.score),
                 PairScore::Lift => values.left_out.map_or_else(String::new, |left| {
-                    format!("the host would have this word {:.0} times less often than others", (-left.lift_bits).exp2())
+                    format!(
+                        "the host would have this word {:.0} times less often than others",
+                        (-left.lift_bits).exp2()
+                    )
                 }),
                 PairScore::Burst => values.left_out.map_or_else(String::new, |left| {
-                    format!("{count} of it, where {:.2} are expected", (tokens - f64::from(count)).max(1.0) * left.probability)
+                    format!(
+                        "{count} of it, where {:.2} are expected",
+                        (tokens - f64::from(count)).max(1.0) * left.probability
+                    )
                 }),
                 PairScore::RareWord => {
                     format!("{} of {} hosts have this word", values.word_documents, values.documents)

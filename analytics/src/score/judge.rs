@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::card::CONFIDENCE_TOKENS;
+use super::feedback::Feedback;
 use super::fuse::PairEvidence;
 use super::run::Kept;
 use super::select::{Candidate, Group as Reason};
@@ -34,6 +35,9 @@ pub(super) struct Scored {
     pub(super) rank: u32,
     /// What fired.
     pub(super) fired: Arc<Vec<Fired>>,
+    /// Verdicts and rules that moved it, and log10 E without them.
+    pub(super) rules: Vec<String>,
+    pub(super) score_before: Option<f64>,
 }
 
 /// A detector or score that fired.
@@ -71,6 +75,7 @@ pub(super) fn judge(
     kept: &Kept,
     evidence: Option<&PairEvidence<'_>>,
     findings: &Findings,
+    feedback: &Feedback,
     scheme: &dyn Scheme,
 ) -> Judged {
     let Kept { candidates, decided, grouped, found } = kept;
@@ -117,6 +122,8 @@ pub(super) fn judge(
             fused_rank: if evidence.is_some() { group_rank } else { at as u32 + 1 },
             rank,
             fired: Arc::clone(fired),
+            rules: candidate.rules.iter().map(|rule| feedback.name(*rule).to_owned()).collect(),
+            score_before: (!candidate.rules.is_empty()).then(|| candidate.before / std::f64::consts::LN_10),
             group_id,
             group_size,
             word_df: group.word_df,
@@ -147,7 +154,8 @@ fn spot_ranks(candidates: &[Candidate]) -> Vec<u32> {
 
 /// What fired for a row, the strongest first.
 fn fired(place: usize, numbers: &[u32], evidence: Option<&PairEvidence<'_>>, findings: &Findings) -> Vec<Fired> {
-    let of = |name, ln_expected: f64, evidence| Fired { name, strength: -ln_expected / std::f64::consts::LN_10, evidence };
+    let of =
+        |name, ln_expected: f64, evidence| Fired { name, strength: -ln_expected / std::f64::consts::LN_10, evidence };
     let words = evidence.map(|evidence| evidence.told(place, TOLD)).unwrap_or_default();
     let mut fired: Vec<Fired> = numbers
         .iter()
@@ -157,6 +165,41 @@ fn fired(place: usize, numbers: &[u32], evidence: Option<&PairEvidence<'_>>, fin
         .collect();
     fired.sort_by(|a, b| b.strength.total_cmp(&a.strength).then(a.name.cmp(b.name)));
     fired
+}
+
+/// The `group_id`s that feedback asks for, by what decided.
+pub(super) struct GroupIds {
+    findings: Vec<u64>,
+    pairs: HashMap<usize, u64>,
+}
+
+impl GroupIds {
+    /// Computes them for all findings, and for the pairs of the wanted groups. Nothing where none is wanted.
+    pub(super) fn new(day: &DayCorpus, findings: &Findings, wanted: &HashSet<u64>, scheme: &dyn Scheme) -> Self {
+        let mut this = Self { findings: Vec::new(), pairs: HashMap::new() };
+        if wanted.is_empty() {
+            return this;
+        }
+        this.findings = findings.list().iter().map(finding_id).collect();
+        for document in 0..day.corpus.documents() {
+            let range = day.corpus.range(document);
+            for (place, word) in range.zip(day.corpus.document(document).0) {
+                let id = group_id(day.document_name(document as u32), &render(scheme, day.code(*word)));
+                if wanted.contains(&id) {
+                    this.pairs.insert(place, id);
+                }
+            }
+        }
+        this
+    }
+
+    /// Of a row by its pair and its finding (number + 1; 0 = the pair decided); 0 for a group nobody asks for.
+    pub(super) fn of(&self, place: usize, finding: u32) -> u64 {
+        match finding.checked_sub(1) {
+            Some(number) => self.findings.get(number as usize).copied().unwrap_or(0),
+            None => self.pairs.get(&place).copied().unwrap_or(0),
+        }
+    }
 }
 
 /// The same for the same detector, host and subject, in every run.

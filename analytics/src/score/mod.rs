@@ -10,6 +10,7 @@
 //! Refuses: a day without records ([`ScoreError::NoRecords`]).
 
 mod card;
+pub mod feedback;
 pub mod fuse;
 mod intern;
 mod judge;

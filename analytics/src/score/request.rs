@@ -151,7 +151,7 @@ impl ScoreRequest {
     /// Most rows that can be asked for.
     pub const LIMIT: usize = 1_000_000;
 
-    /// A day of a source with the defaults: 3,000 rows, at most 25 of a group, no threshold, 20 topics, EM.
+    /// A day of a source with the defaults: 3,000 rows, at most 10 of a group, no threshold, 20 topics, EM.
     pub fn new(source: Source, date: Day) -> Self {
         let EmParameters { topics, seed, .. } = EmParameters::default();
         Self {
@@ -161,7 +161,7 @@ impl ScoreRequest {
             ranking: Ranking::Fused,
             internal: Internal::default(),
             limit: 3000,
-            members: 25,
+            members: 10,
             threshold: f64::INFINITY,
             topics,
             seed,

@@ -10,8 +10,9 @@ use aggregator::state;
 use arrow::array::{Array, FixedSizeBinaryArray, RecordBatch};
 
 use super::card::{CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard, columns};
-use super::judge::{LEFT_OUT_PRIORS, Scored, judge};
+use super::feedback::{Feedback, Ruled, Seen};
 use super::fuse::{PairEvidence, add_up};
+use super::judge::{GroupIds, LEFT_OUT_PRIORS, Scored, judge};
 use super::request::{Optimizer, Progress, Ranking, ScoreRequest, Stage};
 use super::rows::{Noted, Speller};
 use super::select::{Candidate, Selection, is_kept};
@@ -85,6 +86,11 @@ fn attempt(
         noted: Noted::default(),
         seconds: BTreeMap::new(),
         findings: Findings::default(),
+        feedback: match request.ranking {
+            Ranking::Fused => Feedback::read(lake, request.source, state::now())?,
+            Ranking::Spot => Feedback::default(),
+        },
+        hits: BTreeMap::new(),
     };
     let corpus = day.count(progress)?;
     let model = day.timed("fit", |day| pool.install(|| day.fit(&corpus, progress)))?;
@@ -95,8 +101,16 @@ fn attempt(
     })?;
     let ranked = day.timed("score", |day| day.rank(&corpus, &scores, evidence.as_ref(), progress))?;
     let kept = day.timed("explain", |day| {
-        let judged =
-            judge(&corpus, &model, &scores, &ranked, evidence.as_ref(), &day.findings, day.speller.scheme());
+        let judged = judge(
+            &corpus,
+            &model,
+            &scores,
+            &ranked,
+            evidence.as_ref(),
+            &day.findings,
+            &day.feedback,
+            day.speller.scheme(),
+        );
         day.card.groups = judged.groups;
         Ok(judged.rows)
     })?;
@@ -138,6 +152,10 @@ struct DayRun<'a> {
     seconds: BTreeMap<&'static str, f64>,
     /// Of the detectors, after the first pass; none where Spot's score ranks.
     findings: Findings,
+    /// Verdicts and rules in force.
+    feedback: Feedback,
+    /// Records each rule matched, by its number in the feedback.
+    hits: BTreeMap<usize, u64>,
 }
 
 /// The rows that are kept, and what was counted on the way.
@@ -283,9 +301,13 @@ impl DayRun<'_> {
         }
         let threshold = self.request.threshold;
         let mut below = 0;
+        let groups = GroupIds::new(corpus, &self.findings, &self.feedback.groups(), self.speller.scheme());
+        // Behind all: as if every record were like it.
+        let last = (self.card.read.max(scores.len() as u64).max(1) as f64).ln() + 1.0;
         self.pass(Stage::Score, &columns, progress, &mut |day, part, first, batch| {
             let ids: &FixedSizeBinaryArray = parts::column(batch, "record_id")?;
-            let findings = &day.findings;
+            let (findings, feedback, hits) = (&day.findings, &day.feedback, &mut day.hits);
+            let seen = if feedback.is_empty() { Vec::new() } else { watch::seen(day.request.source, batch)? };
             let by_row = match evidence {
                 Some(_) => watch::of_batch(findings, day.request.source, batch)?,
                 None => Vec::new(),
@@ -321,27 +343,60 @@ impl DayRun<'_> {
                     let of = |number: &u32| findings.list().get(*number as usize).map(|f| f.ln_expected);
                     order_by = add_up(numbers.iter().filter_map(of).chain([words]));
                     // The strongest finding, if it is stronger than the words.
-                    let strongest = numbers.iter().filter_map(|n| Some((of(n)?, *n))).min_by(|a, b| a.0.total_cmp(&b.0));
+                    let strongest =
+                        numbers.iter().filter_map(|n| Some((of(n)?, *n))).min_by(|a, b| a.0.total_cmp(&b.0));
                     finding = strongest.filter(|(ln, _)| *ln < words).map_or(0, |(_, number)| number + 1);
                     match finding {
                         0 => count_up(&mut grouped, place),
                         _ => count_up(&mut found, finding as usize - 1),
                     }
                 }
+                let mut record_id = [0; 16];
+                if !ids.is_null(row) && ids.value(row).len() == record_id.len() {
+                    record_id.copy_from_slice(ids.value(row));
+                }
+                let mut rules = Vec::new();
+                let before = order_by;
+                if let Some(seen) = seen.get(row) {
+                    let seen = Seen { record_id, host: seen.0, peer: seen.1, port: seen.2, name: seen.3 };
+                    let group = || groups.of(place, finding);
+                    match feedback.rule_on(&seen, &group, order_by, last) {
+                        Ruled::Suppressed(rule) => {
+                            *hits.entry(rule).or_insert(0) += 1;
+                            return Ok(());
+                        }
+                        Ruled::Ranked(at, applied) => {
+                            applied.iter().for_each(|rule| *hits.entry(*rule).or_insert(0) += 1);
+                            (order_by, rules) = (at, applied);
+                        }
+                    }
+                }
                 if is_kept(score, threshold) {
                     below += 1;
-                    let mut record_id = [0; 16];
-                    if !ids.is_null(row) && ids.value(row).len() == record_id.len() {
-                        record_id.copy_from_slice(ids.value(row));
-                    }
                     let row = first + row as u64;
                     let first_seen = tokens.first_seen;
-                    selection.push(Candidate { order_by, score, first_seen, record_id, place, finding, findings: numbers, second, part, row });
+                    selection.push(Candidate {
+                        order_by,
+                        score,
+                        first_seen,
+                        record_id,
+                        place,
+                        finding,
+                        findings: numbers,
+                        second,
+                        part,
+                        row,
+                        before,
+                        rules,
+                    });
                 }
                 Ok(())
             })
         })?;
         self.card.below_threshold = below;
+        for (rule, records) in &self.hits {
+            self.card.rules.insert(self.feedback.name(*rule).to_owned(), *records);
+        }
         Ok(Kept { candidates: selection.finish(), decided, grouped, found })
     }
 
@@ -371,8 +426,13 @@ impl DayRun<'_> {
         }
         self.seconds.insert("write", start.elapsed().as_secs_f64());
         self.card.kept = kept.len() as u64;
+        let rule_hits: Vec<_> =
+            self.hits.iter().filter_map(|(rule, records)| Some((self.feedback.rule(*rule)?, *records))).collect();
         let card = self.model_card(model_id, fit, day, top_domains, threads);
         record_run(lake, request, &run_id, &card, now)?;
+        for (id, records) in rule_hits {
+            lake.state().count_rule_hits(id, records, now)?;
+        }
         progress.step(Stage::Write, kept.len() as u64, kept.len() as u64);
         Ok(ScoreRun { run_id, card })
     }

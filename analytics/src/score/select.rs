@@ -16,6 +16,9 @@ pub(super) struct Candidate {
     pub(super) finding: u32,
     /// All its findings, by number.
     pub(super) findings: Vec<u32>,
+    /// What it was ranked by before feedback, and the rules that moved it.
+    pub(super) before: f64,
+    pub(super) rules: Vec<usize>,
     /// The deciding token is the record's second.
     pub(super) second: bool,
     pub(super) part: u32,
@@ -58,7 +61,7 @@ pub fn is_kept(score: f64, threshold: f64) -> bool {
 /// The `limit` first rows of the ranking in which each group has at most `members` rows. Exact: a row once beaten by `limit` others stays beaten,
 /// since a member that leaves its group makes room only for a better one of the same group.
 ///
-/// Memory: at most 4·limit + 65,536 candidates of 80 bytes.
+/// Memory: at most 4·limit + 65,536 candidates of about 150 bytes.
 pub(super) struct Selection {
     limit: usize,
     members: usize,
@@ -121,7 +124,7 @@ mod tests {
         fn equals_sorting_everything(rows in proptest::collection::vec((0_u8..4, 0_i64..6, 0_usize..5), 0..200), limit in 1_usize..40,
                                      members in 1_usize..6, step in 1_usize..50) {
             let candidates: Vec<Candidate> = rows.iter().enumerate().map(|(row, (score, first_seen, place))| Candidate {
-                order_by: f64::from(*score) / 4.0, score: 0.5, finding: 0, findings: Vec::new(), first_seen: *first_seen, record_id: [(row % 251) as u8; 16], place: *place, second: false,
+                order_by: f64::from(*score) / 4.0, score: 0.5, finding: 0, findings: Vec::new(), before: 0.0, rules: Vec::new(), first_seen: *first_seen, record_id: [(row % 251) as u8; 16], place: *place, second: false,
                 part: 0, row: row as u64,
             }).collect();
             let mut sorted = candidates.clone();

@@ -136,6 +136,8 @@ fn column(
         ),
         "explanation" => explanations(kept)?,
         "detectors" => detectors(kept, field)?,
+        "rules_applied" => texts_of(kept, field)?,
+        "score_before" => numbers(&|row| row.score_before),
         name => match (records.columns.column_by_name(name), field.data_type()) {
             (Some(column), _) => Arc::clone(column),
             (None, DataType::List(item)) if !field.is_nullable() => {
@@ -161,6 +163,15 @@ fn detectors(kept: &[Scored], field: &Field) -> Result<ArrayRef, ScoreError> {
     ];
     let values = StructArray::try_new(schema::detector(), columns, None).map_err(ScoreError::Schema)?;
     let offsets = OffsetBuffer::from_lengths(kept.iter().map(|row| row.fired.len()));
+    Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, Arc::new(values), None).map_err(ScoreError::Schema)?))
+}
+
+fn texts_of(kept: &[Scored], field: &Field) -> Result<ArrayRef, ScoreError> {
+    let DataType::List(item) = field.data_type() else {
+        return Err(ScoreError::Column { name: "rules_applied", expected: "a list" });
+    };
+    let offsets = OffsetBuffer::from_lengths(kept.iter().map(|row| row.rules.len()));
+    let values: StringArray = kept.iter().flat_map(|row| row.rules.iter()).map(Some).collect();
     Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, Arc::new(values), None).map_err(ScoreError::Schema)?))
 }
 

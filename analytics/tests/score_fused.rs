@@ -1,0 +1,324 @@
+//! The fused ranking: what fired and why, the same bytes for any number of threads, and what verdicts do to it.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs::File;
+
+use aggregator::lake::{Day, Lake, SetKind, Source, Table, WriterOptions};
+use aggregator::record::{Direction, EndReason, FlowRecord, Micros, Origin, RecordId};
+use aggregator::state::rules::{Action, NewRule};
+use aggregator::state::verdicts::{NewVerdict, Severity, Subject};
+use analytics::score::feedback::Matcher;
+use analytics::score::{Ranking, ScoreRequest, ScoreRun, score};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Float64Type, UInt32Type, UInt64Type};
+use capture::{Ip, IpVersion};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+/// 2026-03-04 00:00:00 UTC.
+const MIDNIGHT: i64 = 1_772_582_400_000_000;
+const SECOND: i64 = 1_000_000;
+const SCANNER: [u8; 4] = [10, 0, 0, 66];
+const VICTIM: [u8; 4] = [10, 0, 0, 77];
+/// Where the beacon goes.
+const MASTER: [u8; 4] = [203, 0, 113, 9];
+
+fn day(days: i64) -> Day {
+    Day("2026-03-04".parse::<Day>().unwrap().0 + days as i32)
+}
+
+struct Traffic {
+    rows: Vec<FlowRecord>,
+    days: i64,
+}
+
+impl Traffic {
+    #[expect(clippy::too_many_arguments, reason = "a flow is told by all of these, once")]
+    fn add(&mut self, at: i64, src: [u8; 4], dst: [u8; 4], dst_port: u16, sent: (u64, u64), back: (u64, u64)) {
+        let n = (self.days as u64) << 32 | self.rows.len() as u64;
+        let mut id = [7; 16];
+        id[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+        let at = Micros(MIDNIGHT + self.days * 86_400 * SECOND + at);
+        let direction = |(packets, bytes)| Direction { packets, bytes, tcp_flags: Some(2), tos: Some(0) };
+        self.rows.push(FlowRecord {
+            record_id: RecordId(id),
+            first_seen: at,
+            last_seen: Micros(at.0 + SECOND),
+            flow_start: at,
+            segment: 0,
+            origin: Origin::Pcap,
+            src_ip: Ip::v4(src),
+            dst_ip: Ip::v4(dst),
+            version: IpVersion::V4,
+            src_port: 40_000 + (n % 20_000) as u16,
+            dst_port,
+            proto: 6,
+            src: direction(sent),
+            dst: Some(direction(back)),
+            conn_state: None,
+            history: None,
+            macs: None,
+            ethertype: None,
+            vlan: None,
+            cos: None,
+            end_reason: EndReason::Detected,
+            exporter: None,
+            sampling: 1,
+            observations: 1,
+            tunnel: None,
+            service: None,
+        });
+    }
+}
+
+/// A day of forty clients of three servers at odd moments, a scan of 40 ports, and a beacon every five minutes.
+fn traffic(days: i64) -> Vec<FlowRecord> {
+    let mut traffic = Traffic { rows: Vec::new(), days };
+    let mut state = 88_172_645_463_325_252_u64 ^ days as u64;
+    let mut random = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    for client in 0..40_u8 {
+        for _ in 0..30 {
+            let at = 8 * 3600 * SECOND + random(36_000_000_000) as i64;
+            let server = [198, 51, 100, 1 + random(3) as u8];
+            let size = 400 + random(4000);
+            traffic.add(at, [10, 0, 0, 100 + client], server, 443, (8, size), (9, 10 * size));
+        }
+    }
+    for port in 0..40 {
+        traffic.add(
+            10 * 3600 * SECOND + i64::from(port) * SECOND,
+            SCANNER,
+            [10, 0, 0, 5],
+            1000 + port,
+            (1, 44),
+            (1, 40),
+        );
+    }
+    for n in 0..80 {
+        let at = 9 * 3600 * SECOND + n * 300 * SECOND + random(20_000_000) as i64;
+        traffic.add(at, VICTIM, MASTER, 443, (6, 900), (6, 1200));
+    }
+    traffic.rows
+}
+
+struct Place {
+    _folder: tempfile::TempDir,
+    lake: Lake,
+}
+
+fn lake(days: i64) -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path().join("lake")).unwrap();
+    let mut set = lake.begin(SetKind::Generated, WriterOptions::new("test")).unwrap();
+    for days in 0..days {
+        set.flow(&traffic(days)).unwrap();
+    }
+    set.commit().unwrap();
+    Place { _folder: folder, lake }
+}
+
+fn scored(lake: &Lake, request: &ScoreRequest) -> (ScoreRun, RecordBatch) {
+    let run = score(lake, request, &mut ()).unwrap();
+    let parts = lake.parts(Table::Scores(request.source), None).unwrap();
+    let part = parts.iter().find(|part| part.run.as_deref() == Some(run.run_id.as_str())).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&part.path).unwrap()).unwrap();
+    let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+    (run, arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap())
+}
+
+fn all_rows(days: i64) -> ScoreRequest {
+    ScoreRequest { limit: 100_000, members: 0, ..ScoreRequest::new(Source::Flow, day(days)) }
+}
+
+/// What is known of a row.
+#[derive(Clone, PartialEq, Debug)]
+struct Row {
+    src: String,
+    dst: String,
+    rank: u32,
+    group: u64,
+    size: u32,
+    before: Option<f64>,
+    fired: Vec<(String, f64, String)>,
+    rules: Vec<String>,
+    id: [u8; 16],
+}
+
+fn rows(batch: &RecordBatch) -> Vec<Row> {
+    let column = |name: &str| batch.column_by_name(name).unwrap().clone();
+    let (src, dst, rank, group, size) =
+        (column("src_ip"), column("dst_ip"), column("fused_rank"), column("group_id"), column("group_size"));
+    let (detectors, rules, before, id) =
+        (column("detectors"), column("rules_applied"), column("score_before"), column("record_id"));
+    (0..batch.num_rows())
+        .map(|at| {
+            let fired = detectors.as_list::<i32>().value(at);
+            let fired = fired.as_struct();
+            let (names, evidence) = (fired.column(0).as_string::<i32>(), fired.column(2).as_string::<i32>());
+            let strength = fired.column(1).as_primitive::<Float64Type>();
+            let rules = rules.as_list::<i32>().value(at);
+            Row {
+                src: src.as_string::<i32>().value(at).to_owned(),
+                dst: dst.as_string::<i32>().value(at).to_owned(),
+                rank: rank.as_primitive::<UInt32Type>().value(at),
+                group: group.as_primitive::<UInt64Type>().value(at),
+                size: size.as_primitive::<UInt32Type>().value(at),
+                before: (!before.is_null(at)).then(|| before.as_primitive::<Float64Type>().value(at)),
+                fired: (0..names.len())
+                    .map(|n| (names.value(n).to_owned(), strength.value(n), evidence.value(n).to_owned()))
+                    .collect(),
+                rules: rules.as_string::<i32>().iter().flatten().map(str::to_owned).collect(),
+                id: id.as_fixed_size_binary().value(at).try_into().unwrap(),
+            }
+        })
+        .collect()
+}
+
+fn of<'r>(rows: &'r [Row], src: &str, dst: &str) -> Vec<&'r Row> {
+    rows.iter().filter(|row| row.src == src && (dst.is_empty() || row.dst == dst)).collect()
+}
+
+#[test]
+fn attacks_stand_first_with_what_fired() {
+    let place = lake(1);
+    let (run, batch) = scored(&place.lake, &all_rows(0));
+    let rows = rows(&batch);
+    assert_eq!(rows.len(), 40 * 30 + 40 + 80);
+    let (scan, beacon) = (of(&rows, "10.0.0.66", ""), of(&rows, "10.0.0.77", "203.0.113.9"));
+    for (name, attack, records) in [("scan", scan, 40), ("beacon", beacon, 80)] {
+        assert!(attack.iter().all(|row| row.rank <= 2), "{name}: {:?}", attack[0]);
+        assert!(attack.iter().all(|row| row.group == attack[0].group && row.size == records), "{name}");
+        let (fired, strength, evidence) = &attack[0].fired[0];
+        assert_eq!(fired, name);
+        assert!(*strength > 6.0, "{name}: {strength}");
+        assert!(evidence.contains(&records.to_string()), "{evidence}");
+        // The strongest stands first.
+        assert!(attack[0].fired.windows(2).all(|pair| pair[0].1 >= pair[1].1));
+    }
+    // Nothing else is that sure of itself.
+    let sure = rows.iter().filter(|row| row.fired.first().is_some_and(|(_, strength, _)| *strength > 3.0)).count();
+    assert_eq!(sure, 120);
+    assert_eq!(run.card.ranking, "fused");
+    assert!(run.card.detectors.iter().any(|family| family.detector == "scan" && family.findings == 1));
+}
+
+#[test]
+fn the_same_bytes_for_any_number_of_threads() {
+    let place = lake(1);
+    let keep = |batch: &RecordBatch| {
+        let schema = batch.schema();
+        let names = schema.fields().iter().enumerate();
+        let keep: Vec<usize> =
+            names.filter(|(_, f)| !["run_id", "scored_at"].contains(&f.name().as_str())).map(|(at, _)| at).collect();
+        batch.project(&keep).unwrap().columns().to_vec()
+    };
+    let of = |threads| keep(&scored(&place.lake, &ScoreRequest { threads: Some(threads), ..all_rows(0) }).1);
+    let one = of(1);
+    for threads in [2, 4, 8, 1] {
+        assert!(one == of(threads), "{threads} threads");
+    }
+}
+
+#[test]
+fn spots_ranking_is_spots() {
+    let place = lake(1);
+    let (_, batch) = scored(&place.lake, &ScoreRequest { ranking: Ranking::Spot, ..all_rows(0) });
+    let score = batch.column_by_name("score").unwrap().as_primitive::<Float64Type>().values().to_vec();
+    assert!(score.is_sorted());
+    assert_eq!(batch.column_by_name("rank").unwrap(), batch.column_by_name("fused_rank").unwrap());
+    assert!(rows(&batch).iter().all(|row| row.fired.is_empty()));
+}
+
+fn verdict(lake: &Lake, subject: Subject, severity: Severity, scope: &str, supersedes: Option<i64>) -> i64 {
+    let verdict = NewVerdict {
+        source: Source::Flow,
+        subject,
+        severity,
+        scope: scope.into(),
+        author: "analyst".into(),
+        time: Micros(MIDNIGHT),
+        note: None,
+        expires: None,
+        supersedes,
+    };
+    lake.state().append_verdict(&verdict).unwrap()
+}
+
+#[test]
+fn a_dismissed_pattern_loses_its_rank_on_every_day_and_nothing_else_moves() {
+    let place = lake(2);
+    let before = rows(&scored(&place.lake, &all_rows(0)).1);
+    let scan = of(&before, "10.0.0.66", "")[0].clone();
+    let id = verdict(&place.lake, Subject::Record(RecordId(scan.id)), Severity::Low, "group", None);
+    for days in [0, 1] {
+        let after = rows(&scored(&place.lake, &all_rows(days)).1);
+        let last = after.iter().map(|row| row.rank).max().unwrap();
+        for row in of(&after, "10.0.0.66", "") {
+            assert_eq!((row.rank, row.rules.as_slice()), (last, &[format!("verdict {id}")][..]));
+            assert!(row.before.unwrap() < -6.0);
+        }
+        // All others keep their order and their evidence.
+        let others = |rows: &[Row]| -> Vec<Row> {
+            let others = rows.iter().filter(|row| row.src != "10.0.0.66");
+            others.map(|row| Row { rank: 0, ..row.clone() }).collect()
+        };
+        if days == 0 {
+            assert_eq!(others(&after), others(&before));
+        }
+        assert!(of(&after, "10.0.0.77", "203.0.113.9").iter().all(|row| row.rank == 1 && row.rules.is_empty()));
+    }
+    // Undone: a verdict of no weight takes its place.
+    verdict(&place.lake, Subject::Record(RecordId(scan.id)), Severity::Medium, "group", Some(id));
+    assert_eq!(rows(&scored(&place.lake, &all_rows(0)).1), before);
+}
+
+#[test]
+fn a_confirmed_record_raises_what_goes_to_the_same_place() {
+    let place = lake(1);
+    let server = "198.51.100.2";
+    let before = rows(&scored(&place.lake, &all_rows(0)).1);
+    let ordinary = before.iter().find(|row| row.dst == server).unwrap().clone();
+    let last = before.iter().rfind(|row| row.dst == server).unwrap().clone();
+    assert!(last.src != ordinary.src);
+    let id = verdict(&place.lake, Subject::Record(RecordId(ordinary.id)), Severity::High, "group", None);
+    let after = rows(&scored(&place.lake, &all_rows(0)).1);
+    let position = |rows: &[Row]| rows.iter().position(|row| row.id == last.id).unwrap();
+    assert!(position(&after) < position(&before), "{} {}", position(&after), position(&before));
+    for row in after.iter().filter(|row| row.dst == server) {
+        assert!(row.rules.contains(&format!("verdict {id}")) && row.before.is_some());
+    }
+    // Who goes elsewhere and is not of the record's own group keeps its place among the others, unmarked.
+    let others = |rows: &[Row]| -> Vec<[u8; 16]> {
+        let of = rows.iter().filter(|row| row.dst != server && row.src != ordinary.src);
+        of.inspect(|row| assert!(row.rules.is_empty())).map(|row| row.id).collect()
+    };
+    assert_eq!(others(&after), others(&before));
+}
+
+#[test]
+fn rules_suppress_at_once_and_are_counted_until_they_are_retired() {
+    let place = lake(1);
+    let matcher = Matcher { host: Some("10.0.0.66/32".into()), ..Matcher::default() };
+    let rule = NewRule {
+        action: Action::Suppress,
+        source: Source::Flow,
+        matcher: serde_json::to_string(&matcher).unwrap(),
+        author: "analyst".into(),
+        expires: None,
+        note: Some("our scanner".into()),
+    };
+    let id = place.lake.state().add_rule(&rule).unwrap();
+    let broken = NewRule { matcher: "{}".into(), ..rule.clone() };
+    place.lake.state().add_rule(&broken).unwrap();
+    let (run, batch) = scored(&place.lake, &all_rows(0));
+    assert!(of(&rows(&batch), "10.0.0.66", "").is_empty());
+    assert_eq!(run.card.rows.rules.get(&format!("rule {}", id.0)), Some(&40));
+    let kept = place.lake.state().rules(Source::Flow, Micros(MIDNIGHT)).unwrap();
+    assert_eq!(kept.iter().find(|kept| kept.id == id).unwrap().hits, 40);
+    place.lake.state().retire_rule(id).unwrap();
+    assert_eq!(of(&rows(&scored(&place.lake, &all_rows(0)).1), "10.0.0.66", "").len(), 40);
+}
