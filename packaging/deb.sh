@@ -14,6 +14,7 @@ install -D -m 755 "$spotter" "$root/usr/bin/spotter"
 strip --strip-debug "$root/usr/bin/spotter" 2>/dev/null || true
 install -D -m 644 spotter.toml "$root/etc/spotter/spotter.toml"
 install -D -m 644 systemd/spotter.service "$root/lib/systemd/system/spotter.service"
+install -D -m 644 systemd/capture.conf "$root/usr/share/doc/spotter/capture.conf"
 install -D -m 644 ../README.md "$root/usr/share/doc/spotter/README.md"
 install -D -m 644 ../LICENSE "$root/usr/share/doc/spotter/copyright"
 mkdir -p "$root/usr/share/man/man1" "$root/usr/share/bash-completion/completions" "$root/usr/share/zsh/vendor-completions"

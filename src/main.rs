@@ -5,9 +5,10 @@ mod allocator;
 mod appliance;
 mod backup;
 mod bench;
-mod bench_lda;
+mod capture;
 mod config;
 mod demo;
+mod doctor;
 mod import;
 mod lake;
 mod manual;
@@ -44,6 +45,7 @@ struct Cli {
 enum Command {
     Demo(demo::Args),
     Import(import::Args),
+    Capture(Box<capture::Args>),
     Score(score::Args),
     Query(query::Args),
     Serve(serve::Args),
@@ -52,6 +54,7 @@ enum Command {
     Lake(lake::Args),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
+    Doctor(doctor::Args),
     Bench(bench::Args),
     Manual(manual::Args),
 }
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Capture(args) => capture::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Serve(args) => serve::run(&args),
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         Command::Lake(args) => lake::run(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Manual(args) => manual::run(&args),
     };

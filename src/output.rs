@@ -24,7 +24,7 @@ pub(crate) fn start_logging(quiet: bool, verbose: bool) {
     let level = match (quiet, verbose) {
         (true, _) => "error",
         (_, true) => "debug",
-        _ => "warn,spotter=info,aggregator=info,analytics=info,ui=info",
+        _ => "warn,spotter=info,capture=info,aggregator=info,analytics=info,ui=info",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt()

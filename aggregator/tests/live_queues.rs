@@ -13,6 +13,8 @@ use std::time::Duration;
 use aggregator::import::{ImportOptions, Input, import};
 use aggregator::lake::{Lake, Table};
 use aggregator::live::{LiveOptions, LiveReport, Shell, run};
+use arrow::array::{ArrayRef, AsArray as _};
+use arrow::datatypes::TimestampMicrosecondType;
 use arrow::util::display::array_value_to_string;
 use capture::file::CaptureReader;
 use capture::live::Filter;
@@ -151,6 +153,14 @@ fn options(shards: usize) -> LiveOptions {
     LiveOptions { shards, ring_bytes: 512 << 20, ..LiveOptions::new("tap") }
 }
 
+/// A value as text; a time as its number.
+fn text(column: &ArrayRef, row: usize) -> String {
+    match column.as_primitive_opt::<TimestampMicrosecondType>() {
+        Some(times) => times.value(row).to_string(),
+        None => array_value_to_string(column, row).unwrap(),
+    }
+}
+
 /// How often each row stands in the lake; without the columns that say how the packets came.
 fn content(lake: &Path) -> BTreeMap<String, i64> {
     let lake = Lake::open_existing(lake).unwrap();
@@ -165,9 +175,7 @@ fn content(lake: &Path) -> BTreeMap<String, i64> {
                         .iter()
                         .zip(batch.columns())
                         .filter(|(field, _)| !matches!(field.name().as_str(), "record_id" | "origin"))
-                        .map(|(field, column)| {
-                            format!("{}={}", field.name(), array_value_to_string(column, row).unwrap())
-                        })
+                        .map(|(field, column)| format!("{}={}", field.name(), text(column, row)))
                         .collect();
                     *out.entry(format!("{} {}", table.as_str(), text.join(" "))).or_default() += 1;
                 }
@@ -219,8 +227,12 @@ fn corpus() -> Option<Vec<Packet>> {
         }
         let (Some(first), Some(last)) = (file.first().map(|p| p.0), file.last().map(|p| p.0)) else { continue };
         let in_order = file.windows(2).all(|pair| pair[0].0 <= pair[1].0) && last - first < 7_200 * SECOND;
+        let mut before = begin - 1;
         for (at, packet) in (0..).zip(&mut file) {
-            packet.0 = begin + if in_order { packet.0 - first } else { at * 1_000_000 };
+            let time = begin + if in_order { packet.0 - first } else { at * 1_000_000 };
+            // No two at one time: which came first would be anybody's guess.
+            packet.0 = time.max(before + 1);
+            before = packet.0;
         }
         begin = file.last().map_or(begin, |p| p.0) + 3_600 * SECOND;
         packets.append(&mut file);

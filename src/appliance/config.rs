@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use capture::live::{Filter, ModeChoice, PolicyChoice};
 use serde::{Deserialize, Serialize};
 
 /// The whole of `spotter.toml`.
@@ -21,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) lake: LakeConfig,
     /// What a flow is.
     pub(crate) flow: FlowConfig,
+    /// Interfaces that are captured live.
+    pub(crate) capture: Vec<CaptureConfig>,
     /// Folders of capture files that are read as they fill.
     pub(crate) watch: Vec<WatchConfig>,
     /// The nightly fit and what is kept of it.
@@ -111,6 +114,75 @@ impl From<Tunnels> for capture::Tunnels {
             Tunnels::Inner => Self::Inner,
             Tunnels::Outer => Self::Outer,
         }
+    }
+}
+
+/// One `[[capture]]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct CaptureConfig {
+    /// Name of the input, unique; it stands in the log.
+    pub(crate) name: String,
+    /// Interfaces; several where each direction comes by a port of its own.
+    pub(crate) interfaces: Vec<String>,
+    /// `auto`, `xdp` or `af_packet`.
+    pub(crate) mode: String,
+    /// `auto`, `tap` or `inline`.
+    pub(crate) policy: String,
+    /// Sensor name of its records; `lake.sensor` if absent.
+    pub(crate) sensor: Option<String>,
+    /// Packets dropped early: `net CIDR`, `port N[-M]`, `proto NAME`.
+    pub(crate) filter: Vec<String>,
+    /// More of them, one a line; read again at SIGHUP.
+    pub(crate) filter_file: Option<PathBuf>,
+    /// One packet in so many is kept.
+    pub(crate) sample: u32,
+    /// AF_PACKET: receivers an interface.
+    pub(crate) receivers: u32,
+    /// AF_PACKET: ring of each receiver.
+    pub(crate) ring: ByteSize,
+    /// Shards of decoder and flow table.
+    pub(crate) shards: u16,
+    /// How often finished records become visible.
+    pub(crate) flush: Span,
+}
+
+impl Default for CaptureConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            interfaces: Vec::new(),
+            mode: "auto".to_owned(),
+            policy: "auto".to_owned(),
+            sensor: None,
+            filter: Vec::new(),
+            filter_file: None,
+            sample: 1,
+            receivers: 1,
+            ring: ByteSize::mib(64),
+            shards: 1,
+            flush: Span(Duration::from_secs(10)),
+        }
+    }
+}
+
+impl CaptureConfig {
+    /// What is wrong with the values, each with what to do.
+    fn problems(&self, at: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut check = |problem: Result<(), String>| found.extend(problem.err().map(|p| format!("{at}.{p}")));
+        let that = |good: bool, problem: &str| if good { Ok(()) } else { Err(problem.to_owned()) };
+        check(that(is_name(&self.name), "name: use 1 to 64 letters, digits, '.', '_' or '-'"));
+        check(that(!self.interfaces.is_empty(), "interfaces is missing: name the interfaces, as [\"eth1\"]"));
+        check(self.mode.parse::<ModeChoice>().map(drop).map_err(|e| e.to_string()));
+        check(self.policy.parse::<PolicyChoice>().map(drop).map_err(|e| e.to_string()));
+        check(that(self.sensor.as_deref().is_none_or(is_name), "sensor: use 1 to 64 letters, digits, '.', '_' or '-'"));
+        check(Filter::parse(&self.filter).map(drop).map_err(|e| e.to_string()));
+        check(that((1..=1_000_000).contains(&self.sample), "sample: from 1 to 1000000"));
+        check(that((1..=64).contains(&self.receivers), "receivers: from 1 to 64"));
+        check(that((1..=64).contains(&self.shards), "shards: from 1 to 64"));
+        check(that(self.flush.0 >= Duration::from_millis(100), "flush: at least 100ms"));
+        found
     }
 }
 
@@ -264,6 +336,10 @@ impl Config {
         check(!(1_024..=64_000_000).contains(max_flows), "flow.max_flows: from 1024 to 64000000".to_owned());
 
         let mut names = BTreeSet::new();
+        for (i, capture) in self.capture.iter().enumerate() {
+            capture.problems(&format!("capture[{i}]")).into_iter().for_each(|problem| check(true, problem));
+            check(!names.insert(&capture.name), format!("capture[{i}].name = \"{}\" stands twice", capture.name));
+        }
         for (i, watch) in self.watch.iter().enumerate() {
             let at = format!("watch[{i}]");
             check(
@@ -354,6 +430,12 @@ fn unknown_key(key: &str) -> String {
 /// Every key there is, dotted; list elements as `0`.
 fn known_keys() -> BTreeSet<String> {
     let mut full = Config {
+        capture: vec![CaptureConfig {
+            sensor: Some(String::new()),
+            filter: vec![String::new()],
+            filter_file: Some(PathBuf::new()),
+            ..CaptureConfig::default()
+        }],
         watch: vec![WatchConfig { sensor: Some(String::new()), ..WatchConfig::default() }],
         ..Config::default()
     };
@@ -423,6 +505,21 @@ mod tests {
         let text = problems("[flow]\nactive_timeout = \"soon\"");
         assert!(text.contains("active_timeout") && text.contains("60s"), "{text}");
         assert!(problems("[flow]\nmax_flows = \"many\"").contains("max_flows"));
+    }
+
+    #[test]
+    fn a_capture_says_what_is_wrong_with_it() {
+        let text = problems(
+            "[[capture]]\nname=\"tap\"\nmode=\"magic\"\nfilter=[\"host 1\"]\n[[capture]]\nname=\"tap\"\ninterfaces=[\"a\"]\nsampel=2",
+        );
+        for part in
+            ["capture[0].interfaces", "auto, xdp or af_packet", "net CIDR", "stands twice", "`capture[].sample`"]
+        {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let good = "[[capture]]\nname=\"tap\"\ninterfaces=[\"eth1\",\"eth2\"]\nring=\"256MiB\"\nfilter=[\"port 9100\"]";
+        let config = Config::parse(good).expect("valid");
+        assert_eq!((config.capture[0].ring, config.capture[0].shards), (ByteSize::mib(256), 1));
     }
 
     #[test]

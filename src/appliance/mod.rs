@@ -4,6 +4,7 @@
 //! Promises: SIGINT or SIGTERM ends it cleanly (the file in work is abandoned whole, and is read again at the next
 //! start); a failing part is logged, tried again, and does not take the others down.
 
+pub(crate) mod capture;
 pub(crate) mod config;
 pub(crate) mod interrupt;
 mod nightly;
@@ -23,17 +24,26 @@ pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Resul
     let missing = config.missing_on_this_machine();
     anyhow::ensure!(missing.is_empty(), "{}", missing.join("\n"));
     let lake = Lake::open(&config.lake.dir)?;
-    tracing::info!("lake {}, {} watched folders", lake.dir().display(), config.watch.len());
+    let (watched, captured) = (config.watch.len(), config.capture.len());
+    tracing::info!("lake {}, {watched} watched folders, {captured} captures", lake.dir().display());
     std::thread::scope(|scope| {
-        for watched in &config.watch {
-            scope.spawn(|| watch::follow(&lake, config, watched, interrupt));
+        let lake = &lake;
+        for capture in &config.capture {
+            scope.spawn(move || capture::go_on(lake, config, capture, interrupt));
         }
-        scope.spawn(|| upkeep::go_on(&lake, &config.lake, interrupt));
+        if !config.capture.is_empty() {
+            // Threads begin with the rights of the one that starts them: only those above keep what opening interfaces takes.
+            capture::confine(::capture::confine::Keep::Files);
+        }
+        for watched in &config.watch {
+            scope.spawn(|| watch::follow(lake, config, watched, interrupt));
+        }
+        scope.spawn(|| upkeep::go_on(lake, &config.lake, interrupt));
         if config.score.enabled {
-            scope.spawn(|| nightly::go_on(&lake, &config.score, interrupt));
+            scope.spawn(|| nightly::go_on(lake, &config.score, interrupt));
         }
         let served =
-            if config.ui.enabled { crate::serve::serve(&lake, config.ui.listen, interrupt) } else { wait(interrupt) };
+            if config.ui.enabled { crate::serve::serve(lake, config.ui.listen, interrupt) } else { wait(interrupt) };
         // Whatever ended the web application ends the rest.
         interrupt.store(true, Ordering::Relaxed);
         served

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod appliance;
+mod capture;
+mod capture_hosts;
+mod capture_net;
 mod command;
 mod journey;
 mod support;

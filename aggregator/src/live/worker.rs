@@ -5,7 +5,7 @@
 //! connection is known only when they have been read. What it reads goes on to the shards like a receiver's frames.
 
 use capture::live::source::Tally;
-use capture::{Decoder, Message, Nanos, Packet, Sink};
+use capture::{Decoder, Message, Nanos, Packet, Place, Sink};
 
 use super::batch::{Content, Item, Outlet};
 use super::merge::Merge;
@@ -205,7 +205,8 @@ struct Onward {
 
 impl Onward {
     fn outlet(&mut self, packet: &Packet) -> Option<&mut Outlet> {
-        let shard = self.spread.shard(packet.pair.src, packet.pair.dst);
+        let (a, b) = Place::of_packet(packet);
+        let shard = self.spread.shard(a, b);
         self.outlets.get_mut(shard)
     }
 

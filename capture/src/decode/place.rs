@@ -6,7 +6,9 @@ use super::hot;
 use super::ip;
 use super::layers::{self, Layer, Passed};
 use super::view::View;
-use crate::{Ip, LinkType};
+use crate::{Fragment, Ip, LinkType, Packet};
+
+use probe_common::protocol::UDP;
 
 /// Where an Ethernet frame is decoded when several decoders share the work.
 ///
@@ -15,7 +17,7 @@ use crate::{Ip, LinkType};
 /// [`Sink::payload`](crate::Sink::payload).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// Read at once, from the frame alone: the addresses of its packet.
+    /// Read at once, from the frame alone: the addresses of its packet (see [`Place::of_packet`]).
     Plain(Ip, Ip),
     /// Has to be read layer by layer: the addresses of its outermost IP header, where it has a readable one.
     Deep(Option<(Ip, Ip)>),
@@ -26,9 +28,34 @@ impl Place {
     #[inline]
     pub fn of_ethernet(data: &[u8], wire_len: u32) -> Self {
         match parse_ethernet(data) {
-            Ok((_, headers)) if hot::is_plain(&headers, wire_len) => Self::Plain(Ip(headers.src), Ip(headers.dst)),
+            Ok((_, headers)) if hot::is_plain(&headers, wire_len) => {
+                let ports = (headers.src_port, headers.dst_port);
+                let (a, b) = keeper((Ip(headers.src), Ip(headers.dst)), headers.proto, ports);
+                Self::Plain(a, b)
+            }
             _ => Self::Deep(outermost(data, wire_len)),
         }
+    }
+}
+
+impl Place {
+    /// The addresses that say which decoder keeps what this packet belongs to: its own, but for names that are asked for
+    /// by multicast, where the answer comes from an address nobody asked.
+    pub fn of_packet(packet: &Packet) -> (Ip, Ip) {
+        let pair = &packet.pair;
+        let known = packet.fragment != (Fragment::Later { ports_known: false });
+        let ports = if known { (pair.src_port, pair.dst_port) } else { (0, 0) };
+        keeper((pair.src, pair.dst), pair.proto, ports)
+    }
+}
+
+/// mDNS (RFC 6762) and LLMNR (RFC 4795): one keeper for all, whatever the addresses. They are few.
+#[inline]
+const fn keeper(addresses: (Ip, Ip), proto: u8, ports: (u16, u16)) -> (Ip, Ip) {
+    const GROUP: Ip = Ip::v4([224, 0, 0, 252]);
+    match (proto, ports) {
+        (UDP, (5353 | 5355, _) | (_, 5353 | 5355)) => (GROUP, GROUP),
+        _ => addresses,
     }
 }
 

@@ -50,6 +50,8 @@ pub struct OpenOptions {
     pub sample: u32,
     /// What is dropped early.
     pub filter: Filter,
+    /// Flows in different VLANs are different flows (XDP counts them in the kernel).
+    pub vlan_in_key: bool,
 }
 
 impl Default for OpenOptions {
@@ -63,6 +65,7 @@ impl Default for OpenOptions {
             snaplen: u32::MAX,
             sample: 1,
             filter: Filter::default(),
+            vlan_in_key: false,
         }
     }
 }
@@ -94,7 +97,12 @@ pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Interface>, Sou
 #[cfg(feature = "probe")]
 fn open_xdp(name: &str, policy: Policy, options: &OpenOptions) -> Result<Box<dyn Interface>, SourceError> {
     use crate::probe::{Xdp, XdpOptions};
-    let xdp = XdpOptions { sample: options.sample, filter: options.filter.clone(), ..XdpOptions::new(policy) };
+    let xdp = XdpOptions {
+        sample: options.sample,
+        filter: options.filter.clone(),
+        vlan_in_key: options.vlan_in_key,
+        ..XdpOptions::new(policy)
+    };
     Ok(Box::new(Xdp::open(name, xdp)?))
 }
 

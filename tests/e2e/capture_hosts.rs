@@ -1,0 +1,176 @@
+//! Real hosts in namespaces: a client and a server on a hub, a tap on the hub's third port. What they said is in the lake.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::capture_net::{Wires, counter, ip};
+use crate::support::rows;
+
+/// A web server, and a DNS server that answers every question with 192.0.2.7.
+const SERVER: &str = r#"
+import http.server, socket, threading
+class Page(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = b"x" * 100_000
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        pass
+def names():
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("10.77.0.2", 53))
+    while True:
+        q, peer = s.recvfrom(2048)
+        s.sendto(q[:2] + b"\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00" + q[12:] + b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x0e\x10\x00\x04\xc0\x00\x02\x07", peer)
+threading.Thread(target=names, daemon=True).start()
+http.server.ThreadingHTTPServer(("10.77.0.2", 80), Page).serve_forever()
+"#;
+
+/// Asks for `mirror.spotter.example`, type A.
+const QUERY: &str = r#"
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.sendto(b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x06mirror\x07spotter\x07example\x00\x00\x01\x00\x01", ("10.77.0.2", 53))
+assert s.recv(2048)[-4:] == bytes([192, 0, 2, 7])
+"#;
+
+/// A hub in the namespace of the wires with a host on each of two ports, and `tap9` on the third.
+struct Hub {
+    wires: Wires,
+    client: String,
+    server: String,
+    serving: Option<Child>,
+}
+
+impl Hub {
+    fn new(test: &str) -> Option<Self> {
+        let wires = Wires::new(test, 0)?;
+        let hub = &wires.namespace;
+        let (client, server) = (format!("{hub}-c"), format!("{hub}-s"));
+        // A bridge that learns nothing sends every frame to every port.
+        ip(&format!("-n {hub} link add hub type bridge ageing_time 0 mcast_snooping 0 stp_state 0"));
+        ip(&format!("-n {hub} link add mirror type veth peer name tap9"));
+        for (host, address) in [(&client, "10.77.0.1"), (&server, "10.77.0.2")] {
+            ip(&format!("netns add {host}"));
+            let sysctl = ["net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"];
+            let _ = run(host, "sysctl", &[&["-qw"], &sysctl[..]].concat()).output();
+            let port = &address[8..];
+            ip(&format!("-n {host} link add eth0 type veth peer name port{port} netns {hub}"));
+            ip(&format!("-n {host} addr add {address}/24 dev eth0"));
+            // A host's superframes never were on a wire.
+            let done = run(host, "ethtool", &["-K", "eth0", "tso", "off", "gso", "off", "gro", "off"]).output();
+            assert!(done.as_ref().is_ok_and(|o| o.status.success()), "ethtool: {done:?}");
+            ip(&format!("-n {host} link set eth0 up"));
+            ip(&format!("-n {hub} link set port{port} master hub up"));
+        }
+        let _ = run(hub, "sysctl", &["-qw", "net.ipv6.conf.all.disable_ipv6=1"]).output();
+        for name in ["mirror master hub", "tap9", "hub"] {
+            ip(&format!("-n {hub} link set {name} up"));
+        }
+        let serving = run(&server, "python3", &["-c", SERVER]).stdout(Stdio::null()).spawn().expect("python3 starts");
+        let hub = Self { wires, client, server, serving: Some(serving) };
+        let end = Instant::now() + Duration::from_secs(20);
+        while !hub.curl() {
+            assert!(Instant::now() < end, "the hosts do not reach each other");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Some(hub)
+    }
+
+    fn curl(&self) -> bool {
+        let arguments = ["-sf", "-m", "5", "-A", "hunter/1", "-o", "/dev/null", "http://10.77.0.2/page?q=1"];
+        run(&self.client, "curl", &arguments).status().expect("curl starts").success()
+    }
+
+    /// What the hosts say to each other.
+    fn talk(&self) {
+        assert!(self.curl());
+        assert!(run(&self.client, "python3", &["-c", QUERY]).status().expect("python3 starts").success());
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        if let Some(mut serving) = self.serving.take() {
+            let _ = serving.kill();
+            let _ = serving.wait();
+        }
+        for host in [&self.client, &self.server] {
+            let _ = Command::new("ip").args(["netns", "del", host]).output();
+        }
+    }
+}
+
+fn run(namespace: &str, program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace, program]).args(arguments);
+    command
+}
+
+/// One page and one question, with all that belongs to them.
+fn assert_complete(lake: &Path) {
+    let pages = rows(
+        lake,
+        "select client_ip, server_ip, method, host, uri_path, uri_query, status, user_agent, content_type, response_bytes from proxy",
+    );
+    assert_eq!(pages.len(), 1, "{pages:?}");
+    let page = &pages[0];
+    assert_eq!(
+        [
+            &page["client_ip"],
+            &page["server_ip"],
+            &page["method"],
+            &page["host"],
+            &page["uri_path"],
+            &page["user_agent"]
+        ],
+        ["10.77.0.1", "10.77.0.2", "GET", "10.77.0.2", "/page", "hunter/1"]
+    );
+    assert_eq!((page["status"].as_u64(), page["content_type"].as_str()), (Some(200), Some("text/plain")));
+    assert!(page["response_bytes"].as_u64() > Some(100_000), "{page}");
+    let names = rows(lake, "select client_ip, server_ip, qname, rcode, answers[1]['data'] as data from dns");
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert_eq!(
+        [&names[0]["client_ip"], &names[0]["server_ip"], &names[0]["qname"], &names[0]["data"]],
+        ["10.77.0.1", "10.77.0.2", "mirror.spotter.example", "192.0.2.7"]
+    );
+    let flows =
+        rows(lake, "select src_ip, dst_port, src_packets, dst_bytes, conn_state, service from flow where proto = 6");
+    assert_eq!(flows.len(), 1, "{flows:?}");
+    assert_eq!([&flows[0]["src_ip"], &flows[0]["conn_state"], &flows[0]["service"]], ["10.77.0.1", "SF", "http"]);
+    assert!(flows[0]["dst_bytes"].as_u64() > Some(100_000));
+}
+
+#[test]
+fn what_hosts_say_to_each_other_is_in_the_lake_by_a_tap() {
+    let Some(hub) = Hub::new("hosts_tap") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = folder.path().join("lake");
+    let capture = hub.wires.capture(&lake, &["-i", "tap9", "--mode", "af_packet", "--flush", "300ms", "--shards", "2"]);
+    hub.talk();
+    std::thread::sleep(Duration::from_millis(300));
+    let report = capture.stop_well();
+    assert_eq!(counter(&report, "merged_frames"), 0);
+    assert_complete(&lake);
+}
+
+/// The client's own interface has an address: both what it receives and what it sends is captured, and it goes on working.
+#[test]
+fn what_a_host_says_is_in_the_lake_inline() {
+    let Some(mut hub) = Hub::new("hosts_inline") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = folder.path().join("lake");
+    let tap = std::mem::replace(&mut hub.wires.namespace, hub.client.clone());
+    let capture = hub.wires.capture(&lake, &["-i", "eth0", "--mode", "af_packet", "--flush", "300ms"]);
+    hub.talk();
+    std::thread::sleep(Duration::from_millis(300));
+    capture.stop_well();
+    hub.wires.namespace = tap;
+    assert_complete(&lake);
+}
