@@ -5,6 +5,7 @@ mod allocator;
 mod appliance;
 mod backup;
 mod bench;
+mod bench_lda;
 mod capture;
 mod config;
 mod demo;
