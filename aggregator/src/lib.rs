@@ -14,6 +14,11 @@ mod conn_state;
 #[cfg(test)]
 mod cost;
 mod dns_match;
+pub mod exported;
+mod exported_import;
+mod exported_interfaces;
+pub mod exported_live;
+pub mod exported_logs;
 mod flow;
 mod flows;
 mod http_match;

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | flow | `46` · flow_start (8) · src_ip (16) · dst_ip (16) · src_port (2) · dst_port (2) · protocol (1) · IP version (1) · VLAN + 1 if in the key, else 0 (2) · segment (4) · twin (4) |
 //! | dns | `44` · first_seen (8) · client_ip (16) · server_ip (16) · client_port (2) · server_port (2) · transport (1) · IP version (1) · id (2) · question (1) · qtype (2) · qclass (2) · kind (1: 1 query, 2 answer, 3 both) · twin (4) · qname_wire |
-//! | proxy | `50` · first_seen (8) · client_ip (16) · server_ip (16) · client_port (2) · server_port (2) · kind (1: 1 HTTP, 2 TLS) · index on the connection (4) · twin (4) |
+//! | proxy | `50` · first_seen (8) · client_ip (16) · server_ip (16) · client_port (2) · server_port (2) · kind (1: 1 HTTP, 2 TLS, 3 from a log) · index on the connection (4) · twin (4) · from a log: origin, method, URI and user agent, 00 between them |
 //!
 //! Addresses are 16 bytes, IPv4 after `::ffff:`. A flow's 57 bytes are one BLAKE3 block. *Twin* tells apart
 //! records that are the same in all of the above, as two connections of one key that began in the same
@@ -17,7 +17,7 @@
 
 use capture::DnsTransport;
 
-use crate::record::{DnsRecord, FlowRecord, Micros, Origin, RecordId};
+use crate::record::{DnsRecord, FlowRecord, Micros, Origin, ProxyRecord, RecordId};
 
 /// Makes the ids of one sensor and origin.
 #[derive(Clone, Debug)]
@@ -131,6 +131,22 @@ impl RecordIds {
             .put([if *is_tls { 2 } else { 1 }])
             .put(index.to_le_bytes());
         self.identify(bytes, &[])
+    }
+
+    /// Id of a request of a log, which has no place on a connection: its text stands for it.
+    pub(crate) fn log_request(&mut self, record: &ProxyRecord) -> RecordId {
+        let ip = |ip: Option<std::net::IpAddr>| ip.map_or([0; 16], |ip| capture::Ip::from_ip_addr(ip).0.0);
+        let bytes = Bytes::<PROXY>::new()
+            .put([b'P'])
+            .put(record.first_seen.0.to_le_bytes())
+            .put(ip(Some(record.client_ip)))
+            .put(ip(record.server_ip))
+            .put(record.client_port.unwrap_or(0).to_le_bytes())
+            .put(record.server_port.unwrap_or(0).to_le_bytes())
+            .put([3])
+            .put([0; 4]);
+        let texts = [record.origin, &record.method, &record.full_uri, record.user_agent.as_deref().unwrap_or_default()];
+        self.identify(bytes, texts.join("\0").as_bytes())
     }
 
     fn identify<const N: usize>(&mut self, head: Bytes<N>, tail: &[u8]) -> RecordId {

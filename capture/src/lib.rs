@@ -20,6 +20,7 @@ mod event;
 pub mod file;
 mod frame;
 pub mod live;
+pub mod logs;
 #[cfg(feature = "probe")]
 pub mod probe;
 #[cfg(feature = "probe")]

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use capture::file::{CaptureFile, CaptureReader, FileError};
+use capture::logs::LogReader;
 use capture::{Decoder, Nanos};
 
 use super::content::{self, HashError};
 use super::list::Candidate;
 use super::{FileOutcome, FileReport, ImportOptions, Originals};
+use crate::exported_import::{self, LogReading};
 use crate::lake::{ImportMark, Lake, LakeError, SetKind, SetWriter, WriterOptions};
 use crate::record::{Micros, Origin};
 use crate::state::imports::{Begun, ImportState};
@@ -42,10 +44,17 @@ struct Reading {
     first: Option<Nanos>,
     last: Option<Nanos>,
     /// The first thing wrong with the file.
-    error: Option<FileError>,
+    error: Option<String>,
     errors: u64,
-    counters: Vec<(&'static str, u64)>,
+    counters: Vec<(String, u64)>,
+    /// Rows of a log; captures have none.
+    rows: u64,
     imbalances: Vec<String>,
+}
+
+enum Opened {
+    Capture(Box<CaptureReader>),
+    Log(Box<LogReader>),
 }
 
 enum End {
@@ -77,11 +86,15 @@ impl Unit<'_> {
         };
         report.content = Some(hashes.content.clone());
         let reader = match capture.reader() {
-            Ok(reader) => reader,
+            Ok(reader) => Opened::Capture(Box::new(reader)),
             Err(FileError::Truncated { .. } | FileError::Empty { .. }) if patience == Patience::Wait => {
                 return Ok(None);
             }
-            Err(error) => return Ok(Some(failed(report, error.to_string()))),
+            // No capture: a log, perhaps.
+            Err(error) => match LogReader::open(&file.path) {
+                Ok(Some(log)) => Opened::Log(Box::new(log)),
+                _ => return Ok(Some(failed(report, error.to_string()))),
+            },
         };
         let name = file.name.to_string_lossy();
         let begun = self.lake.state().begin_import(&hashes.content, &self.options.sensor, &name, file.bytes)?;
@@ -142,7 +155,7 @@ impl Unit<'_> {
     fn read(
         &self,
         file: &Candidate,
-        reader: CaptureReader,
+        opened: Opened,
         import_id: i64,
         hashes: &content::Hashes,
         patience: Patience,
@@ -153,7 +166,11 @@ impl Unit<'_> {
         let mut options = WriterOptions::new(&self.options.sensor);
         options.memory_limit = self.options.memory_limit;
         let mut writer = self.lake.begin(SetKind::Import(mark), options)?;
-        let reading = match self.frames(reader, &mut writer, patience, progress)? {
+        let end = match opened {
+            Opened::Capture(reader) => self.frames(*reader, &mut writer, patience, progress)?,
+            Opened::Log(reader) => self.log(*reader, &hashes.content, &mut writer, progress)?,
+        };
+        let reading = match end {
             End::Read(reading) => *reading,
             End::Interrupted => return Ok(Some(FileOutcome::Interrupted)),
             End::Growing => return Ok(None),
@@ -166,7 +183,7 @@ impl Unit<'_> {
             return Ok(Some(FileOutcome::Failed));
         }
         report.packets = reading.books.frames().packets;
-        if let (Some(error), 0) = (&reading.error, report.packets) {
+        if let (Some(error), 0) = (&reading.error, report.packets + reading.rows) {
             report.error = Some(error.to_string());
             return Ok(Some(FileOutcome::Failed));
         }
@@ -212,7 +229,7 @@ impl Unit<'_> {
             ..AggregatorConfig::new(self.options.sensor.clone(), Origin::Pcap)
         });
         let (mut books, mut first, mut last) = (Books::new(), None::<Nanos>, None::<Nanos>);
-        let (mut error, mut errors) = (None, 0_u64);
+        let (mut error, mut errors) = (None::<String>, 0_u64);
         let (mut bytes, mut until) = (0_u64, STRIDE);
         loop {
             match reader.next_frame() {
@@ -230,7 +247,7 @@ impl Unit<'_> {
                 Err(FileError::Truncated { .. }) if patience == Patience::Wait => return Ok(End::Growing),
                 Err(found) => {
                     errors += 1;
-                    error.get_or_insert(found);
+                    error.get_or_insert_with(|| found.to_string());
                 }
             }
             until -= 1;
@@ -258,16 +275,34 @@ impl Unit<'_> {
             tracing::error!(imbalance, "the books of an import do not close");
         }
         let nonzero = [stats.counters(), decoder.counters(), reader.counters()].into_iter().flatten();
-        let counters = nonzero.filter(|(_, value)| *value != 0).collect();
-        Ok(End::Read(Box::new(Reading { books, first, last, error, errors, counters, imbalances })))
+        let counters = nonzero.filter(|(_, value)| *value != 0).map(|(name, value)| (name.to_owned(), value)).collect();
+        Ok(End::Read(Box::new(Reading { books, first, last, error, errors, counters, rows: 0, imbalances })))
+    }
+
+    fn log(
+        &self,
+        reader: LogReader,
+        content: &str,
+        writer: &mut SetWriter,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<End, LakeError> {
+        let Self { lake, options, interrupt } = *self;
+        let read = exported_import::read(lake, reader, &options.sensor, content, writer, interrupt, progress)?;
+        let Some(LogReading { rows, first, last, error, counters, imbalances }) = read else {
+            return Ok(End::Interrupted);
+        };
+        let errors = u64::from(error.is_some());
+        let books = Books::new();
+        Ok(End::Read(Box::new(Reading { books, first, last, error, errors, counters, rows, imbalances })))
     }
 }
 
 impl Reading {
     /// The ledger of the file. Counters of the books are always there, the others where they are not 0.
     fn all_counters(&self) -> Vec<(String, u64)> {
-        let mut counters = self.books.counters();
-        counters.extend(self.counters.iter().map(|(name, value)| ((*name).to_owned(), *value)));
+        // A log has no packets to keep books of.
+        let mut counters = if self.rows == 0 { self.books.counters() } else { Vec::new() };
+        counters.extend(self.counters.iter().cloned());
         if self.errors > 0 {
             counters.push(("file_errors".to_owned(), self.errors));
         }
@@ -277,10 +312,10 @@ impl Reading {
         counters
     }
 
-    /// What the ledger's rows share; `None` for a file without frames, which has no interval. Frames without a time
+    /// What the ledger's rows share; `None` for a file without frames or rows, which has no interval. Frames without a time
     /// count as of the epoch, as in the decoder.
     fn head(&self, sensor: &str, name: &Path) -> Option<LedgerHead> {
-        if self.books.frames().packets == 0 {
+        if self.books.frames().packets + self.rows == 0 {
             return None;
         }
         let micros = |time: Option<Nanos>| Micros(time.unwrap_or_default().micros());

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Frame;
 
-use compress::Compression;
+pub(crate) use compress::Compression;
 use counters::Counters;
 use erf::Erf;
 pub(crate) use erf::payload as erf_payload;

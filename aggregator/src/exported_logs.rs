@@ -1,0 +1,274 @@
+//! From the rows of others' logs to records.
+
+use capture::logs::{LogConnection, LogDns, LogKind, LogRequest, LogRow};
+use capture::{ResourceRecord, Service};
+
+use crate::icmp::{ICMP, ICMPV6};
+use crate::record::{
+    Direction, DnsRecord, EndReason, Exporter, FlowRecord, History, Micros, Origin, ProxyRecord, RecordId, Records,
+};
+use crate::record_id::RecordIds;
+
+/// Zeek's conn_state values.
+const STATES: [&str; 13] = ["S0", "S1", "S2", "S3", "SF", "REJ", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH"];
+
+/// Makes records of one sensor's log rows.
+#[derive(Debug)]
+pub struct LogRecords {
+    zeek: RecordIds,
+    pmacct: RecordIds,
+}
+
+impl LogRecords {
+    /// For a sensor.
+    pub fn new(sensor: &str) -> Self {
+        Self { zeek: RecordIds::new(sensor, Origin::Zeek), pmacct: RecordIds::new(sensor, Origin::Pmacct) }
+    }
+
+    /// Adds the record of a row.
+    pub fn add(&mut self, row: LogRow, records: &mut Records) {
+        match row {
+            LogRow::Connection(row) => {
+                let mut record = connection(*row);
+                let ids = if record.origin == Origin::Pmacct { &mut self.pmacct } else { &mut self.zeek };
+                record.record_id = ids.flow(&record, 0);
+                records.flow.push(record);
+            }
+            LogRow::Dns(row) => {
+                let mut record = dns(*row);
+                record.record_id = self.zeek.dns(&record);
+                records.dns.push(record);
+            }
+            LogRow::Request(row) => {
+                let mut record = request(*row);
+                record.record_id = self.zeek.log_request(&record);
+                records.proxy.push(record);
+            }
+        }
+    }
+}
+
+fn connection(row: LogConnection) -> FlowRecord {
+    let pair = row.pair;
+    let (src_port, dst_port) = match pair.proto {
+        ICMP | ICMPV6 => (0, (pair.src_port & 0xff) << 8 | pair.dst_port & 0xff),
+        _ => (pair.src_port, pair.dst_port),
+    };
+    let mut history = History::default();
+    row.history.iter().flat_map(|text| text.bytes()).filter(u8::is_ascii).for_each(|letter| history.push(letter));
+    let scale = u64::from(row.sampling);
+    let direction = |packets: u64, bytes: u64, tcp_flags, tos| Direction {
+        packets: packets.saturating_mul(scale),
+        bytes: bytes.saturating_mul(scale),
+        tcp_flags,
+        tos,
+    };
+    let says_exporter = row.exporter.is_some()
+        || row.input_if.is_some()
+        || row.output_if.is_some()
+        || row.src_as.is_some()
+        || row.dst_as.is_some();
+    let exporter = says_exporter.then(|| {
+        Box::new(Exporter {
+            exporter_ip: row.exporter,
+            input_if: row.input_if,
+            output_if: row.output_if,
+            src_as: row.src_as,
+            dst_as: row.dst_as,
+            ..Exporter::default()
+        })
+    });
+    let (first, last) = (Micros(row.first.micros()), Micros(row.last.max(row.first).micros()));
+    FlowRecord {
+        record_id: RecordId::default(),
+        first_seen: first,
+        last_seen: last,
+        flow_start: first,
+        segment: 0,
+        origin: if row.kind == LogKind::Pmacct { Origin::Pmacct } else { Origin::Zeek },
+        src_ip: pair.src,
+        dst_ip: pair.dst,
+        version: pair.version,
+        src_port,
+        dst_port,
+        proto: pair.proto,
+        src: direction(row.src_packets, row.src_bytes, row.tcp_flags, row.tos),
+        dst: row.dst.map(|(packets, bytes)| direction(packets, bytes, None, None)),
+        conn_state: row.conn_state.and_then(|text| STATES.into_iter().find(|state| *state == text)),
+        history: row.history.map(|_| history),
+        macs: row.macs,
+        ethertype: None,
+        vlan: row.vlan,
+        cos: None,
+        end_reason: EndReason::Idle,
+        exporter,
+        sampling: row.sampling,
+        observations: 1,
+        tunnel: None,
+        service: row.service.as_deref().and_then(service),
+    }
+}
+
+/// Zeek names several (`ssl,http`): the first that is known.
+fn service(text: &str) -> Option<Service> {
+    text.split(',').find_map(|name| {
+        Some(match name.trim_start_matches('-') {
+            "dns" => Service::Dns,
+            "http" => Service::Http,
+            "ssl" | "tls" => Service::Tls,
+            "ssh" => Service::Ssh,
+            "quic" => Service::Quic,
+            "ntp" => Service::Ntp,
+            "dhcp" => Service::Dhcp,
+            "smtp" => Service::Smtp,
+            "ftp" | "ftp-data" => Service::Ftp,
+            "rdp" => Service::Rdp,
+            "smb" => Service::Smb,
+            "snmp" => Service::Snmp,
+            "sip" => Service::Sip,
+            _ => return None,
+        })
+    })
+}
+
+fn dns(row: LogDns) -> DnsRecord {
+    let pair = row.pair;
+    let first = Micros(row.first.micros());
+    let rtt = row.rtt.map(|rtt| rtt.micros());
+    let name = match row.query.trim_end_matches('.') {
+        "" => ".".to_owned(),
+        name => name.to_ascii_lowercase(),
+    };
+    let [aa, tc, rd, ra] = row.bits.map(u16::from);
+    let answered = row.rcode.is_some();
+    let flags = u16::from(answered) << 15 | aa << 10 | tc << 9 | rd << 8 | ra << 7 | row.rcode.unwrap_or(0) & 0xf;
+    let answers = row.answers.into_iter().map(|(data, ttl)| ResourceRecord {
+        name: name.clone(),
+        rtype: answer_type(&data, row.qtype),
+        ttl,
+        data,
+    });
+    DnsRecord {
+        record_id: RecordId::default(),
+        first_seen: first,
+        last_seen: Micros(first.0.saturating_add(rtt.unwrap_or(0))),
+        origin: Origin::Zeek,
+        client_ip: pair.src,
+        server_ip: pair.dst,
+        version: pair.version,
+        client_port: pair.src_port,
+        server_port: pair.dst_port,
+        transport: row.transport,
+        id: row.id,
+        answers: answers.collect(),
+        qname: name,
+        qname_wire: row.query,
+        qtype: row.qtype,
+        qclass: row.qclass,
+        question: 0,
+        opcode: 0,
+        rcode: row.rcode,
+        rtt_us: rtt.and_then(|rtt| u32::try_from(rtt).ok()),
+        query_len: None,
+        response_len: None,
+        response_frame_len: None,
+        flags,
+        edns_udp_size: None,
+        authorities: Vec::new(),
+        additional_count: 0,
+        damage: None,
+    }
+}
+
+/// Zeek's log has no types: addresses show theirs, a name that answers a question for addresses is an alias.
+fn answer_type(data: &str, qtype: u16) -> u16 {
+    match data.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V4(_)) => 1,
+        Ok(std::net::IpAddr::V6(_)) => 28,
+        Err(_) if data.starts_with("TXT ") => 16,
+        Err(_) if matches!(qtype, 1 | 28) => 5,
+        Err(_) => qtype,
+    }
+}
+
+fn request(row: LogRequest) -> ProxyRecord {
+    let first = Micros(row.first.micros());
+    let duration = i64::try_from(row.duration_us.unwrap_or(0)).unwrap_or(0);
+    ProxyRecord {
+        first_seen: first,
+        last_seen: Micros(first.0.saturating_add(duration)),
+        client_port: row.client_port,
+        server_ip: row.server_ip,
+        server_port: row.server_port,
+        scheme: row.scheme,
+        method: row.method,
+        host: row.host,
+        uri_path: row.uri_path,
+        uri_query: row.uri_query,
+        uri_extension: row.uri_extension,
+        full_uri: row.full_uri,
+        user_agent: row.user_agent,
+        referer: row.referer,
+        content_type: row.content_type,
+        status: row.status,
+        username: row.username,
+        auth_group: row.auth_group,
+        category: row.category,
+        action: row.action,
+        filter_result: row.filter_result,
+        exception_id: row.exception_id,
+        virus_id: row.virus_id,
+        app_name: row.app_name,
+        app_operation: row.app_operation,
+        duration_us: row.duration_us,
+        request_bytes: row.request_bytes,
+        response_bytes: row.response_bytes,
+        tls_version: row.tls_version,
+        tls_sni: row.tls_sni,
+        tls_alpn: row.tls_alpn,
+        ..ProxyRecord::new(row.kind.as_str(), row.client_ip)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use capture::logs::{Entry, LogReader};
+
+    use super::*;
+
+    fn records(text: &'static str) -> Records {
+        let mut reader = LogReader::from_reader(Box::new(text.as_bytes())).unwrap().unwrap();
+        let (mut made, mut records) = (LogRecords::new("s"), Records::default());
+        while let Some(entry) = reader.next_entry().unwrap() {
+            let Entry::Row(row) = entry else { panic!("{entry:?}") };
+            made.add(row, &mut records);
+        }
+        records
+    }
+
+    #[test]
+    fn a_connection_keeps_what_zeek_saw() {
+        let text = "#separator \\x09\n#path\tconn\n#fields\tts\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tservice\tduration\torig_bytes\tresp_bytes\tconn_state\thistory\torig_pkts\torig_ip_bytes\tresp_pkts\tresp_ip_bytes\n\
+            1.500000\t10.0.0.1\t40000\t10.0.0.2\t443\ttcp\tssl\t2.250000\t10\t20\tSF\tShADad\t5\t270\t4\t300\n\
+            1.500000\t10.0.0.1\t8\t10.0.0.2\t0\ticmp\t-\t-\t-\t-\tOTH\t-\t1\t84\t0\t0\n";
+        let flows = records(text).flow;
+        let f = &flows[0];
+        assert_eq!((f.first_seen.0, f.last_seen.0), (1_500_000, 3_750_000));
+        assert_eq!((f.src.packets, f.src.bytes), (5, 270));
+        assert_eq!(f.dst.map(|d| (d.packets, d.bytes)), Some((4, 300)));
+        assert_eq!((f.conn_state, f.history.as_ref().map(History::as_str)), (Some("SF"), Some("ShADad")));
+        assert_eq!((f.service, f.origin), (Some(Service::Tls), Origin::Zeek));
+        assert_eq!((flows[1].src_port, flows[1].dst_port), (0, 2_048));
+        assert_ne!(flows[0].record_id, flows[1].record_id);
+    }
+
+    #[test]
+    fn the_same_request_has_the_same_id_and_another_another() {
+        let line = "1461576382.642 161 127.0.0.1 TCP_MISS/200 1 GET http://a/ - DIRECT/1.1.1.1 text/html\n\
+            1461576382.642 161 127.0.0.1 TCP_MISS/200 1 GET http://a/x - DIRECT/1.1.1.1 text/html\n";
+        let (a, b) = (records(line).proxy, records(line).proxy);
+        assert_eq!(a, b);
+        assert_ne!(a[0].record_id, a[1].record_id);
+        assert_eq!((a[0].origin, a[0].last_seen.0 - a[0].first_seen.0), ("squid", 161_000));
+    }
+}

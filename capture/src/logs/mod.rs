@@ -1,0 +1,293 @@
+//! Logs of others as a source of records: Zeek (TSV, JSON), Blue Coat and W3C extended format, Squid, HAProxy, pmacct JSON.
+//!
+//! Formats are told by content, never by name; gzip, zstd and xz are unpacked. [`LogReader`] yields each row, or the reason why it
+//! cannot be read. Every line has one fate: a row, a row refused, or a header, comment or blank line.
+//!
+//! Promises: nothing panics on input; a line is held up to [`MAX_LINE`] bytes, however long it is; NUL bytes and what is not
+//! UTF-8 is replaced.
+
+mod elff;
+mod haproxy;
+mod pmacct;
+mod row;
+mod squid;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests;
+mod text;
+mod zeek;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+
+use serde_json::Value;
+
+pub use row::{LogConnection, LogDns, LogKind, LogRequest, LogRow};
+
+/// Bytes of a line; of a longer one the rest is skipped, and it is refused.
+pub const MAX_LINE: usize = 1 << 20;
+/// Bytes by which the format is told.
+const PROBE: usize = 64 << 10;
+/// Rows tried to tell the format.
+const PROBE_LINES: usize = 50;
+
+/// A log.
+pub struct LogReader {
+    lines: Lines,
+    format: Format,
+    counters: LogCounters,
+}
+
+/// What was met.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LogCounters {
+    /// Lines read.
+    pub lines: u64,
+    /// Of those: headers, comments, blank lines.
+    pub other_lines: u64,
+    /// Of those: rows that were read.
+    pub rows: u64,
+    /// Of those: rows that were refused.
+    pub refused: u64,
+    /// Of the refused: longer than [`MAX_LINE`].
+    pub too_long: u64,
+    /// Bytes read, unpacked.
+    pub bytes: u64,
+}
+
+/// A line that is no row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Number of the line, from 1.
+    pub line: u64,
+    /// Why.
+    pub reason: &'static str,
+    /// What stands there, at most 4,096 bytes of it.
+    pub text: String,
+}
+
+/// What a line gave.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Entry {
+    /// A row.
+    Row(LogRow),
+    /// None.
+    Refused(Refused),
+}
+
+#[derive(Debug)]
+enum Format {
+    ZeekTsv(zeek::Header),
+    Json,
+    Elff(elff::Header),
+    Squid,
+    HaProxy,
+}
+
+impl LogReader {
+    /// Opens a log. `None` where the content is that of no log known.
+    pub fn open(path: &Path) -> io::Result<Option<Self>> {
+        Self::from_reader(Box::new(File::open(path)?))
+    }
+
+    /// The same of a stream.
+    pub fn from_reader(mut reader: Box<dyn Read + Send>) -> io::Result<Option<Self>> {
+        let mut start = Vec::new();
+        reader.by_ref().take(6).read_to_end(&mut start)?;
+        let compression = crate::file::Compression::detect(&start);
+        let whole: Box<dyn Read + Send> = Box::new(Cursor::new(start).chain(reader));
+        let mut plain = match compression {
+            Some(compression) => compression.reader(whole)?,
+            None => whole,
+        };
+        let mut probe = Vec::new();
+        // A damaged end shows again when it is read.
+        let probed = plain.by_ref().take(PROBE as u64).read_to_end(&mut probe);
+        if probe.is_empty() {
+            probed?;
+        }
+        let Some(format) = Format::detect(&probe) else { return Ok(None) };
+        let reader = BufReader::with_capacity(128 << 10, Cursor::new(probe).chain(plain));
+        Ok(Some(Self {
+            lines: Lines { reader: Box::new(reader), line: Vec::new() },
+            format,
+            counters: LogCounters::default(),
+        }))
+    }
+
+    /// What was met so far.
+    pub const fn counters(&self) -> LogCounters {
+        self.counters
+    }
+
+    /// The next row, or line refused; `None` at the end. An error ends the file: what was read before it counts.
+    pub fn next_entry(&mut self) -> io::Result<Option<Entry>> {
+        loop {
+            let Some(cut) = self.lines.next(&mut self.counters.bytes)? else { return Ok(None) };
+            self.counters.lines += 1;
+            let text = String::from_utf8_lossy(&self.lines.line);
+            let text = text.trim_end_matches(['\r', '\n']).trim_start_matches('\u{feff}');
+            let row = if cut {
+                self.counters.too_long += 1;
+                Some(Err("longer than a line may be"))
+            } else if text.contains('\0') {
+                Some(Err("NUL bytes"))
+            } else {
+                self.format.row(text)
+            };
+            match row {
+                None => self.counters.other_lines += 1,
+                Some(Ok(row)) => {
+                    self.counters.rows += 1;
+                    return Ok(Some(Entry::Row(row)));
+                }
+                Some(Err(reason)) => {
+                    self.counters.refused += 1;
+                    let text = text.chars().take(4_096).collect();
+                    return Ok(Some(Entry::Refused(Refused { line: self.counters.lines, reason, text })));
+                }
+            }
+        }
+    }
+}
+
+impl Format {
+    fn detect(probe: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(probe);
+        let mut lines: Vec<&str> = text.lines().map(|line| line.trim_start_matches('\u{feff}')).collect();
+        // The last line of the probe may be cut.
+        if probe.len() >= PROBE && lines.len() > 1 {
+            lines.pop();
+        }
+        lines.retain(|line| !line.trim().is_empty());
+        for line in lines.iter().take(PROBE_LINES) {
+            let line = unwrap_syslog(line);
+            if line.starts_with("#separator ") || line.starts_with("#fields\t") || is_zeek_names(line) {
+                return Some(Self::ZeekTsv(zeek::Header::default()));
+            }
+            if line.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("#fields:")) {
+                return Some(Self::Elff(elff::Header::default()));
+            }
+        }
+        let formats: [fn() -> Self; 3] = [|| Self::Json, || Self::Squid, || Self::HaProxy];
+        let readable = |make: &fn() -> Self| {
+            let mut format = make();
+            lines.iter().take(PROBE_LINES).filter(|line| matches!(format.row(line), Some(Ok(_)))).count()
+        };
+        formats
+            .into_iter()
+            .map(|make| (readable(&make), make))
+            .filter(|(count, _)| *count > 0)
+            .max_by_key(|(count, _)| *count)
+            .map(|(_, make)| make())
+    }
+
+    /// Reads a line; `None` where it is no row.
+    fn row(&mut self, line: &str) -> Option<Result<LogRow, &'static str>> {
+        if line.trim().is_empty() {
+            return None;
+        }
+        match self {
+            Self::ZeekTsv(header) => {
+                if line.starts_with('#') {
+                    header.read(line);
+                    return None;
+                }
+                if is_zeek_names(line) {
+                    header.read(&format!("#fields\t{line}"));
+                    return None;
+                }
+                Some(if header.is_ready() { zeek::tsv(header, line) } else { Err("a row before #fields") })
+            }
+            Self::Elff(header) => {
+                let line = unwrap_syslog(line);
+                if line.starts_with('#') {
+                    header.read(line);
+                    return None;
+                }
+                Some(if header.is_ready() { header.row(line) } else { Err("a row before #Fields") })
+            }
+            Self::Json => Some(json(line)),
+            Self::Squid => Some(squid::row(line)),
+            Self::HaProxy => Some(haproxy::row(line)),
+        }
+    }
+}
+
+fn json(line: &str) -> Result<LogRow, &'static str> {
+    // serde_json refuses nesting deeper than 128.
+    match serde_json::from_str::<Value>(line) {
+        Ok(Value::Object(object)) if zeek::is_zeek(&object) => zeek::json(&object),
+        Ok(Value::Object(object)) if pmacct::is_pmacct(&object) => pmacct::row(&object),
+        Ok(_) => Err("an object of no known log"),
+        Err(_) => Err("no JSON object"),
+    }
+}
+
+/// The names of `zeek-cut -c` without `#fields`.
+fn is_zeek_names(line: &str) -> bool {
+    line.starts_with("ts\tuid\t") && line.contains("\tid.orig_h\t")
+}
+
+/// What follows the header of a syslog line (RFC 3164, RFC 5424), where one is there.
+fn unwrap_syslog(line: &str) -> &str {
+    let Some(rest) = line.strip_prefix('<').and_then(|rest| rest.split_once('>')) else { return line };
+    if rest.0.is_empty() || !rest.0.bytes().all(|b| b.is_ascii_digit()) {
+        return line;
+    }
+    // The message begins at the directive, or at the date of the row.
+    let body = rest.1;
+    if let Some(at) = body.find(" #") {
+        return body.get(at + 1..).unwrap_or_default();
+    }
+    let mut from = 0;
+    while let Some(at) = body.get(from..).and_then(|rest| rest.find(' ')).map(|at| from + at + 1) {
+        let is_date = |text: &str| {
+            text.len() >= 19
+                && text.bytes().take(10).all(|b| b.is_ascii_digit() || b == b'-')
+                && text.as_bytes().get(10) == Some(&b' ')
+        };
+        if body.get(at..).is_some_and(is_date) {
+            return body.get(at..).unwrap_or_default();
+        }
+        from = at;
+    }
+    body.rsplit_once(": ").map_or(body, |(_, message)| message)
+}
+
+struct Lines {
+    reader: Box<dyn BufRead + Send>,
+    line: Vec<u8>,
+}
+
+impl Lines {
+    /// Reads a line; true where it was cut.
+    fn next(&mut self, bytes: &mut u64) -> io::Result<Option<bool>> {
+        self.line.clear();
+        let mut cut = false;
+        let mut any = false;
+        loop {
+            let buffer = match self.reader.fill_buf() {
+                Ok(buffer) => buffer,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if buffer.is_empty() {
+                return Ok(any.then_some(cut));
+            }
+            any = true;
+            let end = buffer.iter().position(|b| *b == b'\n');
+            let used = end.map_or(buffer.len(), |at| at + 1);
+            let room = MAX_LINE.saturating_sub(self.line.len());
+            let kept = buffer.get(..end.unwrap_or(used).min(room)).unwrap_or_default();
+            cut |= end.unwrap_or(used) > room;
+            self.line.extend_from_slice(kept);
+            self.reader.consume(used);
+            *bytes += used as u64;
+            if end.is_some() {
+                return Ok(Some(cut));
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What a log row says, whatever the log.
+
+use std::net::IpAddr;
+
+use crate::{AddressPair, DnsTransport, Nanos};
+
+/// Which log a row is of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(missing_docs, reason = "the names are the programs'")]
+pub enum LogKind {
+    Zeek,
+    BlueCoat,
+    Squid,
+    HaProxy,
+    W3c,
+    Pmacct,
+}
+
+impl LogKind {
+    /// The `origin` of its records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Zeek => "zeek",
+            Self::BlueCoat => "bluecoat",
+            Self::Squid => "squid",
+            Self::HaProxy => "haproxy",
+            Self::W3c => "w3c",
+            Self::Pmacct => "pmacct",
+        }
+    }
+}
+
+/// A row.
+#[derive(Clone, PartialEq, Debug)]
+pub enum LogRow {
+    /// A connection.
+    Connection(Box<LogConnection>),
+    /// A DNS question.
+    Dns(Box<LogDns>),
+    /// A request.
+    Request(Box<LogRequest>),
+}
+
+/// A connection, or a flow.
+#[derive(Clone, PartialEq, Debug)]
+#[expect(missing_docs, reason = "the names are the columns'")]
+pub struct LogConnection {
+    pub kind: LogKind,
+    pub first: Nanos,
+    pub last: Nanos,
+    /// ICMP: type and code in the ports.
+    pub pair: AddressPair,
+    pub src_packets: u64,
+    pub src_bytes: u64,
+    /// Packets and bytes that came back, where the log says them.
+    pub dst: Option<(u64, u64)>,
+    pub tcp_flags: Option<u8>,
+    pub tos: Option<u8>,
+    pub conn_state: Option<String>,
+    pub history: Option<String>,
+    pub service: Option<String>,
+    pub vlan: Option<u16>,
+    pub tunnelled: bool,
+    pub macs: Option<([u8; 6], [u8; 6])>,
+    pub sampling: u32,
+    pub exporter: Option<IpAddr>,
+    pub input_if: Option<u32>,
+    pub output_if: Option<u32>,
+    pub src_as: Option<u32>,
+    pub dst_as: Option<u32>,
+}
+
+/// A DNS question.
+#[derive(Clone, PartialEq, Debug)]
+#[expect(missing_docs, reason = "the names are the columns'")]
+pub struct LogDns {
+    pub first: Nanos,
+    pub rtt: Option<Nanos>,
+    /// Client to server.
+    pub pair: AddressPair,
+    pub transport: DnsTransport,
+    pub id: u16,
+    pub query: String,
+    pub qtype: u16,
+    pub qclass: u16,
+    pub rcode: Option<u16>,
+    /// AA, TC, RD, RA.
+    pub bits: [bool; 4],
+    /// Data and TTL.
+    pub answers: Vec<(String, u32)>,
+}
+
+/// A request to a web server or through a proxy. Text is as logged; absent (`-`) is `None` or empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the names are the columns'")]
+pub struct LogRequest {
+    pub kind: LogKind,
+    pub first: Nanos,
+    pub client_ip: IpAddr,
+    pub client_port: Option<u16>,
+    pub server_ip: Option<IpAddr>,
+    pub server_port: Option<u16>,
+    pub scheme: String,
+    pub method: String,
+    pub host: String,
+    pub uri_path: String,
+    pub uri_query: Option<String>,
+    pub uri_extension: Option<String>,
+    pub full_uri: String,
+    pub user_agent: Option<String>,
+    pub referer: Option<String>,
+    pub content_type: Option<String>,
+    pub status: Option<u16>,
+    pub username: Option<String>,
+    pub auth_group: Option<String>,
+    pub category: Option<String>,
+    pub action: Option<String>,
+    pub filter_result: Option<String>,
+    pub exception_id: Option<String>,
+    pub virus_id: Option<String>,
+    pub app_name: Option<String>,
+    pub app_operation: Option<String>,
+    pub duration_us: Option<u64>,
+    pub request_bytes: Option<u64>,
+    pub response_bytes: Option<u64>,
+    pub tls_version: Option<String>,
+    pub tls_sni: Option<String>,
+    pub tls_alpn: Option<String>,
+}
+
+impl LogRequest {
+    pub(super) const fn new(kind: LogKind, first: Nanos, client_ip: IpAddr) -> Self {
+        Self {
+            kind,
+            first,
+            client_ip,
+            client_port: None,
+            server_ip: None,
+            server_port: None,
+            scheme: String::new(),
+            method: String::new(),
+            host: String::new(),
+            uri_path: String::new(),
+            uri_query: None,
+            uri_extension: None,
+            full_uri: String::new(),
+            user_agent: None,
+            referer: None,
+            content_type: None,
+            status: None,
+            username: None,
+            auth_group: None,
+            category: None,
+            action: None,
+            filter_result: None,
+            exception_id: None,
+            virus_id: None,
+            app_name: None,
+            app_operation: None,
+            duration_us: None,
+            request_bytes: None,
+            response_bytes: None,
+            tls_version: None,
+            tls_sni: None,
+            tls_alpn: None,
+        }
+    }
+
+    /// Takes a whole URI apart: scheme, host, port, path, query. `host:port` alone is that of CONNECT.
+    pub(super) fn set_uri(&mut self, uri: &str) {
+        self.full_uri = uri.to_owned();
+        let (scheme, rest) = match uri.split_once("://") {
+            Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
+            None if self.method == "CONNECT" => ("connect".to_owned(), uri),
+            None => ("http".to_owned(), uri),
+        };
+        let at = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(at);
+        let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
+                (host, port.parse().ok())
+            }
+            _ => (authority, None),
+        };
+        if !host.is_empty() {
+            self.host = host.to_owned();
+        }
+        self.server_port = port.or(self.server_port).or(match scheme.as_str() {
+            "http" => Some(80),
+            "https" => Some(443),
+            _ => None,
+        });
+        self.scheme = scheme;
+        self.set_path(path);
+    }
+
+    /// Path with query.
+    pub(super) fn set_path(&mut self, path: &str) {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        self.uri_path = path.to_owned();
+        self.uri_query = query.map(str::to_owned);
+        let name = path.rsplit('/').next().unwrap_or_default();
+        self.uri_extension = name.rsplit_once('.').map(|(_, ext)| ext.to_owned()).filter(|ext| !ext.is_empty());
+    }
+
+    /// The URI of its parts, where the log has only those.
+    pub(super) fn compose_uri(&mut self) {
+        let port = match (self.scheme.as_str(), self.server_port) {
+            (_, None) | ("http", Some(80)) | ("https", Some(443)) | (_, Some(0)) => String::new(),
+            (_, Some(port)) => format!(":{port}"),
+        };
+        let query = match self.uri_query.as_deref() {
+            None => String::new(),
+            Some(query) if query.starts_with('?') => query.to_owned(),
+            Some(query) => format!("?{query}"),
+        };
+        let head = match self.scheme.as_str() {
+            "" | "connect" | "tcp" | "tunnel" => String::new(),
+            scheme => format!("{scheme}://"),
+        };
+        self.full_uri = format!("{head}{}{port}{}{query}", self.host, self.uri_path);
+    }
+}
