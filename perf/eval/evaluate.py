@@ -156,7 +156,7 @@ def records(arguments, name, source, rows, note, out):
 
 def dns_tunnels(arguments, out):
     """Incidents: what counts is the place of a tunnel's groups among all groups."""
-    aps, lowest, caught, total = collections.defaultdict(list), [], 0, 0
+    aps, lowest, caught, total, every = collections.defaultdict(list), [], 0, 0, []
     for seed in range(1, arguments.model_seeds + 1):
         rows, facts = sets.tunnels(f"{arguments.shared}/dns_tunnels.csv.gz", seed)
         with tempfile.TemporaryDirectory() as folder:
@@ -188,6 +188,7 @@ def dns_tunnels(arguments, out):
                 aps[kind].append(precision / len(facts))
         found = [f for f in facts if f.get("place", 1 << 60) <= 250]
         caught, total = caught + len(found), total + len(facts)
+        every += facts
         if found:
             lowest.append(min(found, key=lambda f: f["characters_per_s"]))
         out.write(json.dumps({"set": "dns tunnels", "seed": seed, "ap": {k: v[-1] for k, v in aps.items()}, "incidents": facts}) + "\n")
@@ -195,6 +196,13 @@ def dns_tunnels(arguments, out):
           "other tools and the habits of real clients are not in it.\n\n| score | AP over groups, mean | lowest | highest |\n|---|---|---|---|")
     for kind, values in aps.items():
         print(f"| {kind} | {statistics.mean(values):.3f} | {min(values):.3f} | {max(values):.3f} |")
+    print("\n| questions of a tunnel | incidents | in the top 250 groups | median place |\n|---|---|---|---|")
+    for low, high in ((3, 9), (10, 29), (30, 99), (100, 1000)):
+        of = [f for f in every if low <= f["questions"] <= high]
+        if of:
+            places = sorted(f.get("place", 1 << 60) for f in of)
+            middle = places[len(places) // 2]
+            print(f"| {low} to {high} | {len(of)} | {sum(p <= 250 for p in places)} | {middle if middle < 1 << 60 else 'not kept'} |")
     print(f"\n{caught} of {total} incidents in the top 250 groups. Lowest rate found: " + ", ".join(
         f"{f['characters_per_s']:.2f} characters/s ({f['questions']} questions)" for f in lowest))
 

@@ -55,7 +55,7 @@ class Lake:
             os.makedirs(folder, exist_ok=True)
             columns = [name for name in TYPES if any(name in row for row in rows[:1])]
             arrays = [pa.array([row.get(name) for row in rows], TYPES[name]) for name in columns]
-            pq.write_table(pa.table(arrays, names=columns), f"{folder}/part-{uuid.uuid4()}.parquet")
+            pq.write_table(pa.table(arrays, names=columns), f"{folder}/part-{uuid.uuid4()}.parquet", compression="zstd")
         # The state database is made by the first command; the parts are then registered.
         self.run("lake", "adopt")
 
