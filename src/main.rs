@@ -7,6 +7,7 @@ mod backup;
 mod bench;
 mod bench_lda;
 mod capture;
+mod collect;
 mod config;
 mod demo;
 mod doctor;
@@ -47,6 +48,7 @@ enum Command {
     Demo(demo::Args),
     Import(import::Args),
     Capture(Box<capture::Args>),
+    Collect(collect::Args),
     Score(score::Args),
     Query(query::Args),
     Serve(serve::Args),
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Capture(args) => capture::run(&args),
+        Command::Collect(args) => collect::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Serve(args) => serve::run(&args),

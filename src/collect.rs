@@ -1,0 +1,115 @@
+//! `spotter collect`
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aggregator::exported_live::{CollectOptions, CollectReport, collect};
+use aggregator::lake::Lake;
+use anyhow::Context;
+use bytesize::ByteSize;
+use capture::collect::socket::open_group;
+
+use crate::appliance::interrupt;
+use crate::output::UsedWrongly;
+
+/// Collect what routers and switches export: NetFlow v1, v5, v7 and v9, IPFIX and sFlow v5, over UDP.
+///
+/// All protocols may come to one port. Opposite uniflows become one record, and what several exporters or interfaces report is
+/// counted once. Templates are kept over a restart. SIGTERM and SIGINT end it: what was received is written.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  spotter collect                                        ports 2055, 4739 and 6343, into ./lake\n  \
+    spotter collect --listen 0.0.0.0:2055 --workers 4\n  \
+    spotter collect --listen [::]:4739 --allow 192.0.2.1,192.0.2.2\n  \
+    spotter collect --duration 60s --json | jq .ledger"
+)]
+pub(crate) struct Args {
+    /// Where to listen, with commas or repeated. Default: 2055 (NetFlow), 4739 (IPFIX), 6343 (sFlow) of every address.
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', default_value = "[::]:2055,[::]:4739,[::]:6343")]
+    listen: Vec<SocketAddr>,
+    /// Sockets, each with a thread, on each address; an exporter stays with one.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: u16,
+    /// Receive buffer of each socket.
+    #[arg(long, value_name = "SIZE", default_value = "32MiB")]
+    buffer: ByteSize,
+    /// Take exports from these addresses only, with commas or repeated.
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    allow: Vec<IpAddr>,
+    /// The lake's folder; made if missing.
+    #[arg(long, value_name = "DIR", default_value = "lake", env = "SPOTTER_LAKE")]
+    lake: PathBuf,
+    /// Name of this sensor.
+    #[arg(long, value_name = "NAME", default_value = "spotter")]
+    sensor: String,
+    /// How often finished records become visible in the lake.
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    flush: humantime::Duration,
+    /// How long a uniflow waits for the opposite one.
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    active_timeout: humantime::Duration,
+    /// End after this long.
+    #[arg(long, value_name = "TIME")]
+    duration: Option<humantime::Duration>,
+    /// Print the report as JSON: records, the ledger.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let options = options(args)?;
+    let lake = Lake::open(&args.lake)?;
+    let buffer = usize::try_from(args.buffer.as_u64()).unwrap_or(usize::MAX);
+    let mut receivers = Vec::new();
+    for address in &args.listen {
+        let group = open_group(*address, usize::from(args.workers), buffer)
+            .with_context(|| format!("listening on {address}"))?;
+        if let Some(first) = group.first() {
+            tracing::info!("listening on {} (UDP), {} sockets", first.local_addr()?, group.len());
+        }
+        receivers.extend(group);
+    }
+    let report = collect(&lake, receivers, &options, interrupt::flag()?)?;
+    print(&report, args.json)?;
+    Ok(if report.imbalances.is_empty() && report.error.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn options(args: &Args) -> anyhow::Result<CollectOptions> {
+    aggregator::lake::check_sensor(&args.sensor).map_err(|e| UsedWrongly(e.to_string()))?;
+    let at_least = |name: &str, given: Duration, least: Duration| {
+        if given < least {
+            return Err(UsedWrongly(format!("--{name}: at least {}", humantime::format_duration(least))));
+        }
+        Ok(given)
+    };
+    let mut options = CollectOptions::new(&args.sensor);
+    options.flush = at_least("flush", args.flush.into(), Duration::from_millis(100))?;
+    options.pairing.active = at_least("active-timeout", args.active_timeout.into(), Duration::from_secs(1))?;
+    options.allowed = args.allow.iter().map(IpAddr::to_canonical).collect();
+    options.duration = args.duration.map(Into::into);
+    Ok(options)
+}
+
+fn print(report: &CollectReport, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, report)?;
+        writeln!(out)?;
+    } else {
+        let records: Vec<String> = report.records.iter().map(|(name, n)| format!("{n} {name}")).collect();
+        writeln!(out, "records  {}", if records.is_empty() { "none".to_owned() } else { records.join(", ") })?;
+        let notable = report.ledger.iter().filter(|(name, value)| **value > 0 && !name.starts_with("bytes."));
+        let notable: Vec<String> = notable.map(|(name, value)| format!("{name} {value}")).collect();
+        writeln!(out, "ledger   {}", notable.join(", "))?;
+    }
+    for imbalance in &report.imbalances {
+        tracing::error!("the books do not close: {imbalance}");
+    }
+    if let Some(error) = &report.error {
+        tracing::error!("the last records could not be written: {error}");
+    }
+    Ok(())
+}
