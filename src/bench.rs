@@ -16,7 +16,7 @@ use crate::output::UsedWrongly;
 #[command(
     after_help = "Examples:\n  spotter bench                          all parts\n  spotter bench import --file tap.pcap --json\n\n\
     Parts: import (tshark, nfpcapd, softflowd), lake (the Parquet library's own writer, pyarrow), lda (tomotopy, gensim, scikit-learn,\n\
-    Spark MLlib; ten minutes). Use a release build."
+    Spark MLlib; ten minutes), probe (PERCPU_HASH, LRU_PERCPU_HASH; as root). Use a release build."
 )]
 pub(crate) struct Args {
     /// Which part; all without it.

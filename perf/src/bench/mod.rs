@@ -8,6 +8,8 @@ mod child;
 mod import;
 mod lake;
 mod lda;
+#[cfg(feature = "probe")]
+mod probe;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -24,11 +26,13 @@ pub enum Part {
     Lake,
     /// The topic model's fit, beside tomotopy, gensim, scikit-learn and Spark MLlib.
     Lda,
+    /// A packet in the kernel, beside the kernel's own hash tables. Needs root.
+    Probe,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Import, Self::Lake, Self::Lda];
+    pub const ALL: [Self; 4] = [Self::Import, Self::Lake, Self::Lda, Self::Probe];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -36,6 +40,7 @@ impl Part {
             Self::Import => "import",
             Self::Lake => "lake",
             Self::Lda => "lda",
+            Self::Probe => "probe",
         }
     }
 }
@@ -143,6 +148,9 @@ pub enum BenchError {
         /// The end of what it said.
         message: String,
     },
+    /// The kernel program does not run, or was not built.
+    #[error("the probe: {0}")]
+    Probe(String),
     /// The capture cannot be read.
     #[error("cannot read the capture: {0}")]
     Capture(#[from] capture::file::FileError),
@@ -172,6 +180,22 @@ pub fn run(part: Part, options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) ->
         Part::Import => import::run(options, emit),
         Part::Lake => lake::run(options, emit),
         Part::Lda => lda::run(options, emit),
+        #[cfg(feature = "probe")]
+        Part::Probe => probe::run(options, emit),
+        #[cfg(not(feature = "probe"))]
+        Part::Probe => {
+            let why = "not measured: Spotter was built without the probe".to_owned();
+            emit(&beside(
+                part,
+                "one flow, IPv4",
+                "ns/packet",
+                &Runs::default(),
+                Better::Less,
+                "LRU_PERCPU_HASH",
+                Err(why),
+            ));
+            Ok(())
+        }
     }
 }
 

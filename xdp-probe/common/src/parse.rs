@@ -17,7 +17,10 @@ const ETHERTYPE_IPV6: u16 = 0x86dd;
 pub fn parse_ethernet<B: HeaderBytes + ?Sized>(frame: &B) -> Result<(Ethernet, Headers), Declined> {
     let shape = shape_ethernet(frame)?;
     let macs = frame.read(0).ok_or(Declined::Header)?;
-    Ok((Ethernet { macs, ethertype: shape.ethertype, vlan: (shape.tags > 0).then_some(shape.tci) }, headers(frame, &shape)?))
+    Ok((
+        Ethernet { macs, ethertype: shape.ethertype, vlan: (shape.tags > 0).then_some(shape.tci) },
+        headers(frame, &shape)?,
+    ))
 }
 
 /// Parses an IP packet that begins at `offset`; its version field tells which.
@@ -60,7 +63,8 @@ pub fn shape_ethernet<B: HeaderBytes + ?Sized>(frame: &B) -> Result<Shape, Decli
 /// The shape with what it left out.
 #[inline(always)]
 fn headers<B: HeaderBytes + ?Sized>(packet: &B, shape: &Shape) -> Result<Headers, Declined> {
-    let Shape { ethertype: _, tags: _, tci: _, version, proto, tos, tcp_flags, tcp_window, src_port, dst_port, .. } = *shape;
+    let Shape { ethertype: _, tags: _, tci: _, version, proto, tos, tcp_flags, tcp_window, src_port, dst_port, .. } =
+        *shape;
     let Shape { ip_offset, transport_offset, payload_offset, ip_bytes, payload_bytes, .. } = *shape;
     let mut headers = Headers {
         src_port,
