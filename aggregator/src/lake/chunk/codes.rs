@@ -7,6 +7,7 @@ use std::hash::BuildHasher as _;
 use std::sync::LazyLock;
 
 use super::hybrid;
+use super::pile::Pile;
 
 /// A value that a dictionary can be keyed by.
 pub(in crate::lake) trait Key: Copy + Eq {
@@ -144,7 +145,7 @@ impl Index {
 /// The codes of a column's values. While there is one distinct value they are only counted.
 #[derive(Default)]
 struct Sequence {
-    codes: Vec<u32>,
+    codes: Pile<u32>,
     len: usize,
 }
 
@@ -160,7 +161,7 @@ impl Sequence {
     #[inline]
     fn push_other(&mut self, code: u32) {
         if self.codes.is_empty() {
-            self.codes.resize(self.len, 0);
+            (0..self.len).for_each(|_| self.codes.push(0));
         }
         self.codes.push(code);
     }
@@ -173,8 +174,12 @@ impl Sequence {
             return hybrid::push_run(at.len(), 0, width, out);
         }
         scratch.clear();
-        scratch.extend(at.iter().map(|at| self.codes[*at as usize]));
+        scratch.extend(at.iter().map(|at| self.codes.get(*at)));
         hybrid::encode(scratch, width, out);
+    }
+
+    fn code(&self, at: u32) -> u32 {
+        if self.codes.is_empty() { 0 } else { self.codes.get(at) }
     }
 
     fn clear(&mut self) {
@@ -230,7 +235,7 @@ impl<K> Codes<K> {
 
     /// The code of a value.
     pub(super) fn code(&self, at: u32) -> u32 {
-        self.sequence.codes.get(at as usize).copied().unwrap_or_default()
+        self.sequence.code(at)
     }
 
     /// Appends the codes of these values, as a page has them.
@@ -284,7 +289,7 @@ impl TextCodes {
 
     /// The code of a value.
     pub(super) fn code(&self, at: u32) -> u32 {
-        self.sequence.codes.get(at as usize).copied().unwrap_or_default()
+        self.sequence.code(at)
     }
 
     /// Appends the codes of these values, as a page has them.

@@ -15,6 +15,7 @@ mod delta;
 mod hybrid;
 mod levels;
 mod numbers;
+mod pile;
 mod text;
 mod thrift;
 mod write;

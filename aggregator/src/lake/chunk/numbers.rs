@@ -7,6 +7,7 @@ use parquet::file::statistics::Statistics;
 use super::codes::Codes;
 use super::column::{Leaf, Push, Scratch, Summary, Wanted};
 use super::delta::{self, Width};
+use super::pile::Pile;
 use super::thrift::Code;
 
 /// A type of number: how Parquet stores and orders it.
@@ -15,7 +16,8 @@ pub(in crate::lake) trait Number: Copy {
     const WIDTH: Width;
     /// The number in 64 bits, in a way that keeps the order of the type, or the bits of `u64`.
     fn wide(self) -> i64;
-    /// What orders the wide form.
+    /// What orders the wide form; done twice, it is nothing.
+    #[inline]
     fn order(wide: i64) -> i64 {
         wide
     }
@@ -56,13 +58,17 @@ impl Number for i64 {
 }
 
 /// Least and greatest, in wide form.
-fn extremes<T: Number>(values: &[i64]) -> Option<(i64, i64)> {
-    let least = values.iter().copied().min_by_key(|v| T::order(*v))?;
-    let greatest = values.iter().copied().max_by_key(|v| T::order(*v))?;
-    Some((least, greatest))
+fn extremes<T: Number>(values: impl Iterator<Item = i64>) -> Option<(i64, i64)> {
+    let ordered = values.map(T::order);
+    let both = ordered.fold(None, |both: Option<(i64, i64)>, value| {
+        let (least, greatest) = both.unwrap_or((value, value));
+        Some((least.min(value), greatest.max(value)))
+    });
+    // The order is its own reverse.
+    both.map(|(least, greatest)| (T::order(least), T::order(greatest)))
 }
 
-fn statistics<T: Number>(values: &[i64], nulls: u64) -> Statistics {
+fn statistics<T: Number>(values: impl Iterator<Item = i64>, nulls: u64) -> Statistics {
     let (least, greatest) = extremes::<T>(values).unzip();
     match T::WIDTH {
         Width::Bits32 => {
@@ -81,13 +87,13 @@ fn plain<T: Number>(value: i64, out: &mut Vec<u8>) {
 
 /// Numbers that differ from row to row: differences, packed.
 pub(in crate::lake) struct Packed<T> {
-    values: Vec<i64>,
+    values: Pile<i64>,
     number: std::marker::PhantomData<T>,
 }
 
 impl<T> Default for Packed<T> {
     fn default() -> Self {
-        Self { values: Vec::new(), number: std::marker::PhantomData }
+        Self { values: Pile::default(), number: std::marker::PhantomData }
     }
 }
 
@@ -104,7 +110,7 @@ impl<T: Number> Leaf for Packed<T> {
     }
 
     fn summary(&mut self, wanted: Wanted) -> Result<Summary> {
-        let statistics = wanted.statistics.map(|nulls| statistics::<T>(&self.values, nulls));
+        let statistics = wanted.statistics.map(|nulls| statistics::<T>(self.values.iter().copied(), nulls));
         Ok(Summary { statistics, ..Summary::default() })
     }
 
@@ -114,13 +120,12 @@ impl<T: Number> Leaf for Packed<T> {
 
     fn page(&self, at: &[u32], scratch: &mut Scratch, out: &mut Vec<u8>) {
         scratch.numbers.clear();
-        scratch.numbers.extend(at.iter().map(|at| self.values[*at as usize]));
+        scratch.numbers.extend(at.iter().map(|at| self.values.get(*at)));
         delta::encode(&scratch.numbers, T::WIDTH, out);
     }
 
     fn bounds(&self, at: &[u32]) -> Option<(Vec<u8>, Vec<u8>)> {
-        let values: Vec<i64> = at.iter().map(|at| self.values[*at as usize]).collect();
-        let (least, greatest) = extremes::<T>(&values)?;
+        let (least, greatest) = extremes::<T>(at.iter().map(|at| self.values.get(*at)))?;
         let bytes = |value| {
             let mut bytes = Vec::with_capacity(8);
             plain::<T>(value, &mut bytes);
@@ -164,7 +169,7 @@ impl<T: Number> Leaf for Coded<T> {
         keys.iter().for_each(|key| plain::<T>(*key, &mut dictionary));
         Ok(Summary {
             dictionary: Some((dictionary, keys.len())),
-            statistics: wanted.statistics.map(|nulls| statistics::<T>(keys, nulls)),
+            statistics: wanted.statistics.map(|nulls| statistics::<T>(keys.iter().copied(), nulls)),
             bloom: None,
         })
     }
@@ -185,7 +190,7 @@ impl<T: Number> Leaf for Coded<T> {
 /// Bytes of one length that never repeat.
 #[derive(Default)]
 pub(in crate::lake) struct Fixed<const N: usize> {
-    bytes: Vec<[u8; N]>,
+    bytes: Pile<[u8; N]>,
 }
 
 impl<const N: usize> Push<[u8; N]> for Fixed<N> {
@@ -215,7 +220,7 @@ impl<const N: usize> Leaf for Fixed<N> {
 
     fn page(&self, at: &[u32], _: &mut Scratch, out: &mut Vec<u8>) {
         out.reserve(at.len() * N);
-        at.iter().for_each(|at| out.extend_from_slice(&self.bytes[*at as usize]));
+        at.iter().for_each(|at| out.extend_from_slice(&self.bytes.get(*at)));
     }
 
     fn clear(&mut self) {

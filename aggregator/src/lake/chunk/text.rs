@@ -8,6 +8,7 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 use super::codes::{Codes, Key, TextCodes, Word, get};
 use super::column::{Leaf, Push, Scratch, Summary, Wanted};
 use super::delta;
+use super::pile::Pile;
 use super::thrift::Code;
 
 /// Longest text kept as a column's least or greatest value.
@@ -269,7 +270,7 @@ impl Leaf for Plain {
 /// Texts of one length that hardly repeat: their lengths are packed apart.
 #[derive(Default)]
 pub(in crate::lake) struct FixedText<const N: usize> {
-    texts: Vec<[u8; N]>,
+    texts: Pile<[u8; N]>,
 }
 
 impl<const N: usize> Push<[u8; N]> for FixedText<N> {
@@ -300,7 +301,7 @@ impl<const N: usize> Leaf for FixedText<N> {
     fn page(&self, at: &[u32], _: &mut Scratch, out: &mut Vec<u8>) {
         delta::encode_equal(at.len(), N as i64, out);
         out.reserve(at.len() * N);
-        at.iter().for_each(|at| out.extend_from_slice(&self.texts[*at as usize]));
+        at.iter().for_each(|at| out.extend_from_slice(&self.texts.get(*at)));
     }
 
     fn clear(&mut self) {
