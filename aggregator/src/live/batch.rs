@@ -182,6 +182,8 @@ struct Shared {
     empty: ArrayQueue<Box<Batch>>,
     /// Everything before this time has been sent.
     complete: AtomicI64,
+    /// The latest such time that is a time, and not the end.
+    latest: AtomicI64,
 }
 
 /// The sending end.
@@ -208,6 +210,7 @@ pub(super) fn ring(batches: usize) -> (Outlet, Inlet) {
         full: ArrayQueue::new(batches.max(1)),
         empty: ArrayQueue::new(batches.max(1)),
         complete: AtomicI64::new(i64::MIN),
+        latest: AtomicI64::new(i64::MIN),
     });
     let inlet = Inlet { shared: Arc::clone(&shared), batch: None, at: 0, known: Nanos(i64::MIN) };
     (Outlet { shared, batch: Box::default() }, inlet)
@@ -246,6 +249,10 @@ impl Outlet {
 
     /// Says that everything before `ts` has been sent: call it after [`send`](Self::send).
     pub(super) fn complete_to(&self, ts: Nanos) {
+        if ts.0 != i64::MAX {
+            // Relaxed: ordered by what follows.
+            self.shared.latest.fetch_max(ts.0, Ordering::Relaxed);
+        }
         // Release: who sees this time sees the batches before it. Times never go back.
         self.shared.complete.fetch_max(ts.0, Ordering::Release);
     }
@@ -290,6 +297,11 @@ impl Inlet {
     #[inline]
     pub(super) fn item(&self, entry: &Entry) -> Option<Item<'_>> {
         self.batch.as_ref()?.item(entry)
+    }
+
+    /// How far the outlet's time had come, once it has ended.
+    pub(super) fn latest(&self) -> Nanos {
+        Nanos(self.shared.latest.load(Ordering::Relaxed))
     }
 
     /// With the ring empty: nothing comes any more from before this time.

@@ -71,6 +71,11 @@ impl Merge {
         Err(silent)
     }
 
+    /// How far time had come when all queues ended.
+    pub(super) fn latest(&self) -> Option<Nanos> {
+        self.inlets.iter().map(Inlet::latest).max().filter(|latest| latest.0 != i64::MIN)
+    }
+
     /// Times a queue was not waited for any more.
     pub(super) const fn overtaken(&self) -> u64 {
         self.overtaken

@@ -41,12 +41,21 @@ pub(super) struct Spreader {
     deep: Vec<Outlet>,
     handed: Tally,
     lost: Content,
+    latest: Nanos,
 }
 
 impl Spreader {
     pub(super) const fn new(receiver: u16, spread: Spread, plain: Vec<Outlet>, deep: Vec<Outlet>) -> Self {
         let none = Tally { packets: 0, bytes: 0 };
-        Self { receiver, spread, plain, deep, handed: none, lost: Content { wire: none, read: none } }
+        Self {
+            receiver,
+            spread,
+            plain,
+            deep,
+            handed: none,
+            lost: Content { wire: none, read: none },
+            latest: Nanos(i64::MIN),
+        }
     }
 
     /// Frames and microflows taken from the receiver, and those of them that found a ring full.
@@ -78,6 +87,7 @@ impl Handler for Spreader {
         let receiver = self.receiver;
         for frame in frames {
             self.handed.add(frame.full_len());
+            self.latest = self.latest.max(frame.ts);
             if let Some(outlet) = self.outlet(frame) {
                 outlet.batch().frame(receiver, frame);
                 let lost = outlet.send_if_full();
@@ -100,6 +110,10 @@ impl Handler for Spreader {
     fn complete_to(&mut self, ts: Nanos) {
         self.flush();
         for outlet in self.plain.iter().chain(&self.deep) {
+            if ts.0 == i64::MAX && self.latest.0 != i64::MIN {
+                // Flows end as of the last packet's time, by whichever queue it came.
+                outlet.complete_to(self.latest);
+            }
             outlet.complete_to(ts);
         }
     }

@@ -152,6 +152,10 @@ impl Shard {
     }
 
     fn finish(&mut self) {
+        if let Some(latest) = self.merge.latest() {
+            self.decoder.advance(latest, &mut self.aggregator);
+            self.aggregator.advance(latest);
+        }
         self.decoder.finish(&mut self.aggregator);
         self.aggregator.finish();
         self.ended = true;
@@ -262,12 +266,17 @@ impl Deep {
         if self.ended {
             return Step::Ended;
         }
-        let mut left = STRIDE;
+        let (mut left, mut last) = (STRIDE, None);
         while left > 0 {
             let turn = match self.merge.turn() {
                 Ok(turn) => turn,
                 Err(Nanos(i64::MAX)) => {
+                    let latest = self.merge.latest();
+                    if let Some(latest) = latest {
+                        self.decoder.advance(latest, &mut self.onward);
+                    }
                     self.decoder.finish(&mut self.onward);
+                    latest.into_iter().for_each(|latest| self.onward.flush(latest));
                     self.onward.flush(Nanos(i64::MAX));
                     self.ended = true;
                     return Step::Ended;
@@ -285,7 +294,6 @@ impl Deep {
             };
             let Self { merge, decoder, onward, books, taken, .. } = self;
             let Some(inlet) = merge.inlet(turn.inlet) else { return Step::Idle };
-            let mut last = None;
             while left > 0 && inlet.head().is_some_and(|head| head <= turn.until) {
                 left -= 1;
                 let Some(entry) = inlet.next() else { break };
@@ -300,10 +308,11 @@ impl Deep {
                     last = Some(entry.ts);
                 }
             }
-            if let Some(last) = last {
-                // Entries of the same time may follow.
-                self.onward.flush(Nanos(last.0.saturating_sub(1)));
-            }
+        }
+        // Not at each turn: queues that take turns would make a batch of every frame, and fill the rings with them.
+        if let Some(Nanos(last)) = last {
+            // Entries of the same time may follow.
+            self.onward.flush(Nanos(last.saturating_sub(1)));
         }
         Step::Busy
     }
