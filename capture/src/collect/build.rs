@@ -48,7 +48,7 @@ pub(super) fn seconds(value: u64) -> Nanos {
 /// NTP's 64 bits: seconds since 1900 and their 2^32th parts (RFC 7011, 6.1.9 and 6.1.10).
 fn ntp(value: u64) -> Nanos {
     let whole = seconds((value >> 32).saturating_sub(NTP_TO_UNIX));
-    let nanos = (value & 0xffff_ffff) * 1_000_000_000 >> 32;
+    let nanos = ((value & 0xffff_ffff) * 1_000_000_000) >> 32;
     Nanos(whole.0.saturating_add(nanos.cast_signed()))
 }
 

@@ -217,7 +217,7 @@ fn control(header: &libc::msghdr) -> (Option<u32>, Option<i64>) {
         } else if level == libc::SOL_SOCKET && kind == libc::SCM_TIMESTAMPNS {
             // SAFETY: the data of this message is a timespec.
             let time = unsafe { data.cast::<libc::timespec>().read_unaligned() };
-            stamp = Some(i64::from(time.tv_sec).saturating_mul(1_000_000_000).saturating_add(i64::from(time.tv_nsec)));
+            stamp = Some(time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec));
         }
         // SAFETY: as above.
         message = unsafe { libc::CMSG_NXTHDR(header, message) };
