@@ -125,6 +125,12 @@ def scikit(corpus, topics, threads, seed, iterations):
     hand_out(corpus, clock, iterations, model.components_.T, sklearn.__version__)
 
 
+def cpu_of(process):
+    with open(f"/proc/{process}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def spark(corpus, topics, threads, seed, iterations):
     import pyspark
     from pyspark.ml.clustering import LDA
@@ -145,13 +151,11 @@ def spark(corpus, topics, threads, seed, iterations):
     frame.count()
     lda = LDA(optimizer="em", k=topics, maxIter=iterations, seed=seed, featuresCol="features", docConcentration=[1 + ALPHA],
               topicConcentration=1 + ETA)
-    jvm = session._jvm.java.lang.management.ManagementFactory.getPlatformMXBean(
-        session._jvm.java.lang.Class.forName("com.sun.management.OperatingSystemMXBean"))
-    clock = Clock()
-    before = jvm.getProcessCpuTime()
+    java = session.sparkContext._gateway.proc.pid
+    clock, before = Clock(), cpu_of(java)
     with clock:
         model = lda.fit(frame)
-    clock.cpu += (jvm.getProcessCpuTime() - before) / 1e9
+    clock.cpu += cpu_of(java) - before
     hand_out(corpus, clock, iterations, model.topicsMatrix().toArray(), pyspark.__version__)
     session.stop()
 
