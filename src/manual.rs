@@ -9,10 +9,8 @@ use clap_complete::Shell;
 
 /// Write manual pages, or completions for a shell.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Examples:\n  spotter manual completions bash > /etc/bash_completion.d/spotter\n  \
-    spotter manual pages /usr/local/share/man/man1"
-)]
+#[command(after_help = "Examples:\n  spotter manual completions bash > /etc/bash_completion.d/spotter\n  \
+    spotter manual pages /usr/local/share/man/man1")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,

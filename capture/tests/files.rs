@@ -4,7 +4,7 @@
 
 mod file_parts;
 
-use std::io::{Cursor, Read as _, Write};
+use std::io::{Cursor, Write};
 use std::path::Path;
 
 use capture::file::{CaptureReader, FileError};

@@ -350,7 +350,9 @@ fn order_by<R: Listed>(sort: Option<&str>) -> Result<String, ApiError> {
     match known.into_iter().find(|column| **column == name) {
         _ if text.is_empty() => Ok("fused_rank, rank".to_owned()),
         // The most surprising have no bits: their score is 0.
-        Some(&"surprise_bits") => Ok(format!("score {}, fused_rank, rank", if direction == "ASC" { "DESC" } else { "ASC" })),
+        Some(&"surprise_bits") => {
+            Ok(format!("score {}, fused_rank, rank", if direction == "ASC" { "DESC" } else { "ASC" }))
+        }
         Some(&"rank") => Ok(format!("fused_rank {direction}, rank {direction}")),
         Some(column) => Ok(format!("{column} {direction} NULLS LAST, fused_rank, rank")),
         None => Err(ApiError::Bad(format!(
