@@ -1,5 +1,6 @@
 //! `spotter serve`
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,9 +55,12 @@ pub(crate) fn serve(lake: &Lake, listen: SocketAddr, interrupt: &Arc<AtomicBool>
 }
 
 /// The link stands alone on its line on standard output, so that a script can read it.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn announce(ready: Ready) {
     tracing::info!("serving on {}; the link below works once; Ctrl-C ends", ready.address);
-    println!("{}", ready.link);
-    println!("API token: {}", ready.api_token);
+    let text = format!("{}\nAPI token: {}\n", ready.link, ready.api_token);
+    // A reader that has its link and goes (`| head -1`) must not end the server.
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        tracing::warn!("the link could not be written to standard output: {error}");
+    }
 }

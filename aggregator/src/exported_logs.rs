@@ -240,7 +240,7 @@ mod tests {
         let mut reader = LogReader::from_reader(Box::new(text.as_bytes())).unwrap().unwrap();
         let (mut made, mut records) = (LogRecords::new("s"), Records::default());
         while let Some(entry) = reader.next_entry().unwrap() {
-            let Entry::Row(row) = entry else { panic!("{entry:?}") };
+            let Entry::Row(row) = entry else { unreachable!("{entry:?}") };
             made.add(row, &mut records);
         }
         records

@@ -1,6 +1,6 @@
 //! Live capture with a source that is a list: whichever queue, port or shard a packet takes, the records are those of an
 //! import of the same packets; and every packet is in one term of the books, whatever is full.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod lake_support;
 

@@ -32,7 +32,6 @@ struct Traffic {
 }
 
 impl Traffic {
-    #[expect(clippy::too_many_arguments, reason = "a flow is told by all of these, once")]
     fn add(&mut self, at: i64, src: [u8; 4], dst: [u8; 4], dst_port: u16, sent: (u64, u64), back: (u64, u64)) {
         let n = (self.days as u64) << 32 | self.rows.len() as u64;
         let mut id = [7; 16];

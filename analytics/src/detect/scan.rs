@@ -66,7 +66,7 @@ impl Scans {
             .collect();
         // A scanner of thousands must not raise the rate it is judged by.
         let sum = counts.iter().fold((1_u64, 10_u64), |sum, (failed, all)| {
-            let share = failed.min(&50) * 50 / all.max(&1).min(&50).max(&1);
+            let share = failed.min(&50) * 50 / all.clamp(&1, &50);
             (sum.0 + share.min(*failed.min(&50)), sum.1 + all.min(&50))
         });
         let rate = (sum.0 as f64 / sum.1 as f64).clamp(0.02, 0.3);

@@ -44,12 +44,12 @@ mod tests {
     fn bounds_hold_against_exact_tails() {
         // P(Bin(10, 0.5) ≥ 9) = 11/1024; the bound is larger.
         let bound = (-binomial_surprise(9, 10, 0.5)).exp();
-        assert!(bound >= 11.0 / 1024.0 && bound < 0.05, "{bound}");
+        assert!((11.0 / 1024.0..0.05).contains(&bound), "{bound}");
         // P(Bin(20, 0.1) = 20) = 1e-20, where the bound is exact.
         assert!((binomial_surprise(20, 20, 0.1) - 20.0 * 10_f64.ln()).abs() < 1e-9);
         // P(Poisson(2) ≥ 10) = 4.65e-5.
         let bound = (-poisson_surprise(10.0, 2.0)).exp();
-        assert!(bound >= 4.65e-5 && bound < 1e-3, "{bound}");
+        assert!((4.65e-5..1e-3).contains(&bound), "{bound}");
         assert_eq!(poisson_surprise(1.0, 2.0), 0.0);
         assert_eq!(binomial_surprise(0, 0, 0.0), 0.0);
     }

@@ -70,7 +70,7 @@ mod tests {
     fn logarithms_of_all_sizes() {
         let mut x = f64::MIN_POSITIVE;
         while x < 1e300 {
-            for x in [x, x * 1.2, x * 1.414_213_56, x * 1.414_213_57, x * 1.999_999] {
+            for x in [x, x * 1.2, x * 1.4138, x * 1.4147, x * 1.999_999] {
                 let expected = x.ln();
                 assert!((ln(x) - expected).abs() <= 4e-16 * expected.abs() + 1e-16, "{x:e} {} {expected}", ln(x));
                 assert!((log2(x) - x.log2()).abs() <= 6e-16 * x.log2().abs() + 2e-16, "{x:e}");

@@ -68,6 +68,7 @@ struct Group {
 }
 
 /// Judges the kept rows, in their order. Without `evidence` Spot's score ranks.
+#[expect(clippy::too_many_arguments, reason = "what a judgement rests on, each from another step")]
 pub(super) fn judge(
     day: &DayCorpus,
     model: &Model,

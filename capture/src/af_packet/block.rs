@@ -79,8 +79,11 @@ impl<'a> Iterator for Frames<'a> {
 mod tests {
     use super::*;
 
-    /// A block with these frames: time (s, ns), bytes, length on the wire, status, tag.
-    fn block(frames: &[(u32, u32, &[u8], u32, u32, u16, u16)]) -> Vec<u8> {
+    /// Time (s, ns), bytes, length on the wire, status, tag.
+    type Made<'a> = (u32, u32, &'a [u8], u32, u32, u16, u16);
+
+    /// A block with these frames.
+    fn block(frames: &[Made<'_>]) -> Vec<u8> {
         let mut out = vec![0; 48];
         out[NUM_PKTS..NUM_PKTS + 4].copy_from_slice(&(frames.len() as u32).to_ne_bytes());
         out[OFFSET_TO_FIRST_PKT..OFFSET_TO_FIRST_PKT + 4].copy_from_slice(&48_u32.to_ne_bytes());

@@ -1,5 +1,7 @@
 //! Lines of every log, and lines no log should have.
 
+use std::io::Write;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -107,9 +109,9 @@ fn long_lines_nul_bytes_and_bombs_end_in_a_reason() {
     assert_eq!(refused[0].text.len(), 4_096);
     // 64 MiB of one line, packed into 64 KiB: read through a buffer.
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::Write::write_all(&mut packer, &good).unwrap();
+    Write::write_all(&mut packer, &good).unwrap();
     for _ in 0..64 {
-        std::io::Write::write_all(&mut packer, &vec![b' '; 1 << 20]).unwrap();
+        Write::write_all(&mut packer, &vec![b' '; 1 << 20]).unwrap();
     }
     let bomb = packer.finish().unwrap();
     let (rows, refused, c) = read(&bomb);
