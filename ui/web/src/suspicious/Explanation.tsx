@@ -15,7 +15,8 @@ export function Explanation({ row }: { row: Row }) {
   const deciding = decidingFeature(why);
   const sure = confidence(standing.confidence);
   return (
-    <section class="explanation" aria-label="Explanation">
+    // It scrolls, so the keyboard must reach it.
+    <section class="explanation" aria-label="Explanation" tabIndex={0}>
       <div class="said">
       <h2>Why is this here?</h2>
       <FiredList fired={why.fired} />

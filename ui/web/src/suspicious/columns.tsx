@@ -84,7 +84,7 @@ function Rank({ line, groups }: { line: Line; groups: GroupState }) {
           class="expand"
           tabIndex={-1}
           aria-expanded={open}
-          aria-label={`${open ? "Close" : "Open"} the group of ${size} records`}
+          aria-label={`×${count(size)} records in this group: ${open ? "close" : "open"}`}
           title={`${count(size)} records of that day are of the same host for the same reason`}
           onClick={(event) => {
             event.stopPropagation();
