@@ -218,7 +218,7 @@ describe("suspicious", { skip }, () => {
     await page.goto(`${BASE}/files/ui/dns/suspicious.html#date=${date ?? "2016-07-08"}|filter=example`);
     await page.waitForURL((url) => url.hash.includes("filter=example"));
     const url = new URL(page.url());
-    assert.equal(`${url.pathname}${url.search}${url.hash}`, `/#/suspicious/dns?date=${date ?? "2016-07-08"}&filter=example`);
+    assert.equal(`${url.pathname}${url.search}${url.hash}`, `/#/suspicious/dns?v=1&date=${date ?? "2016-07-08"}&filter=example`);
     watcher.clean();
   });
 });

@@ -66,11 +66,20 @@ export function generate(document) {
   const schemas = Object.entries(document.components.schemas).sort(([a], [b]) => (a < b ? -1 : 1));
   for (const [name, schema] of schemas) out.push(declaration(name, schema));
   const responses = [];
+  const changes = [];
+  const json = (part) => part?.content?.["application/json"]?.schema;
   for (const [path, operations] of Object.entries(document.paths).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const schema = operations.get?.responses?.["200"]?.content?.["application/json"]?.schema;
+    const schema = json(operations.get?.responses?.["200"]);
     if (schema) responses.push(`  "${path}": ${typeOf(schema)};`);
+    for (const method of ["post", "put", "patch", "delete"]) {
+      const operation = operations[method];
+      if (!operation) continue;
+      const [body, answer] = [json(operation.requestBody), json(operation.responses?.["200"] ?? operation.responses?.["201"])];
+      changes.push(`  "${method.toUpperCase()} ${path}": { body: ${body ? typeOf(body) : "undefined"}; answer: ${answer ? typeOf(answer) : "undefined"} };`);
+    }
   }
   out.push(`/** What a GET of each path answers. */\nexport interface Responses {\n${responses.join("\n")}\n}\n`);
+  out.push(`/** What a request that changes something takes and answers. */\nexport interface Changes {\n${changes.join("\n")}\n}\n`);
   return out.join("\n");
 }
 

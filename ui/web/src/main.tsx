@@ -1,9 +1,9 @@
 import { render } from "preact";
 import { App } from "./app/App";
 import { followAddress } from "./app/route";
-import { followTheme } from "./app/theme";
+import { followSettings } from "./app/settings";
 
-followTheme();
+followSettings();
 followAddress();
 const root = document.getElementById("app");
 if (root) render(<App />, root);

@@ -1,32 +1,92 @@
 import { describe, expect, it } from "vitest";
 import { address } from "../src/api/client";
-import { format, fromSpot, parse, type Route, suspicious } from "../src/app/route";
-import { latest, monthGrid, moveMonth, neighbour } from "../src/suspicious/days";
-import { reveal, visible } from "../src/table/window";
+import { type At, FIRST, format, href, parse, VERSION } from "../src/app/route";
+import { zone } from "../src/app/settings";
+import { fromSpot } from "../src/app/spot";
+import { addressOf, viewOf } from "../src/pages/suspicious/view";
+import { reveal, visible } from "../src/parts/table/window";
+import { latest, monthGrid, moveMonth, neighbour } from "../src/parts/time/days";
+import { lastRange, shift } from "../src/parts/time/RangePicker";
+import { clock, exact, readMoment } from "../src/text/time";
 
 describe("the address is the state", () => {
   const id = "0123456789abcdef0123456789abcdef";
-  it("gives every view back", () => {
-    const routes: Route[] = [
-      { page: "health" },
-      suspicious("flow"),
-      suspicious("dns", { date: "2016-07-08", filter: "a b&c=d#é/|", selected: id, sort: "-src_bytes", flat: true }),
-      suspicious("proxy", { filter: "10.0.0.0/8" }),
+  const place = (hash: string): At => {
+    const { version: _, ...at } = parse(hash);
+    return at;
+  };
+  it("gives every place back, whatever is in it", () => {
+    const places: At[] = [
+      FIRST,
+      { page: "health", path: [], params: {} },
+      { page: "address", path: ["2001:db8::1"], params: { from: "2016-07-08T00:00:00Z" } },
+      { page: "address", path: ["a/b?c#d%zz é"], params: { filter: "a b&c=d#é/|\"\\" } },
     ];
-    for (const route of routes) expect(parse(format(route))).toEqual(route);
+    for (const at of places) expect(place(format(at))).toEqual(at);
   });
-  it("takes nonsense for the first page", () => {
-    for (const hash of ["", "#", "#/", "#/nowhere/at?all", "#/suspicious/x?date=2016-13-01&selected=<img>&sort=a b"]) {
-      expect(parse(hash)).toEqual(suspicious("flow"));
-    }
+  it("is versioned: what it writes says so, and what is newer is known to be", () => {
+    expect(format(FIRST)).toBe(`#/suspicious/flow?v=${VERSION}`);
+    expect(parse("#/suspicious/dns").version).toBe(VERSION);
+    expect(parse("#/suspicious/dns?v=7").version).toBe(7);
+    expect(parse("#/suspicious/dns?v=x").version).toBe(VERSION);
+    expect(href("live", [], { host: undefined, zone: "" })).toBe("#/live?v=1");
+  });
+  it("takes nothing for the first page", () => {
+    for (const hash of ["", "#", "#/", "#?"]) expect(place(hash)).toEqual(FIRST);
+    expect(place("#/%zz/%").page).toBe("%zz");
+  });
+  it("gives every view of the suspicious page back, and takes nonsense for its standard", () => {
+    const standard = { source: "flow", date: "", filter: "", selected: "", sort: "", flat: false, cols: "" } as const;
+    const views = [
+      standard,
+      { ...standard, source: "dns", date: "2016-07-08", filter: 'qname ~ "a b&c"', selected: id, sort: "-src_bytes", flat: true, cols: "rank,qname" },
+    ] as const;
+    for (const view of views) expect(viewOf(place(addressOf(view)))).toEqual(view);
+    expect(viewOf(place("#/suspicious/x?date=2016-13-01&selected=<img>&sort=a b&cols=A;"))).toEqual(standard);
   });
   it("understands Apache Spot's addresses", () => {
-    expect(fromSpot("?spot=dns", "#date=2016-07-08|filter=evil%2Eexample")).toEqual(
-      suspicious("dns", { date: "2016-07-08", filter: "evil.example" }),
+    const to = (search: string, hash: string) => {
+      const at = fromSpot(search, hash);
+      return at && format(at);
+    };
+    expect(to("?spot=dns", "#date=2016-07-08|filter=evil%2Eexample")).toBe("#/suspicious/dns?v=1&date=2016-07-08&filter=evil.example");
+    expect(to("?spot=flow", "#date=2016-07-08")).toBe("#/suspicious/flow?v=1&date=2016-07-08");
+    expect(to("?spot=flow", "#date=soon|filter=%zz")).toBe("#/suspicious/flow?v=1&filter=%25zz");
+    expect(to("?spot=proxy&page=storyboard", "#date=2016-07-08")).toBe("#/storyboard/proxy?v=1&date=2016-07-08");
+    expect(to("?spot=dns&page=threat-investigation", "#date=2016-07-08")).toBe("#/investigate/dns?v=1&date=2016-07-08");
+    expect(to("?spot=ingest&page=ingest-summary", "#start-date=2016-07-01|end-date=2016-07-08|pipeline=dns")).toBe(
+      "#/ingest/dns?v=1&from=2016-07-01T00%3A00%3A00Z&to=2016-07-09T00%3A00%3A00Z",
     );
-    expect(fromSpot("?spot=flow", "#date=2016-07-08")).toEqual(suspicious("flow", { date: "2016-07-08" }));
-    expect(fromSpot("?spot=flow", "#date=soon|filter=%zz")).toEqual(suspicious("flow", { filter: "%zz" }));
-    expect(fromSpot("", "#/health")).toBeUndefined();
+    expect(to("", "#/health")).toBeUndefined();
+  });
+});
+
+describe("times", () => {
+  it("are shown in the zone that is chosen, to the microsecond, with the offset", () => {
+    const time = "2016-07-08T22:15:01.123456Z";
+    zone.value = "utc";
+    expect([clock(time), exact(time)]).toEqual(["22:15:01.123", "2016-07-08 22:15:01.123456 UTC"]);
+    zone.value = "local";
+    const at = new Date(time);
+    expect(clock(time)).toBe(`${at.toTimeString().slice(0, 8)}.123`);
+    expect(exact(time)).toContain(".123456 UTC");
+    zone.value = "utc";
+  });
+  it("are read as they are typed", () => {
+    zone.value = "utc";
+    expect(readMoment("2016-07-08 10:15")?.toISOString()).toBe("2016-07-08T10:15:00.000Z");
+    expect(readMoment("2016-07-08T10:15:30+02:00")?.toISOString()).toBe("2016-07-08T08:15:30.000Z");
+    expect(readMoment("2016-07-08")?.toISOString()).toBe("2016-07-08T00:00:00.000Z");
+    for (const bad of ["", "2016-02-30", "2016-07-08 24:00", "2016-07-08 10:60", "yesterday", "2016-07-08 10:15 +2"]) expect(readMoment(bad), bad).toBeUndefined();
+    zone.value = "local";
+    expect(readMoment("2016-07-08 10:15")?.getTime()).toBe(new Date(2016, 6, 8, 10, 15).getTime());
+    zone.value = "utc";
+  });
+  it("of a range are absolute and move by its length", () => {
+    const range = lastRange(new Date("2016-07-08T10:00:00Z"), 3_600_000);
+    expect(range).toEqual({ from: "2016-07-08T09:00:00Z", to: "2016-07-08T10:00:00Z" });
+    expect(shift(range, -1)).toEqual({ from: "2016-07-08T08:00:00Z", to: "2016-07-08T09:00:00Z" });
+    expect(shift(shift(range, 1), -1)).toEqual(range);
   });
 });
 

@@ -1,9 +1,9 @@
 import { render } from "preact";
 import { describe, expect, it } from "vitest";
 import type { DnsRow } from "../src/api/types";
-import { bars, minuteOf } from "../src/suspicious/Activity";
-import { Explanation } from "../src/suspicious/Explanation";
-import { byChance, inWords, summary } from "../src/suspicious/words";
+import { bars, minuteOf } from "../src/pages/suspicious/Activity";
+import { Explanation } from "../src/pages/suspicious/Explanation";
+import { byChance, inWords, summary } from "../src/pages/suspicious/words";
 import { Wire } from "../src/text/Wire";
 
 function drawn(view: preact.ComponentChild): HTMLElement {

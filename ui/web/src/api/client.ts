@@ -1,6 +1,6 @@
 // The one way to the server. Same origin, session cookie, JSON; every failure becomes an `ApiError` that says what to do.
 
-import type { Problem, Responses } from "./types";
+import type { Changes, Problem, Responses } from "./types";
 
 /** A failed request. `action` says what the person at the screen can do. */
 export class ApiError extends Error {
@@ -47,19 +47,27 @@ async function failure(response: Response): Promise<ApiError> {
 
 /** GET of a path of the OpenAPI document, typed by it. */
 export async function get<P extends keyof Responses>(path: P, values: Params, signal?: AbortSignal): Promise<Responses[P]> {
+  return (await ask(address(path, values), { headers: { accept: "application/json" } }, signal)) as Responses[P];
+}
+
+/** A request that changes something, `"POST /api/v1/…"`, typed by the OpenAPI document. `values` fill the path and the query. */
+export async function send<K extends keyof Changes>(what: K, body: Changes[K]["body"], values: Params = {}, signal?: AbortSignal): Promise<Changes[K]["answer"]> {
+  const [method = "", path = ""] = what.split(" ");
+  const headers = { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) };
+  return (await ask(address(path, values), { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }, signal)) as Changes[K]["answer"];
+}
+
+async function ask(url: string, init: RequestInit, signal?: AbortSignal): Promise<unknown> {
   let response: Response;
   try {
-    response = await fetch(address(path, values), {
-      headers: { accept: "application/json" },
-      credentials: "same-origin",
-      ...(signal ? { signal } : {}),
-    });
+    response = await fetch(url, { credentials: "same-origin", ...init, ...(signal ? { signal } : {}) });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(0, "The server does not answer", "", "Is `spotter serve` still running? This page goes on when it is.");
   }
   if (!response.ok) throw await failure(response);
-  return (await response.json()) as Responses[P];
+  if (response.status === 204) return undefined;
+  return response.json();
 }
 
 /** Any error as one that can be shown. */

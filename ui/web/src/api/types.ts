@@ -594,3 +594,8 @@ export interface Responses {
   "/api/v1/suspicious/proxy": ProxyList;
   "/api/v1/suspicious/proxy/{record_id}": ProxyRow;
 }
+
+/** What a request that changes something takes and answers. */
+export interface Changes {
+  "POST /api/v1/links": { body: undefined; answer: Link };
+}

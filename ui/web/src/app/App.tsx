@@ -1,76 +1,132 @@
-// The frame: where one can go, the zone, the theme; and the page.
+// The frame: where one can go, the zone, the display; and the page, loaded when it is opened.
 
 import { useSignal } from "@preact/signals";
 import type { FunctionComponent } from "preact";
-import { useEffect } from "preact/hooks";
-import { HealthPage } from "../health/Page";
-import { SuspiciousPage } from "../suspicious/Page";
+import { useEffect, useState } from "preact/hooks";
+import { ApiError } from "../api/client";
+import { type PageModule, pageOf, SECTIONS } from "../pages/registry";
+import { Failed, Loading, Notice } from "../parts/State";
+import { Toasts } from "../parts/toast";
+import { ValueMenu } from "../parts/value/Menu";
+import { zoneLabel } from "../text/time";
 import { Help } from "./Help";
-import { followKeys, visit } from "./keys";
-import { format, route, type Source, suspicious } from "./route";
-import { type Theme, theme } from "./theme";
-
-const PLACES: { place: Source | "health"; label: string }[] = [
-  { place: "flow", label: "Flows" },
-  { place: "dns", label: "DNS" },
-  { place: "proxy", label: "Proxy" },
-  { place: "health", label: "Health" },
-];
-const THEMES: Record<Theme, { next: Theme; label: string; sign: string }> = {
-  system: { next: "dark", label: "Theme: as the system", sign: "◐" },
-  dark: { next: "light", label: "Theme: dark", sign: "●" },
-  light: { next: "system", label: "Theme: light", sign: "○" },
-};
+import { followKeys, useKeys, visit, visitAddress } from "./keys";
+import { route, tooNew } from "./route";
+import { Settings } from "./Settings";
+import { zone } from "./settings";
 
 export const App: FunctionComponent = () => {
-  const at = route.value;
   const help = useSignal(false);
-  const here = at.page === "health" ? "health" : at.source;
-  const label = PLACES.find(({ place }) => place === here)?.label ?? "";
-  useEffect(() => followKeys(() => (help.value = true)), []);
+  const at = route.value;
+  useEffect(followKeys, []);
+  useKeys("Everywhere", [{ keys: ["?"], text: "this help", run: () => void (help.value = true) }]);
   useEffect(() => {
-    document.title = at.page === "health" ? "Health – Spotter" : `Suspicious ${label} ${at.date} – Spotter`;
+    document.title = `${pageOf(at.page)?.title(at).trim() ?? "Not found"} – Spotter`;
   }, [at]);
-  const now = THEMES[theme.value];
   return (
     <>
+      <a class="skip" href="#main" onClick={skip}>
+        Skip to the page
+      </a>
       <header class="top">
-        <a class="brand" href="#/suspicious/flow">
+        <a class="brand" href={visitAddress("suspicious", ["flow"])}>
           <img src="/icon.svg" alt="" width="22" height="22" />
           Spotter
         </a>
-        <nav aria-label="Pages">
-          {PLACES.map(({ place, label }) => (
-            <a
-              key={place}
-              href={place === "health" ? format({ page: "health" }) : format(suspicious(place, at.page === "suspicious" ? { date: at.date } : {}))}
-              aria-current={place === here ? "page" : undefined}
-              onClick={(event) => {
-                if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
-                event.preventDefault();
-                visit(place);
-              }}
-            >
-              {label}
-            </a>
-          ))}
-        </nav>
+        <Navigation />
         <span class="spacer" />
-        <span class="zone" title="All times are in UTC">
-          UTC
-        </span>
-        <button type="button" class="icon" aria-label={now.label} title={now.label} onClick={() => (theme.value = now.next)}>
-          {now.sign}
+        <button type="button" class="zone" title="Zone of the times shown. Press to switch between UTC and this browser's zone." onClick={() => (zone.value = zone.value === "utc" ? "local" : "utc")}>
+          {zoneLabel()}
         </button>
+        <Settings />
         <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick={() => (help.value = true)}>
           ?
         </button>
       </header>
-      <main>
-        <h1 class="sr-only">{at.page === "health" ? "Health" : `Suspicious: ${label}`}</h1>
-        {at.page === "health" ? <HealthPage /> : <SuspiciousPage at={at} />}
+      <main id="main" tabIndex={-1}>
+        <Place />
       </main>
-      <Help open={help.value} onClose={() => (help.value = false)} />
+      {help.value ? <Help onClose={() => (help.value = false)} /> : null}
+      <ValueMenu />
+      <Toasts />
     </>
   );
 };
+
+function skip(event: MouseEvent): void {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
+}
+
+function Navigation() {
+  const at = route.value;
+  return (
+    <nav aria-label="Pages">
+      {SECTIONS.map((entries, section) => (
+        <ul key={section}>
+          {entries.flatMap((entry) =>
+            entry.links.map((link) => (
+              <li key={entry.name + link.label}>
+                <a
+                  href={visitAddress(entry.name, link.path)}
+                  title={link.key ? `g ${link.key}` : undefined}
+                  aria-current={at.page === entry.name && link.path.every((part, index) => part === at.path[index]) ? "page" : undefined}
+                  onClick={(event) => {
+                    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+                    event.preventDefault();
+                    visit(entry.name, link.path);
+                  }}
+                >
+                  {link.label}
+                </a>
+              </li>
+            )),
+          )}
+        </ul>
+      ))}
+    </nav>
+  );
+}
+
+/** The page of the address. The one before stays until the next is there, so that nothing flickers. */
+function Place() {
+  const at = route.value;
+  const entry = pageOf(at.page);
+  const [loaded, set] = useState<{ name: string; module: PageModule }>();
+  const [error, setError] = useState<ApiError>();
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    let wanted = true;
+    setError(undefined);
+    entry?.load().then(
+      (module) => wanted && set({ name: entry.name, module }),
+      () => wanted && setError(new ApiError(0, "The page could not be loaded", "", "Is the server still there? After an update of the server, reload.")),
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [entry, turn]);
+  if (tooNew.value) {
+    return (
+      <Notice title="This link was made by a newer version">
+        <p>It may mean something this version does not know. Ask for an update of Spotter, or start from the navigation above.</p>
+      </Notice>
+    );
+  }
+  if (!entry) {
+    return (
+      <Notice title="There is no such page">
+        <p>The address names a page that this version does not have. Choose one above.</p>
+      </Notice>
+    );
+  }
+  if (error) return <Failed error={error} retry={() => setTurn(turn + 1)} />;
+  if (loaded?.name !== entry.name) return <Loading what="the page" />;
+  const { Page } = loaded.module;
+  return (
+    <>
+      <h1 class="sr-only">{entry.title(at)}</h1>
+      <Page at={at} />
+    </>
+  );
+}

@@ -1,44 +1,32 @@
-// The keys, in a native dialog.
+// The keys that work now, in a dialog.
 
-import { useEffect, useRef } from "preact/hooks";
+import { Dialog } from "../parts/Dialog";
+import { pageKeys, sections } from "./keys";
 
-const KEYS: [string[], string][] = [
-  [["j", "k"], "next, previous row (arrows too)"],
-  [["Enter"], "open the record"],
-  [["→", "←"], "open, close the group"],
-  [["Esc"], "close the details"],
-  [["/"], "filter"],
-  [["[", "]"], "day before, day after"],
-  [["g", "f"], "go to flows; g d DNS, g p proxy, g h health"],
-  [["?"], "this help"],
-];
-
-export function Help({ open, onClose }: { open: boolean; onClose: () => void }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const element = dialog.current;
-    if (!element) return;
-    if (open && !element.open) element.showModal();
-    if (!open && element.open) element.close();
-  }, [open]);
+export function Help({ onClose }: { onClose: () => void }) {
   return (
-    <dialog ref={dialog} class="help" aria-label="Keys" onClose={onClose}>
-      <h2>Keys</h2>
-      <dl>
-        {KEYS.map(([keys, text]) => (
-          <div key={text}>
-            <dt>
-              {keys.map((key) => (
-                <kbd key={key}>{key}</kbd>
+    <Dialog title="Keys" onClose={onClose}>
+      <div class="help">
+        {[...sections.value, pageKeys()].map((section) => (
+          <section key={section.title}>
+            <h3>{section.title}</h3>
+            <dl>
+              {section.actions.map((action) => (
+                <div key={action.text}>
+                  <dt>
+                    {action.keys.map((key) => (
+                      <kbd key={key}>{SIGNS[key] ?? key}</kbd>
+                    ))}
+                  </dt>
+                  <dd>{action.text}</dd>
+                </div>
               ))}
-            </dt>
-            <dd>{text}</dd>
-          </div>
+            </dl>
+          </section>
         ))}
-      </dl>
-      <form method="dialog">
-        <button>Close</button>
-      </form>
-    </dialog>
+      </div>
+    </Dialog>
   );
 }
+
+const SIGNS: Record<string, string> = { ArrowDown: "↓", ArrowUp: "↑", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc", " ": "Space" };

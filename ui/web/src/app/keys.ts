@@ -1,72 +1,107 @@
-// Keys that work anywhere but in a text field.
+// Keys. A page says with `useKeys` what its keys do while it is shown; they work anywhere but in a text field. `?` lists
+// what works now. `g` and a letter go to a page of the registry.
 
-import { days, latest, neighbour } from "../suspicious/days";
-import { change, go, route, type Source, suspicious } from "./route";
+import { signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { pageOf, SECTIONS } from "../pages/registry";
+import { format, go, route } from "./route";
 
-const PLACES: Record<string, Source | "health"> = { f: "flow", d: "dns", p: "proxy", h: "health" };
+/** What a key does. `keys`: one or more `KeyboardEvent.key`; a text of two letters with a space is pressed one after the other. */
+export interface KeyAction {
+  keys: readonly string[];
+  /** What the help says. */
+  text: string;
+  /** Gives back false if it did nothing: then another action may take the key. Absent: the focused part handles the key. */
+  run?: (key: string) => boolean | void;
+}
+
+export interface KeySection {
+  title: string;
+  actions: readonly KeyAction[];
+}
+
 /** Time within which the second key of `g f` must come, ms. */
 const CHORD = 1000;
 
-/** Goes to a page, keeping the day. */
-export function visit(place: Source | "health"): void {
-  const now = route.value;
-  if (place === "health") go({ page: "health" });
-  else go(suspicious(place, now.page === "suspicious" ? { date: now.date, flat: now.flat } : {}));
+/** What works now, latest first. */
+export const sections = signal<readonly KeySection[]>([]);
+
+/** Adds keys for as long as the component is shown. `actions` may change; the latest count. */
+export function useKeys(title: string, actions: readonly KeyAction[]): void {
+  const latest = useRef(actions);
+  latest.current = actions;
+  useEffect(() => {
+    const section: KeySection = {
+      title,
+      get actions() {
+        return latest.current;
+      },
+    };
+    sections.value = [section, ...sections.peek()];
+    return () => {
+      sections.value = sections.peek().filter((other) => other !== section);
+    };
+  }, [title]);
 }
 
-function stepDay(step: 1 | -1): void {
+/** The address of a link of the navigation, with what goes along from here. */
+export function visitAddress(name: string, path: readonly string[]): string {
   const now = route.value;
-  const all = days.value;
-  if (now.page !== "suspicious" || !all) return;
-  const to = neighbour(all, now.source, now.date || latest(all, now.source), step);
-  if (to) change({ date: to, selected: "" });
+  const kept: Record<string, string> = {};
+  if (now.page === name) {
+    for (const param of pageOf(name)?.carries ?? []) {
+      const value = now.params[param];
+      if (value !== undefined) kept[param] = value;
+    }
+  }
+  return format({ page: name, path, params: kept });
 }
+
+/** Goes there. */
+export function visit(name: string, path: readonly string[]): void {
+  const now = route.value;
+  const kept = pageOf(name)?.carries ?? [];
+  const params = now.page === name ? Object.fromEntries(Object.entries(now.params).filter(([param]) => kept.includes(param))) : {};
+  go({ page: name, path, params });
+}
+
+const isText = (target: EventTarget | null) => target instanceof HTMLElement && target.matches("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
 
 /** Starts listening; gives back how to stop. */
-export function followKeys(help: () => void): () => void {
+export function followKeys(): () => void {
+  const goTo = new Map(SECTIONS.flat().flatMap((entry) => entry.links.flatMap((link) => (link.key ? [[link.key, { name: entry.name, path: link.path }] as const] : []))));
   let chord = Number.NEGATIVE_INFINITY;
   const onKey = (event: KeyboardEvent) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    const target = event.target;
-    if (target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]")) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isText(event.target)) return;
+    // A dialog or a menu that is open has the keyboard to itself.
+    if (document.querySelector("dialog[open]")) return;
     if (event.timeStamp - chord < CHORD) {
       chord = Number.NEGATIVE_INFINITY;
-      const place = PLACES[event.key];
+      const place = goTo.get(event.key);
       if (place) {
-        visit(place);
+        visit(place.name, place.path);
         event.preventDefault();
       }
       return;
     }
-    switch (event.key) {
-      case "g":
-        chord = event.timeStamp;
-        return;
-      case "/":
-        document.getElementById("filter")?.focus();
-        break;
-      case "?":
-        help();
-        break;
-      case "[":
-        stepDay(-1);
-        break;
-      case "]":
-        stepDay(1);
-        break;
-      case "j":
-      case "k":
-      case "ArrowDown":
-        // Nothing has the focus yet: give it to the table, and the key with it.
-        if (document.activeElement !== document.body) return;
-        document.querySelector<HTMLElement>(".main-table .grid")?.focus();
-        document.activeElement?.dispatchEvent(new KeyboardEvent("keydown", { key: event.key, bubbles: true, cancelable: true }));
-        break;
-      default:
-        return;
+    if (event.key === "g") {
+      chord = event.timeStamp;
+      return;
     }
-    event.preventDefault();
+    for (const section of sections.value) {
+      for (const action of section.actions) {
+        if (!action.run || !action.keys.includes(event.key) || action.run(event.key) === false) continue;
+        event.preventDefault();
+        return;
+      }
+    }
   };
   document.addEventListener("keydown", onKey);
   return () => document.removeEventListener("keydown", onKey);
+}
+
+/** The keys that go to pages, for the help. */
+export function pageKeys(): KeySection {
+  const actions = SECTIONS.flat().flatMap((entry) => entry.links.flatMap((link) => (link.key ? [{ keys: ["g", link.key], text: link.label }] : [])));
+  return { title: "Go to", actions };
 }

@@ -1,85 +1,28 @@
 // The address is the state: what is shown can be bookmarked, sent to a colleague, and survives a reload.
-//   #/suspicious/flow?date=2016-07-08&filter=10.0.0.5&selected=<record_id>
-//   #/health
+//   #/suspicious/flow?v=1&date=2016-07-08&filter=src_ip%20%3D%3D%2010.0.0.5&selected=<record_id>
+//   #/health?v=1
+// `v` is the version of the meaning of what follows. Times in an address are absolute, in UTC. A page reads its own
+// path and parameters; what it does not know it leaves alone.
 
 import { signal } from "@preact/signals";
-import { isDay } from "../text/time";
+import { fromSpot } from "./spot";
 
-export const SOURCES = ["flow", "dns", "proxy"] as const;
-export type Source = (typeof SOURCES)[number];
+/** Version of the addresses this application writes. Older ones are understood for ever. */
+export const VERSION = 1;
+/** Where one lands without an address. */
+export const FIRST: At = { page: "suspicious", path: ["flow"], params: {} };
 
-export interface SuspiciousRoute {
-  page: "suspicious";
-  source: Source;
-  /** Empty: the latest day that has scores. */
-  date: string;
-  filter: string;
-  /** `record_id` of the open record, or empty. */
-  selected: string;
-  /** Column sorted by, with a leading `-` for descending; empty: by rank. */
-  sort: string;
-  /** One row per record instead of one per group. */
-  flat: boolean;
+/** Where we are: a page of the registry, what follows it in the path, and its parameters. */
+export interface At {
+  page: string;
+  path: readonly string[];
+  params: Readonly<Record<string, string>>;
 }
 
-export interface HealthRoute {
-  page: "health";
-}
+/** The address of a link is of a version this application does not know. */
+export const tooNew = signal(false);
 
-export type Route = SuspiciousRoute | HealthRoute;
-
-export function suspicious(source: Source, more: Partial<SuspiciousRoute> = {}): SuspiciousRoute {
-  return { page: "suspicious", source, date: "", filter: "", selected: "", sort: "", flat: false, ...more };
-}
-
-function asSource(text: string | undefined): Source {
-  return SOURCES.find((source) => source === text) ?? "flow";
-}
-
-/** Reads a fragment. What it does not know becomes the first page, never an error. */
-export function parse(hash: string): Route {
-  const [path = "", query = ""] = hash.replace(/^#/, "").split(/\?(.*)/s);
-  const [page, name] = path.split("/").filter(Boolean);
-  if (page === "health") return { page: "health" };
-  const values = new URLSearchParams(query);
-  const date = values.get("date") ?? "";
-  return suspicious(asSource(name), {
-    date: isDay(date) ? date : "",
-    filter: values.get("filter") ?? "",
-    selected: /^[0-9a-f]{32}$/.test(values.get("selected") ?? "") ? (values.get("selected") ?? "") : "",
-    sort: /^-?[a-z_]+$/.test(values.get("sort") ?? "") ? (values.get("sort") ?? "") : "",
-    flat: values.get("groups") === "off",
-  });
-}
-
-/** The fragment of a route; `parse` gives the route back. */
-export function format(route: Route): string {
-  if (route.page === "health") return "#/health";
-  const values = new URLSearchParams();
-  if (route.date) values.set("date", route.date);
-  if (route.filter) values.set("filter", route.filter);
-  if (route.sort) values.set("sort", route.sort);
-  if (route.flat) values.set("groups", "off");
-  if (route.selected) values.set("selected", route.selected);
-  const query = values.toString();
-  return `#/suspicious/${route.source}${query ? `?${query}` : ""}`;
-}
-
-/** Apache Spot's addresses: the server sends `/files/ui/flow/suspicious.html` to `/?spot=flow`, the browser keeps the
-    fragment `date=2016-07-08|filter=text`. Undefined if this is no such address. */
-export function fromSpot(search: string, hash: string): Route | undefined {
-  const source = new URLSearchParams(search).get("spot");
-  if (source === null) return undefined;
-  const values = new Map<string, string>();
-  for (const part of hash.replace(/^#/, "").split("|")) {
-    const at = part.indexOf("=");
-    if (at > 0) values.set(part.slice(0, at), safeDecode(part.slice(at + 1)));
-  }
-  const date = values.get("date") ?? "";
-  return suspicious(asSource(source), { date: isDay(date) ? date : "", filter: values.get("filter") ?? "" });
-}
-
-function safeDecode(text: string): string {
+function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
@@ -87,23 +30,52 @@ function safeDecode(text: string): string {
   }
 }
 
-/** Where we are. */
-export const route = signal<Route>(parse(""));
+/** Reads a fragment. An empty one is the first page. */
+export function parse(hash: string): At & { version: number } {
+  const [path = "", query = ""] = hash.replace(/^#/, "").split(/\?(.*)/s);
+  const [page, ...rest] = path.split("/").filter(Boolean).map(decode);
+  const params: Record<string, string> = {};
+  let version = VERSION;
+  for (const [name, value] of new URLSearchParams(query)) {
+    if (name === "v") version = /^\d{1,6}$/.test(value) ? Number(value) : VERSION;
+    else if (value !== "") params[name] = value;
+  }
+  return page === undefined ? { ...FIRST, version } : { page, path: rest, params, version };
+}
 
-/** Goes to another view. `replace` leaves no step behind: for selections, which the back button should not replay. */
-export function go(to: Route, how: "push" | "replace" = "push"): void {
+/** The fragment of a place; `parse` gives the place back. */
+export function format({ page, path, params }: At): string {
+  const values = new URLSearchParams({ v: String(VERSION) });
+  for (const [name, value] of Object.entries(params)) if (value !== "" && name !== "v") values.set(name, value);
+  return `#/${[page, ...path].map(encodeURIComponent).join("/")}?${values}`;
+}
+
+/** An address within the application, for a link. Empty parameters are left out. */
+export function href(page: string, path: readonly string[] = [], params: Record<string, string | undefined> = {}): string {
+  return format({ page, path, params: given(params) });
+}
+
+function given(params: Record<string, string | undefined>): Record<string, string> {
+  return Object.fromEntries(Object.entries(params).filter((entry): entry is [string, string] => Boolean(entry[1])));
+}
+
+export const route = signal<At>(FIRST);
+
+/** Goes to another place. `replace` leaves no step behind: for selections, which the back button should not replay. */
+export function go(to: At, how: "push" | "replace" = "push"): void {
   const hash = format(to);
   if (hash !== location.hash) {
     if (how === "push") history.pushState(null, "", hash);
     else history.replaceState(null, "", hash);
   }
-  route.value = to;
+  tooNew.value = false;
+  route.value = { ...to, params: given(to.params) };
 }
 
-/** Changes some of the suspicious page's state. */
-export function change(patch: Partial<SuspiciousRoute>, how: "push" | "replace" = "push"): void {
+/** Changes some parameters of the page that is shown; an empty value takes one away. */
+export function change(patch: Record<string, string | undefined>, how: "push" | "replace" = "push"): void {
   const now = route.value;
-  if (now.page === "suspicious") go({ ...now, ...patch }, how);
+  go({ ...now, params: given({ ...now.params, ...patch }) }, how);
 }
 
 /** Reads the address now and whenever it changes. */
@@ -111,7 +83,9 @@ export function followAddress(): void {
   const old = fromSpot(location.search, location.hash);
   if (old) history.replaceState(null, "", `/${format(old)}`);
   const read = () => {
-    route.value = parse(location.hash);
+    const { version, ...at } = parse(location.hash);
+    tooNew.value = version > VERSION;
+    route.value = at;
   };
   window.addEventListener("popstate", read);
   window.addEventListener("hashchange", read);

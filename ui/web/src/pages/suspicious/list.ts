@@ -1,9 +1,9 @@
 // The rows of the suspicious page: pages of the ranked list, and the members of the groups that are open.
 
 import { computed, signal } from "@preact/signals";
-import { type ApiError, asApiError, get } from "../api/client";
-import type { DnsList, DnsRow, FlowList, FlowRow, ProxyList, ProxyRow } from "../api/types";
-import type { Source } from "../app/route";
+import { type ApiError, asApiError, get } from "../../api/client";
+import type { DnsList, DnsRow, FlowList, FlowRow, ProxyList, ProxyRow } from "../../api/types";
+import type { Source } from "../../text/source";
 
 export type Row = FlowRow | DnsRow | ProxyRow;
 export type List = FlowList | DnsList | ProxyList;

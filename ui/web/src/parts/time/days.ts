@@ -1,9 +1,9 @@
 // The days that have records; and which of them is shown when the address names none.
 
 import { signal } from "@preact/signals";
-import { type ApiError, asApiError, get } from "../api/client";
-import type { Day } from "../api/types";
-import type { Source } from "../app/route";
+import { type ApiError, asApiError, get } from "../../api/client";
+import type { Day } from "../../api/types";
+import type { Source } from "../../text/source";
 
 export const days = signal<Day[] | undefined>(undefined);
 export const daysError = signal<ApiError | undefined>(undefined);

@@ -1,10 +1,10 @@
 // The day at a glance: records per five minutes, and above them where the listed records lie. A gap is a gap in the data.
 
 import { useEffect, useState } from "preact/hooks";
-import { get } from "../api/client";
-import type { Ingest } from "../api/types";
-import type { Source } from "../app/route";
-import { band, count } from "../text/units";
+import { get } from "../../api/client";
+import type { Ingest } from "../../api/types";
+import type { Source } from "../../text/source";
+import { band, count } from "../../text/units";
 import type { Line } from "./list";
 
 const MINUTES = 1440;

@@ -2,22 +2,27 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { asApiError, get } from "../api/client";
-import { change, type SuspiciousRoute } from "../app/route";
-import { Failed, Loading, Notice } from "../app/State";
-import { Grid } from "../table/Grid";
-import { escapeText } from "../text/hostile";
+import { asApiError, get } from "../../api/client";
+import { zone } from "../../app/settings";
+import { useKeys } from "../../app/keys";
+import type { PageProps } from "../registry";
+import { Failed, Loading, Notice } from "../../parts/State";
+import { Grid } from "../../parts/table/Grid";
+import { escapeText } from "../../text/hostile";
 import { Activity } from "./Activity";
 import { columnsOf } from "./columns";
-import { days, daysError, latest, loadDays } from "./days";
+import { days, daysError, latest, loadDays, neighbour } from "../../parts/time/days";
 import { Details } from "./Details";
 import { type Line, type Row, SuspiciousList } from "./list";
 import { Splitter } from "./Splitter";
 import { Toolbar } from "./Toolbar";
+import { show, type View, viewOf } from "./view";
+import "./style.css";
 
 const list = new SuspiciousList();
 
-export function SuspiciousPage({ at }: { at: SuspiciousRoute }) {
+export function Page({ at: place }: PageProps) {
+  const at = viewOf(place);
   const cursor = useSignal(-1);
   const alone = useSignal<Row | undefined>(undefined);
   const all = days.value;
@@ -50,7 +55,7 @@ export function SuspiciousPage({ at }: { at: SuspiciousRoute }) {
         alone.value = row;
       },
       (error: unknown) => {
-        if (!abort.signal.aborted && asApiError(error).status === 404) change({ selected: "" }, "replace");
+        if (!abort.signal.aborted && asApiError(error).status === 404) show({ selected: "" }, "replace");
       },
     );
     return () => abort.abort();
@@ -62,12 +67,39 @@ export function SuspiciousPage({ at }: { at: SuspiciousRoute }) {
 
   const select = (to: number) => {
     const row = lines[to]?.row;
-    if (row) change({ selected: row.record_id }, "replace");
+    if (row) show({ selected: row.record_id }, "replace");
   };
   const close = () => {
-    change({ selected: "" }, "replace");
+    show({ selected: "" }, "replace");
     box.current?.querySelector<HTMLElement>(".main-table .grid")?.focus();
   };
+
+  const onTable = () => {
+    // Nothing has the focus yet: give it to the table, and the key with it.
+    const grid = box.current?.querySelector<HTMLElement>(".main-table .grid");
+    if (!grid || (document.activeElement !== document.body && document.activeElement?.id !== "main")) return false;
+    grid.focus();
+    return true;
+  };
+  useKeys("Suspicious", [
+    {
+      keys: ["j", "k", "ArrowDown", "ArrowUp"],
+      text: "next, previous row",
+      run: (key) => onTable() && void document.activeElement?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true })),
+    },
+    { keys: ["Enter"], text: "open the record" },
+    { keys: ["ArrowRight", "ArrowLeft"], text: "open, close the group" },
+    { keys: ["/"], text: "query", run: () => document.getElementById("filter")?.focus() },
+    {
+      keys: ["[", "]"],
+      text: "day before, day after",
+      run: (key) => {
+        const to = all ? neighbour(all, at.source, date, key === "[" ? -1 : 1) : undefined;
+        if (to) show({ date: to, selected: "" });
+      },
+    },
+    { keys: ["Escape"], text: "close the details", run: () => (at.selected ? close() : false) },
+  ]);
 
   const columns = useMemo(
     () =>
@@ -76,7 +108,7 @@ export function SuspiciousPage({ at }: { at: SuspiciousRoute }) {
         toggle: (row) => void list.expand(row, !list.members.value.has(row.standing.group_id)),
         flat: at.flat,
       }),
-    [at.source, at.flat, list.members.value],
+    [at.source, at.flat, list.members.value, zone.value],
   );
 
   if (daysError.value && !all) return <Failed error={daysError.value} retry={() => void loadDays()} />;
@@ -85,13 +117,7 @@ export function SuspiciousPage({ at }: { at: SuspiciousRoute }) {
   const head = ready ? list.head.value : undefined;
 
   return (
-    <div
-      class="suspicious"
-      ref={box}
-      onKeyDown={(event) => {
-        if (event.key === "Escape" && at.selected && !event.defaultPrevented) close();
-      }}
-    >
+    <div class="suspicious" ref={box}>
       <Toolbar at={at} date={date} head={head} days={all} loading={list.loading.value} />
       {date && head?.state === "ready" ? <Activity source={at.source} date={date} lines={lines} selected={at.selected} /> : null}
       <div class="main-table">
@@ -109,7 +135,7 @@ export function SuspiciousPage({ at }: { at: SuspiciousRoute }) {
               cursor={cursor.value}
               selected={at.selected}
               sort={at.sort || "rank"}
-              onSort={(sort) => change({ sort: sort === "rank" ? "" : sort }, "replace")}
+              onSort={(sort) => show({ sort: sort === "rank" ? "" : sort }, "replace")}
               onCursor={(to) => {
                 cursor.value = to;
                 if (at.selected) select(to);
@@ -136,7 +162,7 @@ export function SuspiciousPage({ at }: { at: SuspiciousRoute }) {
 }
 
 /** The table, or what to do where there is nothing in it. */
-function Body({ at, date, lines, children }: { at: SuspiciousRoute; date: string; lines: readonly Line[]; children: preact.ComponentChildren }) {
+function Body({ at, date, lines, children }: { at: View; date: string; lines: readonly Line[]; children: preact.ComponentChildren }) {
   const head = list.source.value === at.source ? list.head.value : undefined;
   if (!date) {
     return (
@@ -183,7 +209,7 @@ function Body({ at, date, lines, children }: { at: SuspiciousRoute; date: string
               No scored {at.source} record of {date} matches <code>{escapeText(at.filter, 200)}</code>. The run keeps the most suspicious records of the
               day only.
             </p>
-            <button type="button" onClick={() => change({ filter: "" })}>
+            <button type="button" onClick={() => show({ filter: "" })}>
               Clear the filter
             </button>
           </>

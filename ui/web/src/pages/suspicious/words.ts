@@ -1,7 +1,7 @@
 // What the numbers of an explanation say, in sentences. Everything here comes from the scores; nothing is guessed.
 
-import type { Feature, Why } from "../api/types";
-import { bytes, count, share } from "../text/units";
+import type { Feature, Why } from "../../api/types";
+import { bytes, count, share } from "../../text/units";
 import type { Row } from "./list";
 
 /** Scores of the word: what they say is said by the word's features already. */

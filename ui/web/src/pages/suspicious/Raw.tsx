@@ -1,16 +1,16 @@
 // The raw records around the selected one: Spot's details. And every column of the record itself.
 
 import { useEffect, useState } from "preact/hooks";
-import { type ApiError, asApiError, get } from "../api/client";
-import type { DnsDetail, DnsDetails, DnsRow, FlowDetail, FlowDetails, FlowRow, LakeRecord, ProxyDetail, ProxyDetails, ProxyRow } from "../api/types";
-import type { Source } from "../app/route";
-import { Failed, Loading } from "../app/State";
-import { type Column, Grid } from "../table/Grid";
-import { port, protocol, queryClass, queryType, responseCode, tcpFlags } from "../text/names";
-import { duration } from "../text/time";
-import { count } from "../text/units";
-import { Wire } from "../text/Wire";
-import { Address, Amount, Bytes, Text, Time } from "./columns";
+import { type ApiError, asApiError, get } from "../../api/client";
+import type { DnsDetail, DnsDetails, DnsRow, FlowDetail, FlowDetails, FlowRow, LakeRecord, ProxyDetail, ProxyDetails, ProxyRow } from "../../api/types";
+import type { Source } from "../../text/source";
+import { Failed, Loading } from "../../parts/State";
+import { type Column, Grid } from "../../parts/table/Grid";
+import { port, protocol, queryClass, queryType, responseCode, tcpFlags } from "../../text/names";
+import { duration, minute, zoneLabel } from "../../text/time";
+import { count } from "../../text/units";
+import { Wire } from "../../text/Wire";
+import { Address, Amount, Bytes, Name, None, Text, Time } from "../../parts/cells";
 import type { Row } from "./list";
 
 type Details = FlowDetails | DnsDetails | ProxyDetails;
@@ -61,12 +61,12 @@ export function RawRecords({ source, row }: { source: Source; row: Row }) {
   return (
     <>
       <p class="caption">
-        {TITLES[source]}, {value.from.slice(11, 16)}–{value.to.slice(11, 16)} UTC: {count(rows.length)}
+        {TITLES[source]}, {minute(value.from)} – {minute(value.to)}: {count(rows.length)}
         {value.more ? " shown, there are more" : rows.length === 1 ? " record" : " records"}
       </p>
       <Grid
         label={`Raw ${source} records: ${TITLES[source]}`}
-        columns={COLUMNS[source]}
+        columns={columnsOf()[source]}
         rows={rows}
         total={rows.length}
         keyOf={(detail) => detail.record_id}
@@ -86,11 +86,11 @@ const column = <R,>(key: string, label: string, width: string, render: (row: R) 
   ...(align ? { align } : {}),
 });
 
-const COLUMNS: Record<Source, Column<Detail>[]> = {
+const columnsOf = (): Record<Source, Column<Detail>[]> => ({
   flow: [
-    column<FlowDetail>("time", "Time (UTC)", "106px", (row) => <Time time={row.first_seen} />),
-    column<FlowDetail>("src_ip", "Source IP", "minmax(132px, 1fr)", (row) => <Address ip={row.src_ip} />),
-    column<FlowDetail>("dst_ip", "Destination IP", "minmax(132px, 1fr)", (row) => <Address ip={row.dst_ip} />),
+    column<FlowDetail>("time", `Time (${zoneLabel()})`, "106px", (row) => <Time time={row.first_seen} />),
+    column<FlowDetail>("src_ip", "Source IP", "minmax(132px, 1fr)", (row) => <Address field="src_ip" ip={row.src_ip} />),
+    column<FlowDetail>("dst_ip", "Destination IP", "minmax(132px, 1fr)", (row) => <Address field="dst_ip" ip={row.dst_ip} />),
     column<FlowDetail>("src_port", "S port", "60px", (row) => port(row.src_port, row.proto, "src"), "end"),
     column<FlowDetail>("dst_port", "D port", "60px", (row) => port(row.dst_port, row.proto, "dst"), "end"),
     column<FlowDetail>("proto", "Proto", "64px", (row) => protocol(row.proto)),
@@ -100,41 +100,41 @@ const COLUMNS: Record<Source, Column<Detail>[]> = {
     column<FlowDetail>("dst_bytes", "Out bytes", "80px", (row) => <Bytes value={row.dst_bytes} />, "end"),
     column<FlowDetail>("src_packets", "In pkts", "68px", (row) => <Amount value={row.src_packets} />, "end"),
     column<FlowDetail>("dst_packets", "Out pkts", "68px", (row) => <Amount value={row.dst_packets} />, "end"),
-    column<FlowDetail>("state", "State", "64px", (row) => <Text text={row.conn_state} />),
-    column<FlowDetail>("exporter", "Router IP", "120px", (row) => <Address ip={row.exporter_ip} />),
+    column<FlowDetail>("state", "State", "64px", (row) => <Text field="conn_state" text={row.conn_state} />),
+    column<FlowDetail>("exporter", "Router IP", "120px", (row) => <Address field="exporter_ip" ip={row.exporter_ip} />),
     column<FlowDetail>("input", "In if", "56px", (row) => <Amount value={row.input_if} />, "end"),
     column<FlowDetail>("output", "Out if", "56px", (row) => <Amount value={row.output_if} />, "end"),
   ],
   dns: [
-    column<DnsDetail>("time", "Time (UTC)", "106px", (row) => <Time time={row.first_seen} />),
+    column<DnsDetail>("time", `Time (${zoneLabel()})`, "106px", (row) => <Time time={row.first_seen} />),
     column<DnsDetail>("length", "Length", "68px", (row) => <Bytes value={row.response_frame_len} />, "end"),
-    column<DnsDetail>("client_ip", "Client IP", "132px", (row) => <Address ip={row.client_ip} />),
-    column<DnsDetail>("server_ip", "Server IP", "132px", (row) => <Address ip={row.server_ip} />),
-    column<DnsDetail>("qname", "Query", "minmax(180px, 1fr)", (row) => <Text text={row.qname} />),
+    column<DnsDetail>("client_ip", "Client IP", "132px", (row) => <Address field="client_ip" ip={row.client_ip} />),
+    column<DnsDetail>("server_ip", "Server IP", "132px", (row) => <Address field="server_ip" ip={row.server_ip} />),
+    column<DnsDetail>("qname", "Query", "minmax(180px, 1fr)", (row) => <Name field="qname" name={row.qname} />),
     column<DnsDetail>("qclass", "Class", "56px", (row) => queryClass(row.qclass)),
     column<DnsDetail>("qtype", "Type", "64px", (row) => queryType(row.qtype)),
     column<DnsDetail>("rcode", "Response", "92px", (row) => responseCode(row.rcode)),
-    column<DnsDetail>("rtt", "Took", "72px", (row) => (row.rtt_us === null ? <span class="none">–</span> : duration(row.rtt_us / 1e6)), "end"),
-    column<DnsDetail>("answers", "Answer", "minmax(180px, 1fr)", (row) => <Text text={row.answers.join(", ")} />),
-    column<DnsDetail>("damage", "Damage", "92px", (row) => <Text text={row.damage} />),
+    column<DnsDetail>("rtt", "Took", "72px", (row) => (row.rtt_us === null ? <None /> : duration(row.rtt_us / 1e6)), "end"),
+    column<DnsDetail>("answers", "Answer", "minmax(180px, 1fr)", (row) => <Text field="answers" text={row.answers.join(", ")} />),
+    column<DnsDetail>("damage", "Damage", "92px", (row) => <Text field="damage" text={row.damage} />),
   ],
   proxy: [
-    column<ProxyDetail>("time", "Time (UTC)", "106px", (row) => <Time time={row.first_seen} />),
-    column<ProxyDetail>("client_ip", "Client IP", "132px", (row) => <Address ip={row.client_ip} />),
-    column<ProxyDetail>("host", "Host", "160px", (row) => <Text text={row.host} />),
-    column<ProxyDetail>("category", "Web category", "110px", (row) => <Text text={row.category} />),
-    column<ProxyDetail>("status", "Response", "76px", (row) => (row.status === null ? <span class="none">–</span> : row.status), "end"),
-    column<ProxyDetail>("method", "Method", "80px", (row) => <Text text={row.method} />),
-    column<ProxyDetail>("agent", "User agent", "200px", (row) => <Text text={row.user_agent} />),
-    column<ProxyDetail>("type", "MIME", "120px", (row) => <Text text={row.content_type} />),
-    column<ProxyDetail>("referer", "Referer", "160px", (row) => <Text text={row.referer} />),
-    column<ProxyDetail>("port", "Port", "56px", (row) => row.server_port ?? <span class="none">–</span>, "end"),
-    column<ProxyDetail>("server", "Server IP", "132px", (row) => <Address ip={row.server_ip} />),
+    column<ProxyDetail>("time", `Time (${zoneLabel()})`, "106px", (row) => <Time time={row.first_seen} />),
+    column<ProxyDetail>("client_ip", "Client IP", "132px", (row) => <Address field="client_ip" ip={row.client_ip} />),
+    column<ProxyDetail>("host", "Host", "160px", (row) => <Name field="host" name={row.host} />),
+    column<ProxyDetail>("category", "Web category", "110px", (row) => <Text field="category" text={row.category} />),
+    column<ProxyDetail>("status", "Response", "76px", (row) => (row.status === null ? <None /> : row.status), "end"),
+    column<ProxyDetail>("method", "Method", "80px", (row) => <Text field="method" text={row.method} />),
+    column<ProxyDetail>("agent", "User agent", "200px", (row) => <Text field="user_agent" text={row.user_agent} />),
+    column<ProxyDetail>("type", "MIME", "120px", (row) => <Text field="content_type" text={row.content_type} />),
+    column<ProxyDetail>("referer", "Referer", "160px", (row) => <Text field="referer" text={row.referer} />),
+    column<ProxyDetail>("port", "Port", "56px", (row) => row.server_port ?? <None />, "end"),
+    column<ProxyDetail>("server", "Server IP", "132px", (row) => <Address field="server_ip" ip={row.server_ip} />),
     column<ProxyDetail>("sc", "Server bytes", "92px", (row) => <Bytes value={row.response_bytes} />, "end"),
     column<ProxyDetail>("cs", "Client bytes", "92px", (row) => <Bytes value={row.request_bytes} />, "end"),
-    column<ProxyDetail>("uri", "Full URI", "minmax(240px, 1fr)", (row) => <Text text={row.full_uri} />),
+    column<ProxyDetail>("uri", "Full URI", "minmax(240px, 1fr)", (row) => <Text field="full_uri" text={row.full_uri} />),
   ],
-};
+});
 
 export function AllColumns({ source, row }: { source: Source; row: Row }) {
   const { value, error, retry } = useLoad<LakeRecord>(`${source} ${row.record_id}`, (signal) =>

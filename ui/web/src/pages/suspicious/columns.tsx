@@ -1,13 +1,14 @@
 // Apache Spot's columns for each source, led by rank and surprise and closed by the reason.
 
-import type { DnsRow, FlowRow, ProxyRow } from "../api/types";
-import type { Source } from "../app/route";
-import type { Column } from "../table/Grid";
-import { escapeText } from "../text/hostile";
-import { port, protocol, queryClass, queryType, responseCode } from "../text/names";
-import { clock, exact } from "../text/time";
-import { band, bytes, count, oneIn } from "../text/units";
-import { Wire } from "../text/Wire";
+import type { DnsRow, FlowRow, ProxyRow } from "../../api/types";
+import type { Source } from "../../text/source";
+import { Address, Amount, Bytes, Name, Text, Time } from "../../parts/cells";
+import type { Column } from "../../parts/table/Grid";
+import { Value } from "../../parts/value/Value";
+import { port, protocol, queryClass, queryType, responseCode } from "../../text/names";
+import { zoneLabel } from "../../text/time";
+import { band, count, oneIn } from "../../text/units";
+import { escapeText } from "../../text/hostile";
 import type { Line, Row } from "./list";
 import { summary } from "./words";
 
@@ -16,42 +17,6 @@ export interface GroupState {
   isOpen: (id: string) => boolean;
   toggle: (row: Row) => void;
   flat: boolean;
-}
-
-export function Text({ text, title }: { text: string | null; title?: string }) {
-  if (text === null || text === "") return <span class="none">–</span>;
-  return (
-    <span class="mono" title={title ?? escapeText(text)}>
-      <Wire text={text} limit={300} />
-    </span>
-  );
-}
-
-export function Address({ ip, internal }: { ip: string | null; internal?: boolean | null }) {
-  if (ip === null) return <span class="none">–</span>;
-  return (
-    <span class="mono" title={internal ? `${escapeText(ip)} (internal)` : escapeText(ip)}>
-      <Wire text={ip} />
-      {internal ? <span class="inside" role="img" aria-label="internal" /> : null}
-    </span>
-  );
-}
-
-export function Amount({ value }: { value: number | null }) {
-  return value === null ? <span class="none" title="not observed">–</span> : <>{count(value)}</>;
-}
-
-export function Bytes({ value }: { value: number | null }) {
-  if (value === null) return <span class="none" title="not observed">–</span>;
-  return <span title={`${count(value)} bytes`}>{bytes(value)}</span>;
-}
-
-export function Time({ time }: { time: string }) {
-  return (
-    <time class="num" dateTime={time} title={exact(time)}>
-      {clock(time)}
-    </time>
-  );
 }
 
 /** Bits that fill the bar. */
@@ -129,7 +94,7 @@ function lead(groups: GroupState): Column<Line>[] {
     },
     {
       key: "time",
-      label: "Time (UTC)",
+      label: `Time (${zoneLabel()})`,
       width: "106px",
       sort: "first_seen",
       render: ({ row }) => <Time time={row.first_seen} />,
@@ -163,11 +128,11 @@ function flow(): Column<Line>[] {
     render: of<FlowRow>((row) => (bytes ? <Bytes value={value(row)} /> : <Amount value={value(row)} />)),
   });
   return [
-    { key: "src_ip", label: "Source IP", hint: "The initiator. A dot marks our own networks.", width: "minmax(132px, 0.5fr)", sort: "src_ip", render: of<FlowRow>((row) => <Address ip={row.src_ip} internal={row.src_internal} />) },
-    { key: "dst_ip", label: "Destination IP", hint: "The responder.", width: "minmax(132px, 0.5fr)", sort: "dst_ip", render: of<FlowRow>((row) => <Address ip={row.dst_ip} internal={row.dst_internal} />) },
-    { key: "src_port", label: "S port", hint: "Source port", width: "60px", align: "end", sort: "src_port", render: of<FlowRow>((row) => <span class="num">{port(row.src_port, row.proto, "src")}</span>) },
-    { key: "dst_port", label: "D port", hint: "Destination port. ICMP: type/code.", width: "60px", align: "end", sort: "dst_port", render: of<FlowRow>((row) => <span class="num">{port(row.dst_port, row.proto, "dst")}</span>) },
-    { key: "proto", label: "Proto", hint: "Protocol, and the service recognised in it", width: "80px", sort: "proto", render: of<FlowRow>((row) => <>{protocol(row.proto)}{row.service ? <span class="quiet"> {row.service}</span> : null}</>) },
+    { key: "src_ip", label: "Source IP", hint: "The initiator. A dot marks our own networks.", width: "minmax(132px, 0.5fr)", sort: "src_ip", render: of<FlowRow>((row) => <Address field="src_ip" ip={row.src_ip} internal={row.src_internal} />) },
+    { key: "dst_ip", label: "Destination IP", hint: "The responder.", width: "minmax(132px, 0.5fr)", sort: "dst_ip", render: of<FlowRow>((row) => <Address field="dst_ip" ip={row.dst_ip} internal={row.dst_internal} />) },
+    { key: "src_port", label: "S port", hint: "Source port", width: "60px", align: "end", sort: "src_port", render: of<FlowRow>((row) => <Value field="src_port" value={row.src_port} kind="port"><span class="num">{port(row.src_port, row.proto, "src")}</span></Value>) },
+    { key: "dst_port", label: "D port", hint: "Destination port. ICMP: type/code.", width: "60px", align: "end", sort: "dst_port", render: of<FlowRow>((row) => <Value field="dst_port" value={row.dst_port} kind="port"><span class="num">{port(row.dst_port, row.proto, "dst")}</span></Value>) },
+    { key: "proto", label: "Proto", hint: "Protocol, and the service recognised in it", width: "80px", sort: "proto", render: of<FlowRow>((row) => <Value field="proto" value={row.proto}>{protocol(row.proto)}{row.service ? <span class="quiet"> {row.service}</span> : null}</Value>) },
     amount("src_packets", "In pkts", "Packets from source to destination (Spot's input packets)", (row) => row.src_packets),
     amount("src_bytes", "In bytes", "Bytes from source to destination (Spot's input bytes), IP headers included", (row) => row.src_bytes, true),
     amount("dst_packets", "Out pkts", "Packets from destination to source (Spot's output packets)", (row) => row.dst_packets),
@@ -177,23 +142,23 @@ function flow(): Column<Line>[] {
 
 function dns(): Column<Line>[] {
   return [
-    { key: "client_ip", label: "Client IP", width: "minmax(142px, 0.4fr)", sort: "client_ip", render: of<DnsRow>((row) => <Address ip={row.client_ip} />) },
-    { key: "qname", label: "Query", hint: "The name asked for. Internationalised names stand in their encoded form (xn--).", width: "minmax(260px, 1.4fr)", sort: "qname", render: of<DnsRow>((row) => <Text text={row.qname} />) },
-    { key: "qclass", label: "Class", width: "60px", sort: "qclass", render: of<DnsRow>((row) => queryClass(row.qclass)) },
-    { key: "qtype", label: "Type", width: "72px", sort: "qtype", render: of<DnsRow>((row) => queryType(row.qtype)) },
-    { key: "rcode", label: "Response", hint: "Response code", width: "100px", sort: "rcode", render: of<DnsRow>((row) => <span class={row.rcode === 0 ? "" : "notable"}>{responseCode(row.rcode)}</span>) },
+    { key: "client_ip", label: "Client IP", width: "minmax(142px, 0.4fr)", sort: "client_ip", render: of<DnsRow>((row) => <Address field="client_ip" ip={row.client_ip} />) },
+    { key: "qname", label: "Query", hint: "The name asked for. Internationalised names stand in their encoded form (xn--).", width: "minmax(260px, 1.4fr)", sort: "qname", render: of<DnsRow>((row) => <Name field="qname" name={row.qname} />) },
+    { key: "qclass", label: "Class", width: "60px", sort: "qclass", render: of<DnsRow>((row) => <Value field="qclass" value={row.qclass}>{queryClass(row.qclass)}</Value>) },
+    { key: "qtype", label: "Type", width: "72px", sort: "qtype", render: of<DnsRow>((row) => <Value field="qtype" value={row.qtype}>{queryType(row.qtype)}</Value>) },
+    { key: "rcode", label: "Response", hint: "Response code", width: "100px", sort: "rcode", render: of<DnsRow>((row) => <Value field="rcode" value={row.rcode ?? "none"}><span class={row.rcode === 0 ? "" : "notable"}>{responseCode(row.rcode)}</span></Value>) },
     { key: "response_frame_len", label: "Length", hint: "Bytes of the answer's frame", width: "76px", align: "end", sort: "response_frame_len", render: of<DnsRow>((row) => <Bytes value={row.response_frame_len} />) },
   ];
 }
 
 function proxy(): Column<Line>[] {
   return [
-    { key: "client_ip", label: "Client IP", width: "minmax(142px, 0.4fr)", sort: "client_ip", render: of<ProxyRow>((row) => <Address ip={row.client_ip} />) },
-    { key: "host", label: "Host", width: "minmax(160px, 0.8fr)", sort: "host", render: of<ProxyRow>((row) => <Text text={row.host} />) },
-    { key: "method", label: "Method", width: "84px", sort: "method", render: of<ProxyRow>((row) => <Text text={row.method} />) },
-    { key: "full_uri", label: "URI", width: "minmax(200px, 1.1fr)", sort: "full_uri", render: of<ProxyRow>((row) => <Text text={row.full_uri} />) },
-    { key: "category", label: "Web category", hint: "As the proxy gave it", width: "minmax(100px, 0.4fr)", sort: "category", render: of<ProxyRow>((row) => <Text text={row.category} />) },
-    { key: "status", label: "Response", hint: "HTTP status", width: "84px", align: "end", sort: "status", render: of<ProxyRow>((row) => (row.status === null ? <span class="none">–</span> : <span class="num">{row.status}</span>)) },
+    { key: "client_ip", label: "Client IP", width: "minmax(142px, 0.4fr)", sort: "client_ip", render: of<ProxyRow>((row) => <Address field="client_ip" ip={row.client_ip} />) },
+    { key: "host", label: "Host", width: "minmax(160px, 0.8fr)", sort: "host", render: of<ProxyRow>((row) => <Name field="host" name={row.host} />) },
+    { key: "method", label: "Method", width: "84px", sort: "method", render: of<ProxyRow>((row) => <Text field="method" text={row.method} />) },
+    { key: "full_uri", label: "URI", width: "minmax(200px, 1.1fr)", sort: "full_uri", render: of<ProxyRow>((row) => <Text field="full_uri" text={row.full_uri} />) },
+    { key: "category", label: "Web category", hint: "As the proxy gave it", width: "minmax(100px, 0.4fr)", sort: "category", render: of<ProxyRow>((row) => <Text field="category" text={row.category} />) },
+    { key: "status", label: "Response", hint: "HTTP status", width: "84px", align: "end", sort: "status", render: of<ProxyRow>((row) => <Value field="status" value={row.status}><span class="num">{row.status}</span></Value>) },
     { key: "response_bytes", label: "Bytes", hint: "Bytes of the answer", width: "84px", align: "end", sort: "response_bytes", render: of<ProxyRow>((row) => <Bytes value={row.response_bytes} />) },
   ];
 }

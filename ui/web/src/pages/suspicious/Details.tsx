@@ -1,29 +1,32 @@
 // The panel below the table: what is selected, why it is there, and the raw records around it.
 
 import { useState } from "preact/hooks";
-import { change, type Source } from "../app/route";
-import { Wire } from "../text/Wire";
-import { exact } from "../text/time";
+import { ValueButton } from "../../parts/value/Value";
+import type { Source } from "../../text/source";
+import { exact } from "../../text/time";
+import type { Kind } from "../../parts/value/links";
 import { Explanation } from "./Explanation";
 import type { Row } from "./list";
 import { AllColumns, RawRecords } from "./Raw";
 
-interface Value {
+interface Pivot {
   label: string;
+  field: string;
+  kind: Kind;
   text: string;
 }
 
-/** What a record is about, to filter by. */
-function pivots(source: Source, row: Row): Value[] {
+/** What a record is about. */
+function pivots(source: Source, row: Row): Pivot[] {
   if ("src_ip" in row) {
     return [
-      { label: "source", text: row.src_ip },
-      { label: "destination", text: row.dst_ip },
+      { label: "source", field: "src_ip", kind: "ip", text: row.src_ip },
+      { label: "destination", field: "dst_ip", kind: "ip", text: row.dst_ip },
     ];
   }
-  const client = { label: "client", text: row.client_ip };
-  if (source === "dns" && "qname" in row) return [client, { label: "name", text: row.qname }];
-  return "host" in row ? [client, { label: "host", text: row.host }] : [client];
+  const client: Pivot = { label: "client", field: "client_ip", kind: "ip", text: row.client_ip };
+  if (source === "dns" && "qname" in row) return [client, { label: "name", field: "qname", kind: "name", text: row.qname }];
+  return "host" in row ? [client, { label: "host", field: "host", kind: "name", text: row.host }] : [client];
 }
 
 export function Details({ source, row, onClose }: { source: Source; row: Row; onClose: () => void }) {
@@ -35,15 +38,7 @@ export function Details({ source, row, onClose }: { source: Source; row: Row; on
           Rank {row.standing.rank} <span class="quiet">{exact(row.first_seen)}</span>
         </h2>
         {pivots(source, row).map((value) => (
-          <button
-            key={value.label}
-            type="button"
-            class="pivot"
-            title={`Show only records with this ${value.label}`}
-            onClick={() => change({ filter: value.text })}
-          >
-            {value.label} <Wire text={value.text} limit={60} class="mono" />
-          </button>
+          <ValueButton key={value.field} label={value.label} field={value.field} kind={value.kind} value={value.text} />
         ))}
         <span class="spacer" />
         <button type="button" class="step" aria-label="Close the details" title="Esc" onClick={onClose}>

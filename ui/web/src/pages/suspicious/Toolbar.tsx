@@ -1,12 +1,12 @@
 // Above the table: the day, the filter, groups or records, and what is shown.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Day } from "../api/types";
-import { change, type SuspiciousRoute } from "../app/route";
-import { minute } from "../text/time";
-import { count } from "../text/units";
-import { DatePicker } from "./DatePicker";
+import type { Day } from "../../api/types";
+import { DayPicker } from "../../parts/time/DayPicker";
+import { minute } from "../../text/time";
+import { count } from "../../text/units";
 import type { List } from "./list";
+import { show, type View } from "./view";
 
 const HINTS = {
   flow: "IP address or network (10.0.0.0/8)",
@@ -18,7 +18,7 @@ const HINTS = {
 const PAUSE = 300;
 
 interface Props {
-  at: SuspiciousRoute;
+  at: View;
   date: string;
   head: List | undefined;
   days: readonly Day[];
@@ -28,10 +28,10 @@ interface Props {
 export function Toolbar({ at, date, head, days, loading }: Props) {
   return (
     <div class="toolbar">
-      <DatePicker days={days} source={at.source} date={date} onPick={(day) => change({ date: day, selected: "" })} />
+      <DayPicker days={days} source={at.source} date={date} onPick={(day) => show({ date: day, selected: "" })} />
       <Filter key={at.source} at={at} />
       <label class="switch">
-        <input type="checkbox" checked={!at.flat} onChange={(event) => change({ flat: !event.currentTarget.checked }, "replace")} />
+        <input type="checkbox" checked={!at.flat} onChange={(event) => show({ flat: !event.currentTarget.checked }, "replace")} />
         Group alike
       </label>
       <span class="spacer" />
@@ -53,13 +53,13 @@ export function Toolbar({ at, date, head, days, loading }: Props) {
   );
 }
 
-function Filter({ at }: { at: SuspiciousRoute }) {
+function Filter({ at }: { at: View }) {
   const [text, setText] = useState(at.filter);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useEffect(() => setText(at.filter), [at.filter]);
   const apply = (value: string, how: "push" | "replace") => {
     clearTimeout(timer.current);
-    change({ filter: value.trim() }, how);
+    show({ filter: value.trim() }, how);
   };
   return (
     <form

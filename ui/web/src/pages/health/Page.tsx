@@ -1,18 +1,19 @@
 // Is anything missing? What the lake holds, whether the books close, and which runs made the scores.
 
 import { useEffect, useState } from "preact/hooks";
-import { type ApiError, asApiError, get } from "../api/client";
-import type { Run, Status, TableStatus } from "../api/types";
-import { Failed, Loading, Notice } from "../app/State";
-import { minute } from "../text/time";
-import { bytes, count } from "../text/units";
-import { Wire } from "../text/Wire";
+import { type ApiError, asApiError, get } from "../../api/client";
+import type { Run, Status, TableStatus } from "../../api/types";
+import { Failed, Loading, Notice } from "../../parts/State";
+import { minute } from "../../text/time";
+import { bytes, count } from "../../text/units";
+import { Wire } from "../../text/Wire";
 import { Books } from "./Books";
+import "./style.css";
 
 /** How often the page looks again, ms. */
 const EVERY = 30_000;
 
-export function HealthPage() {
+export function Page() {
   const [status, setStatus] = useState<Status>();
   const [error, setError] = useState<ApiError>();
   const [turn, setTurn] = useState(0);

@@ -1,10 +1,10 @@
 // "Why is this here?": the deciding side, its word taken apart, how often it occurs, and how sure that is.
 
-import type { Feature, Fired } from "../api/types";
-import { spelled } from "../text/punycode";
-import { count, oneIn, share } from "../text/units";
-import { Wire } from "../text/Wire";
-import { band } from "../text/units";
+import type { Feature, Fired } from "../../api/types";
+import { spelled } from "../../text/punycode";
+import { count, oneIn, share } from "../../text/units";
+import { Wire } from "../../text/Wire";
+import { band } from "../../text/units";
 import type { Row } from "./list";
 import { byChance, confidence, decidingFeature, inWords, readable } from "./words";
 

@@ -1,9 +1,10 @@
 // A day in UTC: days that have records can be chosen, days with scores are marked.
 
-import { useEffect, useRef, useState } from "preact/hooks";
-import type { Day } from "../api/types";
-import type { Source } from "../app/route";
-import { count } from "../text/units";
+import { useRef, useState } from "preact/hooks";
+import type { Day } from "../../api/types";
+import type { Source } from "../../text/source";
+import { count } from "../../text/units";
+import { useOutside } from "../Popover";
 import { monthGrid, moveMonth, neighbour } from "./days";
 
 const WEEK = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"];
@@ -16,20 +17,13 @@ interface Props {
   onPick: (date: string) => void;
 }
 
-export function DatePicker({ days, source, date, onPick }: Props) {
+export function DayPicker({ days, source, date, onPick }: Props) {
   const [open, setOpen] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   const before = neighbour(days, source, date, -1);
   const after = neighbour(days, source, date, 1);
 
-  useEffect(() => {
-    if (!open) return;
-    const outside = (event: Event) => {
-      if (event.target instanceof Node && !box.current?.contains(event.target)) setOpen(false);
-    };
-    document.addEventListener("pointerdown", outside);
-    return () => document.removeEventListener("pointerdown", outside);
-  }, [open]);
+  useOutside(box, open, () => setOpen(false));
 
   return (
     <div

@@ -1,9 +1,9 @@
 // Each book as its equations with the values put in.
 
-import type { Book, Counter, Equation } from "../api/types";
-import { minute } from "../text/time";
-import { count } from "../text/units";
-import { Wire } from "../text/Wire";
+import type { Book, Counter, Equation } from "../../api/types";
+import { minute } from "../../text/time";
+import { count } from "../../text/units";
+import { Wire } from "../../text/Wire";
 
 export function Books({ books }: { books: readonly Book[] }) {
   return (

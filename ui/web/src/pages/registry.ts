@@ -1,0 +1,66 @@
+// Every page: its name in the address, its place in the navigation, the key after `g`, and how it is loaded. A page is
+// a folder here with `Page.tsx` (a component that takes `at`) and its own styles; nothing of it is loaded before it is
+// opened. To add one, add a line.
+
+import type { FunctionComponent } from "preact";
+import type { At } from "../app/route";
+
+export interface PageProps {
+  at: At;
+}
+
+/** A module whose `Page` is drawn. */
+export interface PageModule {
+  Page: FunctionComponent<PageProps>;
+}
+
+/** A link of the navigation. */
+export interface Link {
+  label: string;
+  /** What follows the page in the path. */
+  path: readonly string[];
+  /** Key after `g`. */
+  key?: string;
+}
+
+export interface PageEntry {
+  /** First part of the path: `#/name/…`. Never reused with another meaning. */
+  name: string;
+  /** For the browser's title. */
+  title: (at: At) => string;
+  /** Links of the navigation; none for pages that are reached from others. */
+  links: readonly Link[];
+  /** Parameters that go along to another page of this kind: the day, the time range. */
+  carries?: readonly string[];
+  load: () => Promise<PageModule>;
+}
+
+/** Groups of links, in order, set apart by a line. */
+export const SECTIONS: readonly (readonly PageEntry[])[] = [
+  [
+    {
+      name: "suspicious",
+      title: (at) => `Suspicious ${at.path[0] ?? "flow"} ${at.params["date"] ?? ""}`,
+      links: [
+        { label: "Flows", path: ["flow"], key: "f" },
+        { label: "DNS", path: ["dns"], key: "d" },
+        { label: "Proxy", path: ["proxy"], key: "p" },
+      ],
+      carries: ["date", "groups"],
+      load: () => import("./suspicious/Page"),
+    },
+  ],
+  [
+    {
+      name: "health",
+      title: () => "Health",
+      links: [{ label: "Health", path: [], key: "h" }],
+      load: () => import("./health/Page"),
+    },
+  ],
+];
+
+const PAGES = new Map(SECTIONS.flat().map((entry) => [entry.name, entry]));
+
+/** The page of this name, if this application has it. */
+export const pageOf = (name: string): PageEntry | undefined => PAGES.get(name);

@@ -1,0 +1,59 @@
+// What stands in the cells of tables: the same value looks the same everywhere.
+
+import { zone } from "../app/settings";
+import { Domain } from "../text/Domain";
+import { escapeText } from "../text/hostile";
+import { both, clock, minute } from "../text/time";
+import { bytes, count } from "../text/units";
+import { Value } from "./value/Value";
+
+export const None = ({ title }: { title?: string }) => (
+  <span class="none" title={title}>
+    –
+  </span>
+);
+
+/** Text of the field, from the wire. */
+export function Text({ text, field }: { text: string | null; field: string }) {
+  return <Value field={field} value={text} />;
+}
+
+/** A domain name or a host, what it spells beside it. */
+export function Name({ name, field }: { name: string | null; field: string }) {
+  if (name === null || name === "") return <None />;
+  return (
+    <Value field={field} value={name} kind="name">
+      <Domain name={name} limit={300} />
+    </Value>
+  );
+}
+
+export function Address({ ip, internal, field }: { ip: string | null; internal?: boolean | null; field: string }) {
+  if (ip === null || ip === "") return <None />;
+  return (
+    <Value field={field} value={ip} kind="ip" title={internal ? `${escapeText(ip)} (internal)` : escapeText(ip)}>
+      <span class="mono">{escapeText(ip)}</span>
+      {internal ? <span class="inside" role="img" aria-label="internal" /> : null}
+    </Value>
+  );
+}
+
+export function Amount({ value }: { value: number | null }) {
+  return value === null ? <None title="not observed" /> : <>{count(value)}</>;
+}
+
+export function Bytes({ value }: { value: number | null }) {
+  if (value === null) return <None title="not observed" />;
+  return <span title={`${count(value)} bytes`}>{bytes(value)}</span>;
+}
+
+/** The time of day, for tables of one day; all of it, in both zones, in the tooltip. */
+export function Time({ time, date }: { time: string; date?: boolean }) {
+  // Read here, so that a switch of the zone draws it anew.
+  void zone.value;
+  return (
+    <time class="num" dateTime={time} title={both(time)}>
+      {date ? minute(time) : clock(time)}
+    </time>
+  );
+}
