@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator::lake::Lake;
-use analytics::sql::{Engine, Param, RowLimits, Rows};
+use analytics::sql::{Answer, Engine, Param, RowLimits, Rows};
 use tokio::sync::Semaphore;
 
 use crate::auth::Auth;
@@ -25,6 +25,8 @@ pub(crate) struct App {
     /// The port that is listened on: part of the Host that is expected.
     pub(crate) port: u16,
     turns: Semaphore,
+    /// Answers that cost much.
+    pub(crate) cache: crate::api::Cache,
 }
 
 /// Shared by every request.
@@ -32,7 +34,7 @@ pub(crate) type Shared = Arc<App>;
 
 impl App {
     pub(crate) fn new(lake: Lake, engine: Engine, auth: Auth, port: u16) -> Self {
-        Self { engine, lake, auth, port, turns: Semaphore::new(CONCURRENT) }
+        Self { engine, lake, auth, port, turns: Semaphore::new(CONCURRENT), cache: crate::api::Cache::default() }
     }
 
     /// The name of the session cookie. Cookies do not know ports, so the name does.
@@ -51,6 +53,13 @@ impl App {
     pub(crate) async fn rows(&self, sql: &str, params: Vec<Param>, max_rows: u64) -> Result<Rows, ApiError> {
         let limits = RowLimits { max_rows: Some(max_rows), timeout: Some(REQUEST_TIMEOUT) };
         Ok(self.engine.query_rows(sql, params, limits).await?)
+    }
+
+    /// A query of ours whose batches are taken one by one, for files. Waits its turn to start, and has the engine's time.
+    pub(crate) async fn answer(&self, sql: &str, params: Vec<Param>) -> Result<Answer, ApiError> {
+        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
+        let _turn = turn.map_err(|_| ApiError::Busy)?.map_err(|_| ApiError::Busy)?;
+        Ok(self.engine.sql_with(sql, params).await?)
     }
 
     /// Runs what blocks (the state database, the journal) off the reactor.

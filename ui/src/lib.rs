@@ -19,11 +19,13 @@ pub mod api;
 mod app;
 mod assets;
 mod auth;
+mod author;
 mod guard;
 mod headers;
 mod problem;
 mod serve;
 mod spot;
+mod story;
 
 pub use serve::{Ready, ServeConfig, ServeError, serve};
 

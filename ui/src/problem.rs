@@ -27,6 +27,9 @@ pub(crate) enum ApiError {
     /// Something was asked in a way that is not there.
     #[error("{0} is not possible here")]
     Method(String),
+    /// Someone else changed it meanwhile.
+    #[error("{0}")]
+    Conflict(String),
     /// Too much at a time.
     #[error("too many requests at a time")]
     Busy,
@@ -88,6 +91,12 @@ impl ApiError {
                 "method_not_allowed",
                 "Not possible in this way",
                 "/api/openapi.json says what is possible.",
+            ),
+            Self::Conflict(_) => (
+                StatusCode::CONFLICT,
+                "conflict",
+                "It was changed meanwhile",
+                "Read it again, and make your change on what it is now.",
             ),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -1,7 +1,7 @@
 //! The state database beside the lake: `LAKE/state.sqlite`, small and transactional.
 //!
 //! One file per area: [`imports`], [`sets`] (the lake's journal), [`runs`], [`verdicts`], [`rules`],
-//! [`settings`], [`jobs`]; [`mod@backup`] copies all of it while it is used. Every change is one immediate
+//! [`settings`], [`jobs`], [`stories`]; [`mod@backup`] copies all of it while it is used. Every change is one immediate
 //! transaction; several processes may use it at once (write-ahead log, [`BUSY_TIMEOUT`]).
 
 pub mod backup;
@@ -12,6 +12,7 @@ pub mod rules;
 pub mod runs;
 pub mod sets;
 pub mod settings;
+pub mod stories;
 pub mod verdicts;
 
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@
 pub(crate) mod cell;
 mod csv;
 mod escape;
+pub mod export;
 mod json;
 mod parquet;
 mod table;

@@ -2,6 +2,7 @@
 
 mod data;
 mod door;
+mod invest;
 mod lake;
 
 use std::sync::Arc;

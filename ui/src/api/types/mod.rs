@@ -4,15 +4,21 @@
 //! `null` means "not observed", as in the lake.
 
 mod details;
+mod investigate;
 mod list;
 mod status;
+mod story;
+mod timeline;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 pub use details::*;
+pub use investigate::*;
 pub use list::*;
 pub use status::*;
+pub use story::*;
+pub use timeline::*;
 
 /// Which records: the three sources of Apache Spot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]

@@ -52,6 +52,36 @@ export const SECTIONS: readonly (readonly PageEntry[])[] = [
   ],
   [
     {
+      name: "investigate",
+      title: (at) => `Investigate ${at.params["subject"] ?? ""}`,
+      links: [{ label: "Investigate", path: [], key: "i" }],
+      load: () => import("./investigate/Page"),
+    },
+    {
+      name: "storyboard",
+      title: () => "Storyboard",
+      links: [{ label: "Storyboard", path: [], key: "s" }],
+      load: () => import("./storyboard/Page"),
+    },
+    { name: "ip", title: (at) => at.path.join("/"), links: [], load: () => import("./entity/Page") },
+    { name: "name", title: (at) => at.path.join("/"), links: [], load: () => import("./entity/Page") },
+    { name: "service", title: (at) => `Service ${at.path.join("/")}`, links: [], load: () => import("./service/Page") },
+  ],
+  [
+    {
+      name: "live",
+      title: () => "Live",
+      links: [{ label: "Live", path: [], key: "l" }],
+      load: () => import("./live/Page"),
+    },
+    {
+      name: "ingest",
+      title: () => "Ingest summary",
+      links: [{ label: "Ingest", path: [], key: "n" }],
+      carries: ["from", "to"],
+      load: () => import("./ingest/Page"),
+    },
+    {
       name: "health",
       title: () => "Health",
       links: [{ label: "Health", path: [], key: "h" }],
