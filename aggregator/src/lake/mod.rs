@@ -29,6 +29,7 @@ pub mod failpoint;
 mod merge;
 mod metadata;
 mod options;
+mod part_file;
 mod properties;
 mod publish;
 mod recover;
