@@ -311,6 +311,6 @@ fn a_folder_that_cannot_be_read_keeps_nobody_from_the_others() {
     let report = run(&lake, &[&folder]);
     assert_eq!(outcomes(&report), [FileOutcome::Failed, FileOutcome::Imported]);
     assert!(report.files[0].error.as_ref().unwrap().contains("64 folders deep"), "{:?}", report.files[0]);
-    let null = run(&lake, &[std::path::Path::new("/dev/null")]);
+    let null = run(&lake, &[Path::new("/dev/null")]);
     assert!(null.files[0].error.as_ref().unwrap().contains("neither a file nor a folder"), "{:?}", null.files[0]);
 }
