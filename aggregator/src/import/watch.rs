@@ -34,19 +34,21 @@ pub(super) fn watch(run: &mut Run<'_>, folders: &[PathBuf]) -> Result<(), LakeEr
     while !run.interrupted() {
         let mut present = HashSet::new();
         for folder in folders {
-            let found = list::files(folder);
-            told.retain(|path| !path.starts_with(folder) || found.unread.iter().any(|(unread, _)| unread == path));
-            for (path, reason) in found.unread {
-                if told.insert(path.clone()) {
-                    tracing::warn!(folder = %path.display(), reason, "a watched folder cannot be read; it is looked for again");
+            match list::files(folder) {
+                Ok(files) => {
+                    told.remove(folder);
+                    for file in files {
+                        if run.interrupted() {
+                            return Ok(());
+                        }
+                        present.insert(file.path.clone());
+                        look(run, &mut seen, &file)?;
+                    }
                 }
-            }
-            for file in found.files {
-                if run.interrupted() {
-                    return Ok(());
+                Err(reason) if told.insert(folder.clone()) => {
+                    tracing::warn!(folder = %folder.display(), reason, "a watched folder cannot be read; it is looked for again");
                 }
-                present.insert(file.path.clone());
-                look(run, &mut seen, &file)?;
+                Err(_) => {}
             }
         }
         seen.retain(|path, _| present.contains(path));
