@@ -15,10 +15,11 @@ use crate::appliance::config::{Span, Tunnels};
 use crate::appliance::interrupt;
 use crate::output::{self, UsedWrongly};
 
-/// Read capture files into the lake.
+/// Read capture files and logs into the lake.
 ///
-/// pcap and pcapng, also compressed (gzip, zstd, xz), told by content, not by name. Each file is imported once, by
-/// content: the same file again adds nothing.
+/// Captures: pcap, pcapng, snoop, ERF. Logs: Zeek (TSV, JSON), Blue Coat and W3C extended format, Squid, HAProxy, pmacct
+/// JSON. Also compressed (gzip, zstd, xz); told by content, not by name. Each file is imported once, by content: the same
+/// file again adds nothing.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  spotter import capture.pcapng                         into ./lake\n  \
     spotter import --lake /data/lake --sensor tap1 /var/captures\n  \
@@ -26,7 +27,7 @@ use crate::output::{self, UsedWrongly};
     spotter import --watch /var/spool/tap                 until interrupted\n  \
     spotter import --json a.pcap | jq .total.ledger")]
 pub(crate) struct Args {
-    /// Capture files, folders (read recursively), or - for standard input.
+    /// Capture files, logs, folders (read recursively), or - for standard input.
     #[arg(value_name = "PATH", required_unless_present = "watch")]
     paths: Vec<PathBuf>,
     /// The lake's folder; made if missing.

@@ -53,7 +53,7 @@ impl Aggregator {
         Self {
             clock: Clock::new(nanos(timeouts.active.max(timeouts.idle_tcp).max(timeouts.idle_other))),
             flows: Flows::new(&config, hasher, ids.clone()),
-            dns: DnsMatcher::new(&config, ids.clone()),
+            dns: DnsMatcher::new(&config, hasher, ids.clone()),
             http: HttpMatcher::new(&config, ids),
             records: Records::default(),
             stats: Stats::default(),

@@ -13,25 +13,45 @@
 //!   the query to the group, and the server is the one who answered.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use capture::{AddressPair, DnsMessage, DnsQuestion, DnsTransport, Ip, IpVersion, Nanos, ResourceRecord};
 
 use crate::aggregate::Carried;
 use crate::config::AggregatorConfig;
 use crate::flow::nanos;
+use crate::key::{KeyHasher, Prehashed};
 use crate::record::{DnsRecord, Micros, Origin};
 use crate::record_id::RecordIds;
 use crate::stats::Stats;
 
 const NO_QUESTION: &str = "no_question";
+/// Questions that wait under one key: as many as are kept of one message. Each is compared with the next that comes, so
+/// without a bound who asks under one key for ever new names would make every packet dearer.
+const MAX_UNDER_ONE_KEY: usize = 256;
 /// mDNS: unicast response wanted, in the class of a question (RFC 6762 5.4).
 const UNICAST_RESPONSE: u16 = 0x8000;
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// With its keyed hash: a transaction looks it up four times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Key {
+    hash: u64,
     client_to_server: AddressPair,
     transport: DnsTransport,
     id: u16,
+}
+
+impl Key {
+    fn new(hasher: &KeyHasher, client_to_server: AddressPair, transport: DnsTransport, id: u16) -> Self {
+        let hash = hasher.pair(&client_to_server, u32::from(id) << 8 | transport as u32);
+        Self { hash, client_to_server, transport, id }
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 /// One question that waits.
@@ -62,7 +82,8 @@ pub(crate) struct Out<'a> {
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct DnsMatcher {
-    waiting: HashMap<Key, Vec<Waiting>>,
+    hasher: KeyHasher,
+    waiting: HashMap<Key, Vec<Waiting>, BuildHasherDefault<Prehashed>>,
     /// (deadline, key, number) in the order of deadlines, one queue for each timeout. An entry whose question
     /// has gone, or has a later deadline by now, is passed over.
     udp: VecDeque<(i64, Key, u64)>,
@@ -79,9 +100,10 @@ pub(crate) struct DnsMatcher {
 }
 
 impl DnsMatcher {
-    pub(crate) fn new(config: &AggregatorConfig, ids: RecordIds) -> Self {
+    pub(crate) fn new(config: &AggregatorConfig, hasher: KeyHasher, ids: RecordIds) -> Self {
         Self {
-            waiting: HashMap::new(),
+            hasher,
+            waiting: HashMap::default(),
             udp: VecDeque::new(),
             tcp: VecDeque::new(),
             udp_timeout: nanos(config.timeouts.dns_udp),
@@ -138,10 +160,14 @@ impl DnsMatcher {
         let Some((deadline, key, number)) = self.queue(transport).pop_front() else { return false };
         let gone = self.take(&key, |waiting| waiting.number == number && (!due_only || waiting.deadline <= deadline));
         let Some(waiting) = gone else { return false };
-        out.stats.dns_unanswered += 1;
-        let record = self.record(&key, Some(waiting), None);
-        self.write(record, out);
+        self.unanswered(&key, waiting, out);
         true
+    }
+
+    fn unanswered(&mut self, key: &Key, waiting: Waiting, out: &mut Out<'_>) {
+        out.stats.dns_unanswered += 1;
+        let record = self.record(key, Some(waiting), None);
+        self.write(record, out);
     }
 
     /// Takes out the first question under a key that fits.
@@ -158,7 +184,7 @@ impl DnsMatcher {
     }
 
     fn query(&mut self, clock: i64, message: &Carried, dns: DnsMessage, out: &mut Out<'_>) {
-        let key = Key { client_to_server: message.pair, transport: dns.transport, id: dns.id };
+        let key = Key::new(&self.hasher, message.pair, dns.transport, dns.id);
         let timeout = if dns.transport == DnsTransport::Tcp { self.tcp_timeout } else { self.udp_timeout };
         let deadline = clock.saturating_add(timeout);
         let DnsMessage { questions, mut answers, mut authorities, flags, message_len, .. } = dns;
@@ -169,6 +195,12 @@ impl DnsMatcher {
             if self.repeats(&key, &question, message, deadline) {
                 out.stats.dns_repeats += 1;
                 continue;
+            }
+            if self.waiting.get(&key).is_some_and(|questions| questions.len() >= MAX_UNDER_ONE_KEY)
+                && let Some(oldest) = self.take(&key, |_| true)
+            {
+                out.stats.dns_evicted += 1;
+                self.unanswered(&key, oldest, out);
             }
             let waiting = Waiting {
                 number: self.next_number,
@@ -189,7 +221,8 @@ impl DnsMatcher {
             self.count += 1;
             self.bytes += waiting.cost();
             let number = waiting.number;
-            self.waiting.entry(key).or_default().push(waiting);
+            // Nearly always there is one: the least that a vector takes by itself is four.
+            self.waiting.entry(key).or_insert_with(|| Vec::with_capacity(1)).push(waiting);
             self.enqueue(deadline, key, number);
         }
         while self.count > self.max_count || self.bytes > self.max_bytes {
@@ -230,8 +263,7 @@ impl DnsMatcher {
     }
 
     fn response(&mut self, message: &Carried, mut dns: DnsMessage, out: &mut Out<'_>) {
-        let answered = message.pair.reversed();
-        let key = Key { client_to_server: answered, transport: dns.transport, id: dns.id };
+        let key = Key::new(&self.hasher, message.pair.reversed(), dns.transport, dns.id);
         let mut questions = std::mem::take(&mut dns.questions);
         let no_question = questions.is_empty();
         if no_question {
@@ -247,12 +279,10 @@ impl DnsMatcher {
             } else {
                 out.stats.dns_unasked += 1;
             }
-            let mut answer =
-                Answer { message, dns: &dns, question, index, answers: Vec::new(), authorities: Vec::new() };
-            if index == 0 {
-                answer.answers.clone_from(&dns.answers);
-                answer.authorities.clone_from(&dns.authorities);
-            }
+            // The first question has the sections.
+            let answers = std::mem::take(&mut dns.answers);
+            let authorities = std::mem::take(&mut dns.authorities);
+            let answer = Answer { message, dns: &dns, question, index, answers, authorities };
             let record = self.record(&key, query, Some(answer));
             self.write(record, out);
         }
@@ -263,7 +293,7 @@ impl DnsMatcher {
         self.take(key, &fits).or_else(|| {
             let group = multicast_group(key)?;
             let client_to_server = AddressPair { dst: group, ..key.client_to_server };
-            self.take(&Key { client_to_server, ..*key }, fits)
+            self.take(&Key::new(&self.hasher, client_to_server, key.transport, key.id), fits)
         })
     }
 

@@ -1,6 +1,8 @@
 //! The key of a flow: the same for both directions, 40 bytes, with everything that tells two flows apart.
 
-use capture::{Fragment, Ip, IpVersion, Packet};
+use std::hash::Hasher;
+
+use capture::{AddressPair, Fragment, Ip, IpVersion, Packet};
 
 use crate::icmp::{self, ICMP, ICMPV6};
 
@@ -150,6 +152,39 @@ impl KeyHasher {
         #[cfg(test)]
         let hash = hash & self.mask;
         hash
+    }
+}
+
+impl KeyHasher {
+    /// The hash of addresses and ports in this direction, and of up to 24 bits more.
+    pub(crate) fn pair(&self, pair: &AddressPair, more: u32) -> u64 {
+        let [src, dst] = [pair.src, pair.dst].map(|ip| u128::from_be_bytes(ip.0));
+        let last = u64::from(pair.src_port) << 48
+            | u64::from(pair.dst_port) << 32
+            | u64::from(more) << 8
+            | pair.version as u64;
+        self.hash(&Key([(src >> 64) as u64, src as u64, (dst >> 64) as u64, dst as u64, last]))
+    }
+}
+
+/// Takes a key's own hash as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Prehashed(u64);
+
+impl Hasher for Prehashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Keys give one number; whatever else would come still counts.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }
 

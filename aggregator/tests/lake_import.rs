@@ -63,7 +63,7 @@ fn a_folder_is_imported_once_by_content() {
     fs::write(folder.join("b/two.pcap"), pcap(20)).unwrap();
     fs::write(folder.join("a.pcap"), pcap(10)).unwrap();
     fs::write(folder.join("same-as-a.cap"), pcap(10)).unwrap();
-    fs::write(folder.join("notes.txt"), "not a capture").unwrap();
+    fs::write(folder.join("notes.txt"), "just a few words").unwrap();
     fs::write(folder.join(".hidden.pcap"), pcap(5)).unwrap();
 
     let report = run(&lake, &[&folder]);
@@ -72,7 +72,7 @@ fn a_folder_is_imported_once_by_content() {
     assert_eq!((report.total.packets, report.total.records["flow"]), (30, 30));
     assert_eq!(report.total.ledger["packets.seen"], 30);
     assert!(report.files.iter().all(|f| f.imbalances.is_empty()));
-    assert!(report.files[2].error.as_ref().unwrap().contains("not a capture"), "{:?}", report.files[2]);
+    assert!(report.files[2].error.as_ref().unwrap().contains("neither a capture nor a log"), "{:?}", report.files[2]);
     let first = ids(&lake, Table::Flow);
     assert_eq!(first.len(), 30);
 
@@ -294,4 +294,23 @@ fn every_shared_capture_goes_in_with_closed_books_and_the_same_rows_twice() {
     let again = run(&one, &[&captures]);
     assert!(again.files.iter().all(|f| matches!(f.outcome, FileOutcome::AlreadyImported | FileOutcome::Failed)));
     assert_tidy(&one);
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_keeps_nobody_from_the_others() {
+    let dir = scratch();
+    let lake = Lake::open(dir.path().join("lake")).unwrap();
+    let folder = dir.path().join("captures");
+    fs::create_dir_all(folder.join("a/inner")).unwrap();
+    fs::write(folder.join("z.pcap"), pcap(10)).unwrap();
+    // Root reads everything: folders without end are refused to everybody.
+    let deep = (0..70).fold(folder.join("a/inner"), |path, n| path.join(n.to_string()));
+    fs::create_dir_all(&deep).unwrap();
+    std::os::unix::fs::symlink(&folder, folder.join("a/loop")).unwrap();
+    std::os::unix::fs::symlink(folder.join("b"), folder.join("b")).unwrap();
+    let report = run(&lake, &[&folder]);
+    assert_eq!(outcomes(&report), [FileOutcome::Failed, FileOutcome::Imported]);
+    assert!(report.files[0].error.as_ref().unwrap().contains("64 folders deep"), "{:?}", report.files[0]);
+    let null = run(&lake, &[Path::new("/dev/null")]);
+    assert!(null.files[0].error.as_ref().unwrap().contains("neither a file nor a folder"), "{:?}", null.files[0]);
 }

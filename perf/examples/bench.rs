@@ -10,6 +10,10 @@ use aggregator::import::{ImportOptions, Input, Progress, import};
 use aggregator::lake::Lake;
 use perf::bench::{BenchOptions, run};
 
+/// As the command has.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 struct Quiet;
 
 impl Progress for Quiet {}

@@ -42,11 +42,8 @@ pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Resul
         if config.score.enabled {
             scope.spawn(|| nightly::go_on(lake, &config.score, interrupt));
         }
-        let served = if config.ui.enabled {
-            crate::serve::serve(lake, config.ui.service(&config.lake.dir), interrupt)
-        } else {
-            wait(interrupt)
-        };
+        let served =
+            if config.ui.enabled { crate::serve::serve(lake, config.ui.listen, interrupt) } else { wait(interrupt) };
         // Whatever ended the web application ends the rest.
         interrupt.store(true, Ordering::Relaxed);
         served

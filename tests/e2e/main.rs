@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-mod accounts;
 mod appliance;
 mod capture;
 mod capture_hosts;

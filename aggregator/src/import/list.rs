@@ -52,39 +52,63 @@ impl Candidate {
     }
 }
 
+/// What a path holds.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) files: Vec<Candidate>,
+    /// What could not be looked into, and why; the rest is in `files` all the same.
+    pub(super) unread: Vec<(PathBuf, String)>,
+}
+
 /// The file, or all files in and below the folder, sorted by path. Hidden files and folders (names that
 /// begin with a dot) are left out, and links to folders are not followed. Pipes and devices are refused: they
 /// have no content to tell them by (`-` reads a pipe).
-pub(super) fn files(path: &Path) -> Result<Vec<Candidate>, String> {
-    let metadata = fs::metadata(path).map_err(|e| e.to_string())?;
-    if metadata.is_file() {
-        return Candidate::now(path).map(|file| vec![file]).map_err(|e| e.to_string());
+pub(super) fn files(path: &Path) -> Found {
+    let mut found = Found::default();
+    let add = match fs::metadata(path) {
+        Err(error) => Err(error.to_string()),
+        Ok(metadata) if metadata.is_dir() => {
+            walk(path, MAX_DEPTH, &mut found);
+            Ok(())
+        }
+        Ok(metadata) if metadata.is_file() => {
+            Candidate::now(path).map(|file| found.files.push(file)).map_err(|e| e.to_string())
+        }
+        Ok(_) => Err("neither a file nor a folder; give `-` and let the program write to standard input".to_owned()),
+    };
+    if let Err(reason) = add {
+        found.unread.push((path.to_owned(), reason));
     }
-    if !metadata.is_dir() {
-        return Err("neither a file nor a folder; give `-` and let the program write to standard input".to_owned());
-    }
-    let mut found = Vec::new();
-    walk(path, MAX_DEPTH, &mut found)?;
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(found)
+    found.files.sort_by(|a, b| a.path.cmp(&b.path));
+    found
 }
 
-fn walk(folder: &Path, depth: u32, found: &mut Vec<Candidate>) -> Result<(), String> {
-    let fail = |e: std::io::Error| format!("{}: {e}", folder.display());
-    for entry in fs::read_dir(folder).map_err(fail)? {
-        let entry = entry.map_err(fail)?;
+fn walk(folder: &Path, depth: u32, found: &mut Found) {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return found.unread.push((folder.to_owned(), error.to_string())),
+    };
+    for entry in entries {
+        let entry = match entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind))) {
+            Ok(entry) => entry,
+            Err(error) => {
+                found.unread.push((folder.to_owned(), error.to_string()));
+                continue;
+            }
+        };
+        let (entry, kind) = entry;
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
-        let (path, kind) = (entry.path(), entry.file_type().map_err(fail)?);
+        let path = entry.path();
         if kind.is_dir() {
-            if depth > 0 {
-                walk(&path, depth - 1, found)?;
+            match depth.checked_sub(1) {
+                Some(depth) => walk(&path, depth, found),
+                None => found.unread.push((path, format!("it lies more than {MAX_DEPTH} folders deep"))),
             }
         } else if path.is_file() {
             // One that vanishes meanwhile is no longer to import.
-            found.extend(Candidate::now(&path));
+            found.files.extend(Candidate::now(&path));
         }
     }
-    Ok(())
 }

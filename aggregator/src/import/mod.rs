@@ -48,10 +48,11 @@ pub fn import(
     let mut watched = Vec::new();
     for input in inputs {
         match input {
-            Input::Path(path) => match list::files(path) {
-                Ok(found) => files.extend(found),
-                Err(reason) => run.failed(path, reason),
-            },
+            Input::Path(path) => {
+                let found = list::files(path);
+                files.extend(found.files);
+                found.unread.into_iter().for_each(|(path, reason)| run.failed(&path, reason));
+            }
             Input::Stdin => {
                 let (spooled, hold) = content::spool_stdin(lake)?;
                 files.push_back(Candidate::spooled(spooled, hold));
@@ -143,7 +144,7 @@ impl<'a> Run<'a> {
         Ok(Some(outcome))
     }
 
-    /// An input that cannot even be listed.
+    /// An input, or a folder in one, that cannot even be listed.
     fn failed(&mut self, path: &Path, reason: String) {
         self.files += 1;
         self.add(FileReport::new(path.to_owned(), FileOutcome::Failed, Some(reason)));

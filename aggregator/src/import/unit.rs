@@ -62,6 +62,8 @@ enum End {
     Interrupted,
     /// It ends inside a record and may still grow.
     Growing,
+    /// Another process shortened it: what was read last is not the file's.
+    Shortened,
 }
 
 impl Unit<'_> {
@@ -93,7 +95,8 @@ impl Unit<'_> {
             // No capture: a log, perhaps.
             Err(error) => match LogReader::open(&file.path) {
                 Ok(Some(log)) => Opened::Log(Box::new(log)),
-                _ => return Ok(Some(failed(report, error.to_string()))),
+                Ok(None) => return Ok(Some(failed(report, of_no_known_kind(&error)))),
+                Err(log_error) => return Ok(Some(failed(report, format!("{error}; as a log: {log_error}")))),
             },
         };
         let name = file.name.to_string_lossy();
@@ -174,13 +177,10 @@ impl Unit<'_> {
             End::Read(reading) => *reading,
             End::Interrupted => return Ok(Some(FileOutcome::Interrupted)),
             End::Growing => return Ok(None),
+            End::Shortened => return Ok(changed(patience, report)),
         };
         if file.has_changed() {
-            if patience == Patience::Wait {
-                return Ok(None);
-            }
-            report.error = Some("it changed while it was read: import it again when it is complete".to_owned());
-            return Ok(Some(FileOutcome::Failed));
+            return Ok(changed(patience, report));
         }
         report.packets = reading.books.frames().packets;
         if let (Some(error), 0) = (&reading.error, report.packets + reading.rows) {
@@ -257,11 +257,17 @@ impl Unit<'_> {
                 if self.interrupt.load(Ordering::Relaxed) {
                     return Ok(End::Interrupted);
                 }
+                if reader.is_shortened() {
+                    return Ok(End::Shortened);
+                }
                 if aggregator.finished() >= BATCH {
                     writer.drain_records(aggregator.records_mut())?;
                 }
                 progress(bytes, books.frames().packets);
             }
+        }
+        if reader.is_shortened() {
+            return Ok(End::Shortened);
         }
         decoder.finish(&mut aggregator);
         aggregator.finish();
@@ -328,6 +334,29 @@ impl Reading {
             clock: "file".to_owned(),
         })
     }
+}
+
+/// What is said of a file that is neither a capture nor a log: which kinds there are.
+fn of_no_known_kind(error: &FileError) -> String {
+    match error {
+        FileError::UnknownFormat { file, magic } => format!(
+            "{}: neither a capture nor a log: it begins with {magic}; expected {}, or a log: {}; plain or in gzip, zstd or xz \
+             (NetFlow, IPFIX and sFlow come by `spotter collect`)",
+            file.display(),
+            capture::file::FORMATS,
+            capture::logs::FORMATS
+        ),
+        other => other.to_string(),
+    }
+}
+
+/// A file that is not what it was when its reading began: `None` where it is to be tried again.
+fn changed(patience: Patience, report: &mut FileReport) -> Option<FileOutcome> {
+    if patience == Patience::Wait {
+        return None;
+    }
+    report.error = Some("it changed while it was read: import it again when it is complete".to_owned());
+    Some(FileOutcome::Failed)
 }
 
 fn failed(mut report: FileReport, reason: String) -> FileReport {

@@ -34,21 +34,19 @@ pub(super) fn watch(run: &mut Run<'_>, folders: &[PathBuf]) -> Result<(), LakeEr
     while !run.interrupted() {
         let mut present = HashSet::new();
         for folder in folders {
-            match list::files(folder) {
-                Ok(files) => {
-                    told.remove(folder);
-                    for file in files {
-                        if run.interrupted() {
-                            return Ok(());
-                        }
-                        present.insert(file.path.clone());
-                        look(run, &mut seen, &file)?;
-                    }
+            let found = list::files(folder);
+            told.retain(|path| !path.starts_with(folder) || found.unread.iter().any(|(unread, _)| unread == path));
+            for (path, reason) in found.unread {
+                if told.insert(path.clone()) {
+                    tracing::warn!(folder = %path.display(), reason, "a watched folder cannot be read; it is looked for again");
                 }
-                Err(reason) if told.insert(folder.clone()) => {
-                    tracing::warn!(folder = %folder.display(), reason, "a watched folder cannot be read; it is looked for again");
+            }
+            for file in found.files {
+                if run.interrupted() {
+                    return Ok(());
                 }
-                Err(_) => {}
+                present.insert(file.path.clone());
+                look(run, &mut seen, &file)?;
             }
         }
         seen.retain(|path, _| present.contains(path));

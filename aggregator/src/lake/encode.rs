@@ -16,6 +16,7 @@ use super::buckets::Gathered;
 use super::chunk::{GroupWriter, Specs, Workshop};
 use super::columns::Columns as _;
 use super::metadata::Lineage;
+use super::part_file::PartFile;
 use super::rows::Row;
 use super::table::Place;
 use super::{LakeError, SetKind, WriterOptions, failpoint, metadata, properties, schema};
@@ -63,9 +64,9 @@ pub(super) struct Encoder {
 
 enum Writer {
     /// For what is columns already.
-    Columns(Box<ArrowWriter<File>>),
+    Columns(Box<ArrowWriter<PartFile>>),
     /// For rows, which become columns and row groups here.
-    Rows(Box<SerializedFileWriter<File>>, Specs),
+    Rows(Box<SerializedFileWriter<PartFile>>, Specs),
 }
 
 impl std::fmt::Debug for Encoder {
@@ -227,11 +228,12 @@ impl OpenPart {
         let handle = File::create_new(&path).map_err(|e| LakeError::io(doing, &path, e))?;
         let properties = properties::properties(place.table, rows, metadata::at_start(kind, set, place));
         let wrong = |e| LakeError::parquet(doing, &path, e);
-        let arrow = ArrowWriter::try_new(handle, schema::of_table(place.table), Some(properties)).map_err(wrong)?;
+        let arrow = ArrowWriter::try_new(PartFile::new(handle), schema::of_table(place.table), Some(properties))
+            .map_err(wrong)?;
         let writer = if of_rows {
             // Only the file's own writer, with the schema that readers of Arrow look for.
             let (writer, _) = arrow.into_serialized_writer().map_err(wrong)?;
-            let specs = Specs::new(writer.schema_descr(), writer.properties());
+            let specs = Specs::new(place.table, writer.schema_descr(), writer.properties());
             Writer::Rows(Box::new(writer), specs)
         } else {
             Writer::Columns(Box::new(arrow))
@@ -304,7 +306,7 @@ impl OpenPart {
             Writer::Columns(writer) => writer.inner(),
             Writer::Rows(writer, _) => writer.inner(),
         };
-        file.sync_all().map_err(|e| LakeError::io("syncing", &self.path, e))?;
+        file.sync().map_err(|e| LakeError::io("syncing", &self.path, e))?;
         failpoint::pass("part.synced")?;
         Ok(StagedPart { place, file: self.file, rows: self.rows, bytes, first: self.first, last: self.last })
     }

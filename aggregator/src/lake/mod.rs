@@ -18,7 +18,6 @@
 //! [`WriterOptions::max_partitions`] hours in one set).
 
 mod adopt;
-pub mod books;
 mod buckets;
 mod chunk;
 mod columns;
@@ -30,6 +29,7 @@ pub mod failpoint;
 mod merge;
 mod metadata;
 mod options;
+mod part_file;
 mod properties;
 mod publish;
 mod recover;

@@ -76,6 +76,19 @@ pub(crate) enum PublishEnd {
 }
 
 impl State {
+    /// How many parts can have rows of a span, and when the last of them was published: as long as both stay, so
+    /// does every answer about that span.
+    pub fn parts_between(&self, from: Micros, to: Micros) -> Result<(i64, i64), StateError> {
+        self.read(|c| {
+            c.query_row(
+                "SELECT count(*), coalesce(max(s.published), 0) FROM parts p JOIN sets s USING (set_id)
+                 WHERE p.state = 'live' AND p.first < ?2 AND p.last >= ?1",
+                (from.0, to.0),
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+        })
+    }
+
     /// Enters a new set.
     pub(crate) fn begin_set(&self, set: &str, kind: &str, sensor: &str, import: Option<i64>) -> Result<(), StateError> {
         self.write(|t| {

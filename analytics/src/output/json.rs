@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use arrow::array::RecordBatch;
 use serde::ser::{SerializeMap, Serializer as _};
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
@@ -38,8 +39,30 @@ impl Formatter for Safe {
     }
 }
 
-pub(super) async fn write(answer: &mut Answer, out: &mut dyn Write, shape: Shape) -> Result<(), OutputError> {
+/// One row as an object, appended.
+pub(super) fn push_row(
+    out: &mut Vec<u8>,
+    names: &[String],
+    batch: &RecordBatch,
+    row: usize,
+) -> Result<(), OutputError> {
     let wrong = |error: serde_json::Error| OutputError::Format { format: "json", detail: error.to_string() };
+    let mut serializer = Serializer::with_formatter(out, Safe);
+    let mut object = serializer.serialize_map(Some(names.len())).map_err(wrong)?;
+    for (name, array) in names.iter().zip(batch.columns()) {
+        object.serialize_entry(name, &Cell::new(array.as_ref(), row)).map_err(wrong)?;
+    }
+    object.end().map_err(wrong)
+}
+
+/// Any value, appended, with what a terminal would obey escaped.
+pub(super) fn push_value(out: &mut Vec<u8>, value: &impl serde::Serialize) -> Result<(), OutputError> {
+    value
+        .serialize(&mut Serializer::with_formatter(out, Safe))
+        .map_err(|error| OutputError::Format { format: "json", detail: error.to_string() })
+}
+
+pub(super) async fn write(answer: &mut Answer, out: &mut dyn Write, shape: Shape) -> Result<(), OutputError> {
     let names = unique_names(answer.schema());
     let mut lines: Vec<u8> = Vec::new();
     let mut first = true;
@@ -52,12 +75,7 @@ pub(super) async fn write(answer: &mut Answer, out: &mut dyn Write, shape: Shape
                 lines.extend_from_slice(if first { b"\n" } else { b",\n" });
             }
             first = false;
-            let mut serializer = Serializer::with_formatter(&mut lines, Safe);
-            let mut object = serializer.serialize_map(Some(names.len())).map_err(wrong)?;
-            for (name, array) in names.iter().zip(batch.columns()) {
-                object.serialize_entry(name, &Cell::new(array.as_ref(), row)).map_err(wrong)?;
-            }
-            object.end().map_err(wrong)?;
+            push_row(&mut lines, &names, &batch, row)?;
             if shape == Shape::Lines {
                 lines.push(b'\n');
             }

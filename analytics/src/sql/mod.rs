@@ -13,7 +13,6 @@
 //! `unix_tstamp`) opens only the files of that range.
 
 mod answer;
-mod columns;
 mod engine;
 mod error;
 mod functions;
@@ -29,7 +28,6 @@ mod views;
 mod workers;
 
 pub use answer::Answer;
-pub use columns::{Column, Columns};
 pub use engine::Engine;
 pub use error::QueryError;
 pub use limits::EngineLimits;

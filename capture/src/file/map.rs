@@ -3,9 +3,8 @@
 //! A mapped capture is read front to back, so what has been read is given back to the kernel from time
 //! to time ([`Mapping::release_before`]): a capture of many GiB does not count as memory of the process.
 //!
-//! Promise and limit: the mapping is read-only and private to this process. A file that another process
-//! shortens while it is read ends this process with SIGBUS, as with every reader that maps files; capture
-//! files are written once, and files still being written are left alone until they have settled.
+//! Promise and limit: the mapping is read-only and private to this process. Of a file that another process shortens
+//! while it is read, what is gone reads as zeros, and [`Mapping::is_shortened`] says so (see [`shortened`](super::shortened)).
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -14,6 +13,8 @@ use std::io;
 use std::ops::Range;
 
 use memmap2::{Advice, Mmap, UncheckedAdvice};
+
+use super::shortened::Guard;
 
 /// How much is read before the part behind is given back.
 const RELEASE_STEP: usize = 32 << 20;
@@ -24,9 +25,16 @@ const KEPT: usize = 64 << 20;
 /// How far ahead bytes are asked for.
 const PREFETCH_AHEAD: usize = 1024;
 
+/// The error of a file that lost bytes.
+pub(super) fn shortened() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "it was shortened while it was read")
+}
+
 /// A whole file as bytes.
 #[derive(Debug)]
 pub(super) struct Mapping {
+    // Before the map: what is guarded must be mapped.
+    guard: Guard,
     map: Mmap,
     released: usize,
 }
@@ -41,7 +49,13 @@ impl Mapping {
         let map = unsafe { Mmap::map(file)? };
         // Only a hint: read-ahead may be larger, pages behind may go first.
         let _ = map.advise(Advice::Sequential);
-        Ok(Self { map, released: 0 })
+        Ok(Self { guard: Guard::new(&map)?, map, released: 0 })
+    }
+
+    /// Whether the file lost bytes that were to be read.
+    #[inline]
+    pub(super) fn is_shortened(&self) -> bool {
+        self.guard.is_hit()
     }
 
     /// The bytes.
@@ -50,13 +64,17 @@ impl Mapping {
         &self.map
     }
 
-    /// Gives all bytes to `take`, in pieces, until it says `false`; whether it never did. Then the mapping is as new.
-    pub(super) fn read_through(&mut self, piece: usize, mut take: impl FnMut(&[u8]) -> bool) -> bool {
+    /// Gives all bytes to `take`, in pieces, until it says `false`; whether it never did. Then the mapping is as new. An
+    /// error where the file was shortened meanwhile.
+    pub(super) fn read_through(&mut self, piece: usize, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
         let mut at = 0;
         while let Some(rest) = self.map.get(at..).filter(|rest| !rest.is_empty()) {
             let bytes = rest.get(..piece).unwrap_or(rest);
             if !take(bytes) {
-                return false;
+                return Ok(false);
+            }
+            if self.guard.is_hit() {
+                return Err(shortened());
             }
             at += bytes.len();
             if self.map.len() > KEPT {
@@ -64,7 +82,7 @@ impl Mapping {
             }
         }
         self.released = 0;
-        true
+        Ok(true)
     }
 
     /// Asks for the bytes that will be read some frames from now, as many as were read last: frames lie

@@ -15,6 +15,7 @@ mod map;
 mod pcap;
 mod pcapng;
 mod record;
+mod shortened;
 mod snoop;
 mod source;
 mod whole;
@@ -35,6 +36,9 @@ use record::{Fault, Record};
 use snoop::Snoop;
 use source::Source;
 pub use whole::CaptureFile;
+
+/// What [`CaptureReader`] reads, for messages.
+pub const FORMATS: &str = "pcap, pcapng, snoop or ERF";
 
 /// Reads the frames of one capture, in file order.
 pub struct CaptureReader {
@@ -110,6 +114,12 @@ impl CaptureReader {
                 Err(name_fault(&self.file, self.source.offset(), fault))
             }
         }
+    }
+
+    /// Whether another process shortened the file while it was read: of what was read since some point, nothing is the
+    /// file's. The last answer of [`next_frame`](Self::next_frame) but one says so too.
+    pub fn is_shortened(&self) -> bool {
+        self.source.is_shortened()
     }
 
     /// What was met on the way: ledger counter name and count.

@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use super::map::Mapping;
+use super::map::{self, Mapping};
 
 /// Largest window a caller may ask for: the longest record plus its headers.
 pub(super) const MAX_WINDOW: usize = (16 << 20) + 4096;
@@ -36,20 +36,22 @@ pub(super) struct Source {
     at: usize,
     /// What lies before the buffer.
     before: u64,
+    /// That the file was shortened has been said.
+    told: bool,
 }
 
 impl Source {
     pub(super) fn mapped(mapping: Mapping) -> Self {
-        Self { kind: Kind::Mapped(mapping), at: 0, before: 0 }
+        Self { kind: Kind::Mapped(mapping), at: 0, before: 0, told: false }
     }
 
     pub(super) fn memory(bytes: Vec<u8>) -> Self {
-        Self { kind: Kind::Memory(bytes), at: 0, before: 0 }
+        Self { kind: Kind::Memory(bytes), at: 0, before: 0, told: false }
     }
 
     pub(super) fn stream(reader: Box<dyn Read + Send>) -> Self {
         let stream = Stream { reader, buffer: vec![0; STREAM_BUFFER], filled: 0, ended: false, error: None };
-        Self { kind: Kind::Stream(stream), at: 0, before: 0 }
+        Self { kind: Kind::Stream(stream), at: 0, before: 0, told: false }
     }
 
     /// Offset of the current position from the beginning of the capture.
@@ -110,8 +112,16 @@ impl Source {
     pub(super) fn take_error(&mut self) -> Option<io::Error> {
         match &mut self.kind {
             Kind::Stream(stream) => stream.error.take(),
+            Kind::Mapped(mapping) if mapping.is_shortened() && !std::mem::replace(&mut self.told, true) => {
+                Some(map::shortened())
+            }
             Kind::Mapped(_) | Kind::Memory(_) => None,
         }
+    }
+
+    /// Whether the file lost bytes while it was read: what was given since is not the file's.
+    pub(super) fn is_shortened(&self) -> bool {
+        matches!(&self.kind, Kind::Mapped(mapping) if mapping.is_shortened())
     }
 
     #[inline]

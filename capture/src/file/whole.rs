@@ -40,7 +40,7 @@ impl CaptureFile {
     /// files: what a pipe gives is gone then.
     pub fn read_through(&mut self, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
         if let Some(mapping) = &mut self.mapping {
-            return Ok(mapping.read_through(PIECE, take));
+            return mapping.read_through(PIECE, take);
         }
         let mut buffer = vec![0; PIECE];
         loop {

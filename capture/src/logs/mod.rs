@@ -25,6 +25,9 @@ use serde_json::Value;
 
 pub use row::{LogConnection, LogDns, LogKind, LogRequest, LogRow};
 
+/// What [`LogReader`] reads, for messages.
+pub const FORMATS: &str = "Zeek (TSV or JSON), Blue Coat or W3C extended, Squid, HAProxy or pmacct JSON";
+
 /// Bytes of a line; of a longer one the rest is skipped, and it is refused.
 pub const MAX_LINE: usize = 1 << 20;
 /// Bytes by which the format is told.

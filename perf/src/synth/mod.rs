@@ -14,6 +14,7 @@ mod config;
 mod devices;
 mod dns;
 mod frame;
+mod hostile;
 mod http;
 mod infrastructure;
 mod label;
@@ -32,6 +33,7 @@ mod web;
 mod world;
 
 pub use config::{Attack, Date, Intensity, SynthConfig};
+pub use hostile::{Hostile, write_hostile};
 pub use label::{Label, Selector, Source, read_labels, write_labels};
 pub use pcap::{Summary, write_pcap, write_pcap_hourly};
 pub use records::{RecordSummary, make_records, write_lake};

@@ -29,7 +29,7 @@ pub struct Summary {
 
 const HEADER: usize = 24;
 
-fn file_header(snaplen: u32) -> [u8; HEADER] {
+pub(super) fn file_header(snaplen: u32) -> [u8; HEADER] {
     let mut out = [0; HEADER];
     out[..4].copy_from_slice(&0xa1b2_3c4d_u32.to_le_bytes());
     out[4..8].copy_from_slice(&[2, 0, 4, 0]);

@@ -48,7 +48,7 @@ const EQUATIONS: [(&str, &[&str]); 14] = [
 ];
 
 /// Endings of counters of packets that were lost.
-const LOST: [&str; 6] =
+pub(super) const LOST: [&str; 6] =
     ["lost_ring_full", "lost_xsk", "lost_copy_ring", "lost_at_crash", "redirect_failed", "missed_before_probe"];
 
 /// The equations that apply to the counters.

@@ -11,7 +11,7 @@ use super::params::Params;
 use super::rows::{moment, parse_limit, parse_moment, read};
 use super::types::{
     DnsDetail, DnsDetails, DnsDetailsQuery, FlowDetail, FlowDetails, FlowDetailsQuery, Problem, ProxyDetail,
-    ProxyDetails, ProxyDetailsQuery,
+    ProxyDetails, ProxyDetailsQuery, Source,
 };
 use crate::app::{App, Shared};
 use crate::problem::ApiError;
@@ -31,6 +31,24 @@ impl Span {
         let from = time - time.rem_euclid(length);
         Ok(Self { from: Micros(from), to: Micros(from + length) })
     }
+}
+
+/// Flows between two addresses, either way.
+const BETWEEN: &str = "((src_ip = $3 AND dst_ip = $4) OR (src_ip = $4 AND dst_ip = $3))";
+/// Questions for a name, and for names below it.
+const BELOW: &str = "(qname = $3 OR ends_with(qname, $4))";
+/// Requests of a client for a URI.
+const OF_CLIENT: &str = "full_uri = $3 AND client_ip = $4";
+
+/// The condition and the span of a source's details, for an export of them.
+pub(super) fn around(source: Source, time: &str) -> Result<(&'static str, (Micros, Micros)), ApiError> {
+    let (condition, length) = match source {
+        Source::Flow => (BETWEEN, MINUTE),
+        Source::Dns => (BELOW, HOUR),
+        Source::Proxy => (OF_CLIENT, HOUR),
+    };
+    let span = Span::of(time, length)?;
+    Ok((condition, (span.from, span.to)))
 }
 
 struct Found<T> {
@@ -68,10 +86,11 @@ pub(super) async fn flow_details(
 ) -> Result<Json<FlowDetails>, ApiError> {
     let sql = "SELECT record_id, first_seen, last_seen, src_ip, dst_ip, src_port, dst_port, proto, src_tcp_flags, dst_tcp_flags, \
         src_tos, src_packets, src_bytes, dst_packets, dst_bytes, conn_state, service, exporter_ip, input_if, output_if \
-        FROM flow WHERE first_seen >= $1 AND first_seen < $2 AND ((src_ip = $3 AND dst_ip = $4) OR (src_ip = $4 AND dst_ip = $3))";
+        FROM flow WHERE first_seen >= $1 AND first_seen < $2 AND ";
+    let sql = format!("{sql}{BETWEEN}");
     let span = Span::of(&query.time, MINUTE)?;
     let params = vec![query.src.into(), query.dst.into()];
-    let found = app.in_turn(find::<FlowDetail>(&app, "flow", sql.to_owned(), span, params, query.limit)).await?;
+    let found = app.in_turn(find::<FlowDetail>(&app, "flow", sql, span, params, query.limit)).await?;
     let Found { from, to, more, rows } = found;
     Ok(Json(FlowDetails { from, to, more, rows }))
 }
@@ -96,11 +115,12 @@ pub(super) async fn dns_details(
     Params(query): Params<DnsDetailsQuery>,
 ) -> Result<Json<DnsDetails>, ApiError> {
     let sql = "SELECT record_id, first_seen, client_ip, server_ip, qname_wire AS qname, qtype, qclass, rcode, response_frame_len, \
-        rtt_us, answers, damage FROM dns WHERE first_seen >= $1 AND first_seen < $2 AND (qname = $3 OR ends_with(qname, $4))";
+        rtt_us, answers, damage FROM dns WHERE first_seen >= $1 AND first_seen < $2 AND ";
+    let sql = format!("{sql}{BELOW}");
     let span = Span::of(&query.time, HOUR)?;
     let name = query.name.to_lowercase();
     let params = vec![name.as_str().into(), format!(".{name}").into()];
-    let found = app.in_turn(find::<RawDns>(&app, "dns", sql.to_owned(), span, params, query.limit)).await?;
+    let found = app.in_turn(find::<RawDns>(&app, "dns", sql, span, params, query.limit)).await?;
     let Found { from, to, more, rows } = found;
     let rows = rows
         .into_iter()
@@ -118,10 +138,11 @@ pub(super) async fn proxy_details(
 ) -> Result<Json<ProxyDetails>, ApiError> {
     let sql = "SELECT record_id, first_seen, client_ip, server_ip, server_port, host, method, status, category, user_agent, \
         content_type, referer, request_bytes, response_bytes, full_uri FROM proxy \
-        WHERE first_seen >= $1 AND first_seen < $2 AND full_uri = $3 AND client_ip = $4";
+        WHERE first_seen >= $1 AND first_seen < $2 AND ";
+    let sql = format!("{sql}{OF_CLIENT}");
     let span = Span::of(&query.time, HOUR)?;
     let params = vec![query.uri.into(), query.client.into()];
-    let found = app.in_turn(find::<ProxyDetail>(&app, "proxy", sql.to_owned(), span, params, query.limit)).await?;
+    let found = app.in_turn(find::<ProxyDetail>(&app, "proxy", sql, span, params, query.limit)).await?;
     let Found { from, to, more, rows } = found;
     Ok(Json(ProxyDetails { from, to, more, rows }))
 }

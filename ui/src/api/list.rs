@@ -270,10 +270,10 @@ impl Listed for ProxyRow {
 }
 
 /// The run that a page shows, and the records of its day.
-struct Found {
-    date: Day,
+pub(super) struct Found {
+    pub(super) date: Day,
     records: u64,
-    run: Option<Run>,
+    pub(super) run: Option<Run>,
 }
 
 /// The run as the API shows it. `rows`: records it keeps.
@@ -296,7 +296,12 @@ pub(super) fn run_of(run: &aggregator::state::runs::Run, rows: u64) -> Run {
 }
 
 /// Looks up the day and its run: the one named, else the current one.
-fn find(lake: &Lake, source: Source, date: Option<Day>, run_id: Option<&str>) -> Result<Option<Found>, ApiError> {
+pub(super) fn find(
+    lake: &Lake,
+    source: Source,
+    date: Option<Day>,
+    run_id: Option<&str>,
+) -> Result<Option<Found>, ApiError> {
     let state = lake.state();
     let table = source.lake().table();
     let date = match date {
@@ -359,6 +364,15 @@ fn order_by<R: Listed>(sort: Option<&str>) -> Result<String, ApiError> {
             "`sort` must be rank, surprise_bits, first_seen or one of {}, with `-` before it for descending; not {text:?}",
             R::SORTS.join(", ")
         ))),
+    }
+}
+
+/// The ORDER BY of a source's list.
+pub(super) fn order_of(source: Source, sort: Option<&str>) -> Result<String, ApiError> {
+    match source {
+        Source::Flow => order_by::<FlowRow>(sort),
+        Source::Dns => order_by::<DnsRow>(sort),
+        Source::Proxy => order_by::<ProxyRow>(sort),
     }
 }
 
@@ -445,7 +459,7 @@ struct Counts {
     group_count: u64,
 }
 
-fn parse_group(text: &str) -> Result<u64, ApiError> {
+pub(super) fn parse_group(text: &str) -> Result<u64, ApiError> {
     Some(text)
         .filter(|text| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
         .and_then(|text| u64::from_str_radix(text, 16).ok())

@@ -1,7 +1,9 @@
 //! Rows of our own queries as typed values.
 
+use std::fmt::Write as _;
+
 use aggregator::lake::Day;
-use aggregator::record::Micros;
+use aggregator::record::{Micros, RecordId};
 use analytics::sql::Rows;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::de::DeserializeOwned;
@@ -50,6 +52,15 @@ pub(super) fn parse_record_id(text: &str) -> Result<[u8; 16], ApiError> {
         *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
     }
     Ok(id)
+}
+
+/// An identity as the API writes it.
+pub(super) fn record_text(RecordId(id): RecordId) -> String {
+    id.iter().fold(String::with_capacity(32), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Rows asked for: 1 to 1000.

@@ -119,6 +119,11 @@ fn flow_record(n: u32, time: &str, src: &str, dst: &str, dst_port: u16, bytes: u
     })
 }
 
+/// Adds one flow record to a lake.
+pub(super) fn add_flow(lake: &Lake, n: u32, time: &str, src: &str, dst: &str, dst_port: u16, bytes: u64) {
+    write(lake, SetKind::Generated, Table::Flow, &[flow_record(n, time, src, dst, dst_port, bytes)]);
+}
+
 fn flow_score(n: u32, rank: u32, group: u64, size: u32, record: &Value, side: &str) -> Value {
     let mut row = json!({
         "rank": rank, "fused_rank": rank, "group_id": group, "group_size": size, "score": 0.001 * f64::from(rank - 1),

@@ -16,6 +16,7 @@ use parquet::schema::types::ColumnPath;
 use proptest::prelude::*;
 
 use super::*;
+use crate::lake::{self, part_file::PartFile};
 
 /// A row of every kind of column.
 #[derive(Clone, Debug)]
@@ -79,9 +80,9 @@ fn write(groups: &[Vec<Row>], page: usize, zstd: bool) -> File {
         .set_column_bloom_filter_enabled(ColumnPath::from("fixed"), true)
         .build();
     let file = tempfile::tempfile().unwrap();
-    let arrow = ArrowWriter::try_new(file.try_clone().unwrap(), schema(), Some(properties)).unwrap();
+    let arrow = ArrowWriter::try_new(PartFile::new(file.try_clone().unwrap()), schema(), Some(properties)).unwrap();
     let (mut writer, _) = arrow.into_serialized_writer().unwrap();
-    let specs = Specs::new(writer.schema_descr(), writer.properties());
+    let specs = Specs::new(lake::Table::Flow, writer.schema_descr(), writer.properties());
     let mut workshop = Workshop::new().unwrap();
     let mut table = Table::default();
     for rows in groups {
@@ -285,9 +286,9 @@ fn many_values_and_long_pages() {
 #[test]
 fn a_column_of_another_length_is_refused() {
     let file = tempfile::tempfile().unwrap();
-    let arrow = ArrowWriter::try_new(file, schema(), None).unwrap();
+    let arrow = ArrowWriter::try_new(PartFile::new(file), schema(), None).unwrap();
     let (mut writer, _) = arrow.into_serialized_writer().unwrap();
-    let specs = Specs::new(writer.schema_descr(), writer.properties());
+    let specs = Specs::new(lake::Table::Flow, writer.schema_descr(), writer.properties());
     let mut workshop = Workshop::new().unwrap();
     let mut out = GroupWriter::begin(&mut writer, &specs, &mut workshop, &[1, 0], 10).unwrap();
     let mut ids = Column::<Fixed<16>>::default();

@@ -1,6 +1,6 @@
 //! From gathered columns to the column chunks of a row group.
 
-use std::fs::File;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -19,6 +19,8 @@ use super::column::{Column, Leaf, Scratch, Wanted};
 use super::levels::{self, Levels, Repeats};
 use super::text::Texts;
 use super::thrift::{self, Code};
+use crate::lake::Table;
+use crate::lake::part_file::PartFile;
 
 /// Level 1: 3 costs half as much time again and saves less than a hundredth.
 const LEVEL: i32 = 1;
@@ -32,9 +34,16 @@ const SAMPLE: usize = 4 << 10;
 /// What a compressor must leave at most, in hundredths: less saving is not worth anybody's time.
 const WORTH: usize = 92;
 
+/// Row groups for which it holds what a sample of a column showed: columns of one set are alike, and where hours are
+/// many and short, sampling each costs as much as compressing it.
+const VERDICT_GROUPS: u32 = 16;
+
 /// What is asked of each column of a table, by the properties of its files.
 #[derive(Debug)]
-pub(in crate::lake) struct Specs(Vec<Spec>);
+pub(in crate::lake) struct Specs {
+    table: Table,
+    columns: Vec<Spec>,
+}
 
 #[derive(Debug)]
 struct Spec {
@@ -46,7 +55,7 @@ struct Spec {
 
 impl Specs {
     /// By the properties of a file.
-    pub(in crate::lake) fn new(schema: &SchemaDescriptor, properties: &WriterProperties) -> Self {
+    pub(in crate::lake) fn new(table: Table, schema: &SchemaDescriptor, properties: &WriterProperties) -> Self {
         let of = |column: &ColumnDescPtr| {
             let path = column.path();
             Spec {
@@ -56,8 +65,15 @@ impl Specs {
                 column: ColumnDescPtr::clone(column),
             }
         };
-        Self(schema.columns().iter().map(of).collect())
+        Self { table, columns: schema.columns().iter().map(of).collect() }
     }
+}
+
+/// Whether compressing a column was worth it, and for how many row groups more that is believed.
+#[derive(Clone, Copy, Default)]
+struct Verdict {
+    zstd: bool,
+    groups: u32,
 }
 
 /// Buffers and the compressor of an encoder, used again for each column.
@@ -70,6 +86,8 @@ pub(in crate::lake) struct Workshop {
     out: Vec<u8>,
     places: Places,
     scratch: Scratch,
+    /// Of the columns of each table that was written.
+    verdicts: BTreeMap<Table, Vec<Verdict>>,
 }
 
 /// Room for what is known of the rows of a page.
@@ -116,14 +134,16 @@ impl Workshop {
             out: Vec::new(),
             places: Places::default(),
             scratch: Scratch::default(),
+            verdicts: BTreeMap::new(),
         })
     }
 }
 
 /// Writes the columns of one row group, in the order of the schema.
 pub(in crate::lake) struct GroupWriter<'a> {
-    group: SerializedRowGroupWriter<'a, File>,
-    specs: std::slice::Iter<'a, Spec>,
+    group: SerializedRowGroupWriter<'a, PartFile>,
+    table: Table,
+    specs: std::iter::Enumerate<std::slice::Iter<'a, Spec>>,
     workshop: &'a mut Workshop,
     /// The rows, in the order they are to have.
     order: &'a [u32],
@@ -152,14 +172,17 @@ struct Page {
 impl<'a> GroupWriter<'a> {
     /// The next row group of `file`: the rows in this order, in pages of so many.
     pub(in crate::lake) fn begin(
-        file: &'a mut SerializedFileWriter<File>,
+        file: &'a mut SerializedFileWriter<PartFile>,
         specs: &'a Specs,
         workshop: &'a mut Workshop,
         order: &'a [u32],
         page_rows: usize,
     ) -> Result<Self> {
         let group = file.next_row_group()?;
-        Ok(Self { group, specs: specs.0.iter(), workshop, order, page_rows: page_rows.max(1) })
+        let Specs { table, columns } = specs;
+        workshop.verdicts.entry(*table).or_default().resize(columns.len(), Verdict::default());
+        let specs = columns.iter().enumerate();
+        Ok(Self { group, table: *table, specs, workshop, order, page_rows: page_rows.max(1) })
     }
 
     /// All columns are written.
@@ -204,7 +227,7 @@ impl<'a> GroupWriter<'a> {
     }
 
     fn chunk(&mut self, values: &mut impl Leaf, shape: &Shape<'_>) -> Result<()> {
-        let Some(spec) = self.specs.next() else {
+        let Some((at, spec)) = self.specs.next() else {
             return Err(ParquetError::General("more columns than the schema has".to_owned()));
         };
         let nulls = match shape {
@@ -237,7 +260,7 @@ impl<'a> GroupWriter<'a> {
         if values.len() != pages.iter().map(|page| page.values).sum::<usize>() {
             return Err(ParquetError::General(format!("{} has more values than its levels", spec.column.name())));
         }
-        let zstd = spec.zstd && self.workshop.is_worth_it(dictionary_end)?;
+        let zstd = spec.zstd && self.workshop.is_worth_it(self.table, at, dictionary_end)?;
 
         let encoding = if values.len() > 0 { values.encoding() } else { Code::Plain };
         let mut out = std::mem::take(&mut self.workshop.out);
@@ -294,11 +317,26 @@ impl<'a> GroupWriter<'a> {
 }
 
 impl Workshop {
-    /// Compresses the beginnings of the dictionary (which ends at `dictionary`) and of the pages, to see what it gives.
-    fn is_worth_it(&mut self, dictionary: usize) -> Result<bool> {
+    /// Whether to compress the raw bytes, which are those of a table's column number `column`.
+    fn is_worth_it(&mut self, table: Table, column: usize, dictionary: usize) -> Result<bool> {
         if self.raw.len() < TOO_SHORT {
             return Ok(false);
         }
+        if let Some(verdict) = self.verdicts.get_mut(&table).and_then(|of| of.get_mut(column))
+            && verdict.groups > 0
+        {
+            verdict.groups -= 1;
+            return Ok(verdict.zstd);
+        }
+        let zstd = self.sample(dictionary)?;
+        if let Some(verdict) = self.verdicts.get_mut(&table).and_then(|of| of.get_mut(column)) {
+            *verdict = Verdict { zstd, groups: VERDICT_GROUPS };
+        }
+        Ok(zstd)
+    }
+
+    /// Compresses the beginnings of the dictionary (which ends at `dictionary`) and of the pages, to see what it gives.
+    fn sample(&mut self, dictionary: usize) -> Result<bool> {
         let (mut sampled, mut left) = (0, 0);
         for range in [0..dictionary, dictionary..self.raw.len()] {
             let sample = range.start..range.end.min(range.start + SAMPLE);

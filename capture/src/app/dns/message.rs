@@ -48,10 +48,11 @@ pub(crate) fn read(msg: &[u8], envelope: Envelope) -> Option<(DnsMessage, u64)> 
         text: 0,
         damage: None,
         left_out: 0,
+        first_is_plain: false,
     };
     let questions = reader.questions(word(4));
-    let answers = reader.records(word(6));
-    let authorities = reader.records(word(8));
+    let answers = reader.records(word(6), &questions);
+    let authorities = reader.records(word(8), &questions);
     let edns = reader.additional(word(10));
     if reader.pos < msg.len() && reader.damage.is_none() {
         reader.damage = Some(TRAILING_BYTES);
@@ -92,7 +93,12 @@ struct Reader<'a> {
     /// First damage found. `pos` is past the end once nothing more can be read.
     damage: Option<&'static str>,
     left_out: u64,
+    /// The first question's name is sound and not compressed: a pointer to it is that name.
+    first_is_plain: bool,
 }
+
+/// A pointer to the first question's name, which is the owner of most answers.
+const TO_FIRST_QUESTION: [u8; 2] = [0xc0, HEADER as u8];
 
 impl Reader<'_> {
     fn questions(&mut self, count: u16) -> Vec<DnsQuestion> {
@@ -106,6 +112,9 @@ impl Reader<'_> {
                 continue;
             }
             let end = self.read_name();
+            if read == 0 {
+                self.first_is_plain = self.damage.is_none() && end == Some(HEADER + self.name.wire_len());
+            }
             let Some(next) = end else {
                 // The name is worth keeping even if its type is not there.
                 if !self.name.is_empty() {
@@ -140,20 +149,22 @@ impl Reader<'_> {
         DnsQuestion { name: name_wire.to_ascii_lowercase(), name_wire, qtype, qclass }
     }
 
-    fn records(&mut self, count: u16) -> Vec<ResourceRecord> {
+    fn records(&mut self, count: u16, questions: &[DnsQuestion]) -> Vec<ResourceRecord> {
         let mut out = Vec::new();
         for read in 0..count {
             if !self.more(count - read) {
                 break;
             }
-            let Some(next) = self.read_name() else { break };
+            let owner = self.msg.get(self.pos..).and_then(|rest| rest.first_chunk::<2>());
+            let first = questions.first().filter(|_| self.first_is_plain && owner == Some(&TO_FIRST_QUESTION));
+            let next = if first.is_some() { Some(self.pos + 2) } else { self.read_name() };
+            let Some(next) = next else { break };
             let Some(fixed) = self.fixed_fields(next) else { break };
             if out.is_empty() {
                 // A record takes 11 bytes at the least, so a lying count reserves little.
                 out.reserve_exact(usize::from(count).min((self.msg.len() - next) / 11 + 1).min(64));
             }
-            let mut name = self.name_text();
-            name.make_ascii_lowercase();
+            let name = first.map_or_else(|| lower_case(self.name_text()), |question| question.name.clone());
             let (data, damage) = rdata::text(self.msg, fixed.rtype, fixed.rdata.clone(), &mut self.name);
             if !fixed.cut {
                 self.note_name(damage);
@@ -252,6 +263,11 @@ impl Reader<'_> {
         self.note(Some(damage));
         self.pos = self.msg.len() + 1;
     }
+}
+
+fn lower_case(mut text: String) -> String {
+    text.make_ascii_lowercase();
+    text
 }
 
 struct Fixed {

@@ -48,6 +48,11 @@ impl Name {
         self.len == 0
     }
 
+    /// Octets it takes on the wire without compression, the root's included.
+    pub(super) const fn wire_len(&self) -> usize {
+        self.len + 1
+    }
+
     /// Reads the name at `start` of `msg` in place of what is held.
     pub(super) fn read(&mut self, msg: &[u8], start: usize) -> End {
         self.len = 0;

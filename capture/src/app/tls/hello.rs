@@ -1,6 +1,6 @@
 //! The fields of a ClientHello (RFC 8446 4.1.2), as far as there are any.
 
-use super::ja4::{self, Fingerprint};
+use super::ja4::{self, Fingerprint, numbers};
 use crate::TlsClientHello;
 
 const SERVER_NAME: u16 = 0;
@@ -16,7 +16,8 @@ pub(super) fn read(body: &[u8], whole: bool) -> Option<TlsClientHello> {
     let mut rest = Rest(body);
     let legacy_version = rest.u16()?;
     let mut hello = TlsClientHello { version: legacy_version, ..TlsClientHello::default() };
-    let mut fingerprint = Fingerprint { version: legacy_version, ..Fingerprint::default() };
+    let extensions = Vec::with_capacity(32);
+    let mut fingerprint = Fingerprint { version: legacy_version, extensions, ..Fingerprint::default() };
     let intact = fields(&mut rest, &mut hello, &mut fingerprint).is_some();
     if whole && intact {
         hello.ja4 = Some(fingerprint.text());
@@ -25,12 +26,12 @@ pub(super) fn read(body: &[u8], whole: bool) -> Option<TlsClientHello> {
 }
 
 /// All after the version. `None` if it ends too early.
-fn fields(rest: &mut Rest<'_>, hello: &mut TlsClientHello, fingerprint: &mut Fingerprint) -> Option<()> {
+fn fields<'a>(rest: &mut Rest<'a>, hello: &mut TlsClientHello, fingerprint: &mut Fingerprint<'a>) -> Option<()> {
     rest.take(32)?;
     let id = rest.u8()?;
     rest.take(id.into())?;
     let suites = rest.u16()?;
-    fingerprint.ciphers = numbers(rest.take(suites.into())?);
+    fingerprint.ciphers = rest.take(suites.into())?;
     let compressions = rest.u8()?;
     rest.take(compressions.into())?;
     if rest.0.is_empty() {
@@ -52,13 +53,13 @@ fn fields(rest: &mut Rest<'_>, hello: &mut TlsClientHello, fingerprint: &mut Fin
     extensions.map(|_| ())
 }
 
-fn extension(kind: u16, data: &[u8], hello: &mut TlsClientHello, fingerprint: &mut Fingerprint) {
+fn extension<'a>(kind: u16, data: &'a [u8], hello: &mut TlsClientHello, fingerprint: &mut Fingerprint<'a>) {
     let mut data = Rest(data);
     match kind {
         SERVER_NAME if hello.sni.is_none() => hello.sni = server_name(&mut data),
         ALPN if hello.alpn.is_none() => {
             let protocols = protocols(&mut data);
-            fingerprint.alpn = protocols.first().map(|p| p.to_vec());
+            fingerprint.alpn = protocols.first().copied();
             let mut text = String::new();
             for protocol in protocols {
                 if text.len() > MAX_ALPN {
@@ -72,11 +73,11 @@ fn extension(kind: u16, data: &[u8], hello: &mut TlsClientHello, fingerprint: &m
             hello.alpn = (!text.is_empty()).then_some(text);
         }
         SIGNATURE_ALGORITHMS => {
-            fingerprint.signatures = data.u16().map(|len| numbers(data.up_to(len.into()))).unwrap_or_default();
+            fingerprint.signatures = data.u16().map(|len| data.up_to(len.into())).unwrap_or_default();
         }
         SUPPORTED_VERSIONS => {
-            let versions = data.u8().map(|len| numbers(data.up_to(len.into()))).unwrap_or_default();
-            if let Some(highest) = versions.into_iter().filter(|&v| !ja4::is_grease(v)).max() {
+            let versions = data.u8().map(|len| data.up_to(len.into())).unwrap_or_default();
+            if let Some(highest) = numbers(versions).filter(|&v| !ja4::is_grease(v)).max() {
                 (hello.version, fingerprint.version) = (highest, highest);
             }
         }
@@ -106,10 +107,6 @@ fn protocols<'a>(data: &mut Rest<'a>) -> Vec<&'a [u8]> {
         }
     }
     names
-}
-
-fn numbers(bytes: &[u8]) -> Vec<u16> {
-    bytes.as_chunks::<2>().0.iter().map(|&pair| u16::from_be_bytes(pair)).collect()
 }
 
 struct Rest<'a>(&'a [u8]);

@@ -3,20 +3,22 @@
 //! Times are RFC 3339 in UTC with microseconds, days `YYYY-MM-DD` in UTC, identifiers lower-case hexadecimal.
 //! `null` means "not observed", as in the lake.
 
-mod accounts;
 mod details;
+mod investigate;
 mod list;
-mod sql;
 mod status;
+mod story;
+mod timeline;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-pub use accounts::*;
 pub use details::*;
+pub use investigate::*;
 pub use list::*;
-pub use sql::*;
 pub use status::*;
+pub use story::*;
+pub use timeline::*;
 
 /// Which records: the three sources of Apache Spot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]

@@ -11,8 +11,7 @@ import { ValueMenu } from "../parts/value/Menu";
 import { zoneLabel } from "../text/time";
 import { Help } from "./Help";
 import { followKeys, useKeys, visit, visitAddress } from "./keys";
-import { loadMe, may, me } from "./me";
-import { href, route, tooNew } from "./route";
+import { route, tooNew } from "./route";
 import { Settings } from "./Settings";
 import { zone } from "./settings";
 
@@ -20,7 +19,6 @@ export const App: FunctionComponent = () => {
   const help = useSignal(false);
   const at = route.value;
   useEffect(followKeys, []);
-  useEffect(() => void loadMe(), []);
   useKeys("Everywhere", [{ keys: ["?"], text: "this help", run: () => void (help.value = true) }]);
   useEffect(() => {
     document.title = `${pageOf(at.page)?.title(at).trim() ?? "Not found"} – Spotter`;
@@ -40,11 +38,6 @@ export const App: FunctionComponent = () => {
         <button type="button" class="zone" title="Zone of the times shown. Press to switch between UTC and this browser's zone." onClick={() => (zone.value = zone.value === "utc" ? "local" : "utc")}>
           {zoneLabel()}
         </button>
-        {me.value ? (
-          <a class="who" href={href("account")} title={`Signed in as ${me.value.name}, ${me.value.role}`} aria-current={at.page === "account" ? "page" : undefined}>
-            {me.value.name}
-          </a>
-        ) : null}
         <Settings />
         <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick={() => (help.value = true)}>
           ?
@@ -71,7 +64,7 @@ function Navigation() {
     <nav aria-label="Pages">
       {SECTIONS.map((entries, section) => (
         <ul key={section}>
-          {entries.filter((entry) => may(entry.least)).flatMap((entry) =>
+          {entries.flatMap((entry) =>
             entry.links.map((link) => (
               <li key={entry.name + link.label}>
                 <a

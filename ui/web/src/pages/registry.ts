@@ -3,7 +3,6 @@
 // opened. To add one, add a line.
 
 import type { FunctionComponent } from "preact";
-import type { Role } from "../api/types";
 import type { At } from "../app/route";
 
 export interface PageProps {
@@ -31,8 +30,6 @@ export interface PageEntry {
   title: (at: At) => string;
   /** Links of the navigation; none for pages that are reached from others. */
   links: readonly Link[];
-  /** Who is shown the links; absent: everyone. The server decides who may. */
-  least?: Role;
   /** Parameters that go along to another page of this kind: the day, the time range. */
   carries?: readonly string[];
   load: () => Promise<PageModule>;
@@ -55,30 +52,40 @@ export const SECTIONS: readonly (readonly PageEntry[])[] = [
   ],
   [
     {
-      name: "sql",
-      title: () => "SQL",
-      links: [{ label: "SQL", path: [], key: "q" }],
-      least: "analyst",
-      load: () => import("./sql/Page"),
+      name: "investigate",
+      title: (at) => `Investigate ${at.params["subject"] ?? ""}`,
+      links: [{ label: "Investigate", path: [], key: "i" }],
+      load: () => import("./investigate/Page"),
+    },
+    {
+      name: "storyboard",
+      title: () => "Storyboard",
+      links: [{ label: "Storyboard", path: [], key: "s" }],
+      load: () => import("./storyboard/Page"),
+    },
+    { name: "ip", title: (at) => at.path.join("/"), links: [], load: () => import("./entity/Page") },
+    { name: "name", title: (at) => at.path.join("/"), links: [], load: () => import("./entity/Page") },
+    { name: "service", title: (at) => `Service ${at.path.join("/")}`, links: [], load: () => import("./service/Page") },
+  ],
+  [
+    {
+      name: "live",
+      title: () => "Live",
+      links: [{ label: "Live", path: [], key: "l" }],
+      load: () => import("./live/Page"),
+    },
+    {
+      name: "ingest",
+      title: () => "Ingest summary",
+      links: [{ label: "Ingest", path: [], key: "n" }],
+      carries: ["from", "to"],
+      load: () => import("./ingest/Page"),
     },
     {
       name: "health",
       title: () => "Health",
       links: [{ label: "Health", path: [], key: "h" }],
       load: () => import("./health/Page"),
-    },
-    {
-      name: "admin",
-      title: () => "Admin",
-      links: [{ label: "Admin", path: [] }],
-      least: "admin",
-      load: () => import("./admin/Page"),
-    },
-    {
-      name: "account",
-      title: () => "Account",
-      links: [],
-      load: () => import("./account/Page"),
     },
   ],
 ];

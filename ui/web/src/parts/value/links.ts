@@ -14,9 +14,10 @@ interface Place {
 
 /** Add a line for a page that shows one value. `date` is the day that is shown, or empty. */
 const PLACES: readonly Place[] = [
-  { label: "Everything about this address", kinds: ["ip"], at: (value, date) => ({ page: "address", path: [value], params: { date } }) },
-  { label: "Everything about this name", kinds: ["name"], at: (value, date) => ({ page: "address", path: [value], params: { date } }) },
-  { label: "Everything about this service", kinds: ["port"], at: (value, date) => ({ page: "service", path: [value], params: { date } }) },
+  { label: "Everything about this address", kinds: ["ip"], at: (value, date) => ({ page: "ip", path: [value], params: { date } }) },
+  { label: "Everything about this name", kinds: ["name"], at: (value, date) => ({ page: "name", path: [value], params: { date } }) },
+  { label: "Everything about this service", kinds: ["port"], at: (value, date) => ({ page: "service", path: ["tcp", value], params: { date } }) },
+  { label: "Investigate", kinds: ["ip", "name"], at: (value, date) => ({ page: "investigate", path: [], params: { subject: value, date } }) },
 ];
 
 export function placesOf(kind: Kind, value: string, date: string): { label: string; href: string }[] {

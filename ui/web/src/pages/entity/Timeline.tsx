@@ -1,0 +1,239 @@
+// The records of all sources in one table, oldest first, page by page as one scrolls.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { type ApiError, asApiError, get, send } from "../../api/client";
+import type { Event, Story } from "../../api/types";
+import { type At, change } from "../../app/route";
+import { Bytes, Time } from "../../parts/cells";
+import { Dialog } from "../../parts/Dialog";
+import { ExportMenu } from "../../parts/ExportMenu";
+import { entityHref, exportHref, investigateHref } from "../../parts/subject/links";
+import { Failed } from "../../parts/State";
+import { type Column, Grid } from "../../parts/table/Grid";
+import type { Range } from "../../parts/time/RangePicker";
+import { toast } from "../../parts/toast";
+import { escapeText } from "../../text/hostile";
+import { SOURCE_NAMES, SOURCES, type Source } from "../../text/source";
+import { exact } from "../../text/time";
+import { count } from "../../text/units";
+import { Wire } from "../../text/Wire";
+
+const SEVERITY = ["", "High", "Medium", "Low"];
+
+interface Props {
+  at: At;
+  subject: string;
+  range: Range;
+}
+
+export function TimelineTable({ at, subject, range }: Props) {
+  const sources = at.params["sources"] ?? "";
+  const flagged = at.params["flagged"] === "on";
+  const order = at.params["order"] === "desc" ? "desc" : "asc";
+  const [rows, setRows] = useState<readonly Event[]>([]);
+  const [cursor, setCursor] = useState<string | null>();
+  const [error, setError] = useState<ApiError>();
+  const [at_, setAt] = useState(-1);
+  const [open, setOpen] = useState<Event>();
+  const [turn, setTurn] = useState(0);
+  const running = useRef<AbortController>(undefined);
+  const key = `${subject} ${range.from} ${range.to} ${sources} ${flagged} ${order}`;
+
+  const load = (from: string | undefined, before: readonly Event[]) => {
+    running.current?.abort();
+    const abort = new AbortController();
+    running.current = abort;
+    get("/api/v1/timeline", { subject, from: range.from, to: range.to, sources: sources || undefined, flagged: flagged ? "true" : undefined, order, cursor: from, limit: 500 }, abort.signal).then(
+      (page) => {
+        running.current = undefined;
+        setRows([...before, ...page.rows]);
+        setCursor(page.next_cursor);
+        setError(undefined);
+      },
+      (reason: unknown) => !abort.signal.aborted && ((running.current = undefined), setError(asApiError(reason))),
+    );
+  };
+  useEffect(() => {
+    setRows([]);
+    setCursor(undefined);
+    setAt(-1);
+    load(undefined, []);
+    return () => running.current?.abort();
+  }, [key, turn]);
+
+  const shown = sources === "" ? SOURCES : SOURCES.filter((source) => sources.split(",").includes(source));
+  const toggle = (source: Source) => {
+    const next = SOURCES.filter((one) => (one === source) !== shown.includes(one));
+    change({ sources: next.length === SOURCES.length || next.length === 0 ? undefined : next.join(",") });
+  };
+  return (
+    <section class="panel-box timeline" aria-labelledby="timeline">
+      <header>
+        <h2 id="timeline">In order of time</h2>
+        <span class="quiet num" role="status">
+          {cursor === undefined ? "loading …" : `${count(rows.length)}${cursor === null ? "" : "+"} records`}
+        </span>
+        <span class="spacer" />
+        <div class="tabs" role="group" aria-label="Sources">
+          {SOURCES.map((source) => (
+            <button key={source} type="button" class="small" aria-pressed={shown.includes(source)} onClick={() => toggle(source)}>
+              {SOURCE_NAMES[source]}
+            </button>
+          ))}
+        </div>
+        <div class="tabs">
+          <button type="button" class="small" aria-pressed={flagged} title="Only records that a run keeps as suspicious, or that have a verdict" onClick={() => change({ flagged: flagged ? undefined : "on" })}>
+            Suspicious only
+          </button>
+          <button type="button" class="small" aria-pressed={order === "desc"} onClick={() => change({ order: order === "desc" ? undefined : "desc" })}>
+            Latest first
+          </button>
+        </div>
+        {shown.length === 1 ? (
+          <ExportMenu to={(format) => exportHref(shown[0] ?? "flow", format, subject, range)} />
+        ) : (
+          <ExportSources subject={subject} range={range} sources={shown} />
+        )}
+      </header>
+      {error ? (
+        <Failed error={error} retry={() => setTurn(turn + 1)} />
+      ) : (
+        <div class="timeline-grid main-table">
+          <Grid
+            label="Records in order of time"
+            columns={columns(range)}
+            rows={rows}
+            total={cursor === null ? rows.length : -1}
+            keyOf={(row) => `${row.source} ${row.record_id}`}
+            classOf={(row) => (row.severity === 1 ? "is-high" : "")}
+            cursor={at_}
+            selected={open ? `${open.source} ${open.record_id}` : ""}
+            onCursor={setAt}
+            onOpen={(index) => setOpen(rows[index])}
+            onNearEnd={() => {
+              if (cursor && !running.current) load(cursor, rows);
+            }}
+          />
+          {cursor === null && rows.length === 0 ? <p class="loading">No such record in this time.</p> : null}
+        </div>
+      )}
+      {open ? <Record event={open} range={range} onClose={() => setOpen(undefined)} /> : null}
+    </section>
+  );
+}
+
+/** An export is of one table: of several, one file each. */
+function ExportSources({ subject, range, sources }: { subject: string; range: Range; sources: readonly Source[] }) {
+  return (
+    <>
+      {sources.map((source) => (
+        <ExportMenu key={source} label={`Export ${SOURCE_NAMES[source]}`} to={(format) => exportHref(source, format, subject, range)} />
+      ))}
+    </>
+  );
+}
+
+function columns(range: Range): Column<Event>[] {
+  const address = (ip: string | null, port: number | null) =>
+    ip === null ? (
+      <span class="none">–</span>
+    ) : (
+      <span class="value" data-field="ip" data-value={ip} data-kind="ip">
+        <a class="mono" href={entityHref(ip, range)}>
+          {escapeText(ip)}
+        </a>
+        {port === null ? null : <span class="quiet mono">:{port}</span>}
+      </span>
+    );
+  return [
+    { key: "time", label: "Time", width: "minmax(172px, 172px)", render: (row) => <Time time={row.first_seen} date /> },
+    { key: "source", label: "Source", width: "62px", render: (row) => <span class={`pill src-${row.source}`}>{SOURCE_NAMES[row.source]}</span> },
+    { key: "src", label: "From", width: "minmax(150px, 1fr)", render: (row) => address(row.src_ip, row.src_port) },
+    { key: "dst", label: "To", width: "minmax(150px, 1fr)", render: (row) => address(row.dst_ip, row.dst_port) },
+    { key: "what", label: "What", width: "minmax(200px, 2.4fr)", render: (row) => <Wire text={row.what} limit={300} class="mono" /> },
+    { key: "outcome", label: "Outcome", width: "92px", render: (row) => (row.outcome ? <Wire text={row.outcome} limit={40} /> : <span class="none">–</span>) },
+    { key: "detail", label: "Detail", width: "minmax(120px, 1.4fr)", render: (row) => (row.detail ? <Wire text={row.detail} limit={200} class="quiet" /> : null) },
+    { key: "out", label: "Sent", width: "78px", align: "end", render: (row) => <Bytes value={row.bytes_out} /> },
+    { key: "in", label: "Received", width: "78px", align: "end", render: (row) => <Bytes value={row.bytes_in} /> },
+    {
+      key: "judged",
+      label: "Suspicion",
+      width: "138px",
+      render: (row) => (
+        <>
+          {row.severity ? <span class={`pill sev-${row.severity}`}>{SEVERITY[row.severity]}</span> : null} {row.rank ? <span class="pill">rank {count(row.rank)}</span> : null}{" "}
+          {row.detectors.length > 0 ? <span title={row.detectors.map((detector) => `${detector.name}: ${escapeText(detector.evidence, 300)}`).join("\n")}>⚑{row.detectors.length}</span> : null}
+        </>
+      ),
+    },
+  ];
+}
+
+function Record({ event, range, onClose }: { event: Event; range: Range; onClose: () => void }) {
+  const [stories, setStories] = useState<readonly Story[]>();
+  useEffect(() => {
+    get("/api/v1/stories", {}).then(
+      (found) => setStories(found.stories),
+      () => setStories([]),
+    );
+  }, []);
+  const pin = async (story: Story) => {
+    try {
+      await send("POST /api/v1/stories/{story_id}/pins", { source: event.source, record_id: event.record_id, first_seen: event.first_seen, note: null }, { story_id: story.story_id });
+      toast({ text: `Pinned to “${escapeText(story.title, 80)}”.`, tone: "good" });
+      onClose();
+    } catch (error) {
+      toast({ text: asApiError(error).message, tone: "bad" });
+    }
+  };
+  const rows: [string, string | null][] = [
+    ["Time", `${exact(event.first_seen)} – ${exact(event.last_seen)}`],
+    ["Sensor", event.sensor],
+    ["From", `${event.src_ip}${event.src_port === null ? "" : ` port ${event.src_port}`}`],
+    ["To", event.dst_ip === null ? null : `${event.dst_ip}${event.dst_port === null ? "" : ` port ${event.dst_port}`}`],
+    ["Transport", event.transport],
+    ["What", event.what],
+    ["Outcome", event.outcome],
+    ["Detail", event.detail],
+    ["Verdict", event.severity === null ? null : `${SEVERITY[event.severity]} by ${event.severity_by ?? "?"}`],
+    ["Detectors", event.detectors.map((detector) => `${detector.name}: ${detector.evidence}`).join("; ") || null],
+    ["Record", event.record_id],
+  ];
+  return (
+    <Dialog title={`${SOURCE_NAMES[event.source]} record`} wide onClose={onClose}>
+      <dl class="record">
+        {rows.map(([name, text]) =>
+          text === null ? null : (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd class="mono">
+                <Wire text={text} limit={2000} />
+              </dd>
+            </div>
+          ),
+        )}
+      </dl>
+      <p class="pivots">
+        <a href={entityHref(event.src_ip, range)}>Everything about {escapeText(event.src_ip)}</a>
+        {event.dst_ip ? <a href={entityHref(event.dst_ip, range)}>Everything about {escapeText(event.dst_ip)}</a> : null}
+        {event.source === "dns" ? <a href={entityHref(event.what, range)}>Everything about the name</a> : null}
+        {event.source === "proxy" ? <a href={investigateHref(event.what.slice(event.what.indexOf(" ") + 1), range)}>Investigate the URI</a> : null}
+        {event.community_id ? <a href={entityHref(event.community_id, range)}>The same connection in all sources</a> : null}
+      </p>
+      <h3>Pin to a story</h3>
+      {stories === undefined ? (
+        <p class="quiet">…</p>
+      ) : stories.length === 0 ? (
+        <p class="quiet">There is no story yet. “Tell the story …” makes one.</p>
+      ) : (
+        <div class="pin-to">
+          {stories.slice(0, 12).map((story) => (
+            <button key={story.story_id} type="button" class="small" onClick={() => void pin(story)}>
+              <Wire text={story.title} limit={80} />
+            </button>
+          ))}
+        </div>
+      )}
+    </Dialog>
+  );
+}

@@ -1,0 +1,105 @@
+// Storyboard: the executive threat briefing, and of each threat its progression, impact, places and times.
+
+import type { Board, Stories } from "../../api/types";
+import { useAnswer } from "../../api/useAnswer";
+import { type At, href } from "../../app/route";
+import { Failed, Loading, Notice } from "../../parts/State";
+import type { Range } from "../../parts/time/RangePicker";
+import { minute } from "../../text/time";
+import { Wire } from "../../text/Wire";
+import { Drops } from "./Drops";
+import { Impact } from "./Impact";
+import { Places } from "./Places";
+import { Progression } from "./Progression";
+import { Requests } from "./Requests";
+import { StoryPanel } from "./Story";
+import "../../parts/chart/chart.css";
+import "../../parts/subject/style.css";
+import "./style.css";
+
+export function Page({ at }: { at: At }) {
+  const list = useAnswer("/api/v1/stories", {});
+  const id = /^\d+$/.test(at.path[0] ?? "") ? Number(at.path[0]) : undefined;
+  const { subject, from, to } = at.params;
+  const given = subject && from && to ? { subject, range: { from, to } } : undefined;
+  const chosen = id ?? (given ? undefined : list.value?.stories[0]?.story_id);
+  return (
+    <div class="board">
+      <Briefing stories={list.value} chosen={chosen} />
+      <div class="board-main">
+        {list.error ? <Failed error={list.error} retry={list.retry} /> : null}
+        {chosen !== undefined ? (
+          <StoryPanel key={chosen} id={chosen} onChanged={list.retry}>
+            {(story) => <Pictures subject={story.subject} range={{ from: story.from, to: story.to }} />}
+          </StoryPanel>
+        ) : given ? (
+          <>
+            <h2 class="board-subject">
+              <Wire text={given.subject} limit={200} class="mono" />
+            </h2>
+            <Pictures subject={given.subject} range={given.range} />
+          </>
+        ) : list.value ? (
+          <Notice title="No story is told yet">
+            <p>
+              <a href={href("investigate")}>Investigate</a> an address, name or URI, and save what you found with a title: it appears here, with its pictures.
+            </p>
+          </Notice>
+        ) : (
+          <Loading what="the stories" />
+        )}
+      </div>
+    </div>
+  );
+}
+
+function Briefing({ stories, chosen }: { stories: Stories | undefined; chosen: number | undefined }) {
+  return (
+    <nav class="briefing" aria-label="Executive threat briefing">
+      <h2>Executive threat briefing</h2>
+      <ul>
+        {stories?.stories.map((story) => (
+          <li key={story.story_id}>
+            <a href={href("storyboard", [String(story.story_id)])} aria-current={story.story_id === chosen ? "true" : undefined}>
+              <strong>
+                <Wire text={story.title} limit={200} />
+              </strong>
+              <Wire text={story.subject} limit={60} class="mono" />
+              <span class="quiet">
+                <Wire text={story.edited_by} limit={40} />, {minute(story.edited)}
+                {story.pins > 0 ? ` · ${story.pins} pinned` : ""}
+                {story.comments > 0 ? ` · ${story.comments} comments` : ""}
+              </span>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </nav>
+  );
+}
+
+function Pictures({ subject, range }: { subject: string; range: Range }) {
+  const { value, error, retry } = useAnswer("/api/v1/board", { subject, from: range.from, to: range.to });
+  if (error) return <Failed error={error} retry={retry} />;
+  if (!value) return <Loading what="the pictures" />;
+  return <Frames board={value} range={range} />;
+}
+
+function Frames({ board, range }: { board: Board; range: Range }) {
+  if (board.progression.children.length === 0) {
+    return (
+      <Notice title="The lake has nothing of it in this time">
+        <p>Its records may have been retired since the story was told.</p>
+      </Notice>
+    );
+  }
+  return (
+    <div class="frames">
+      <Progression root={board.progression} range={range} />
+      <Impact root={board.progression} />
+      {board.requests.length > 0 || board.referred.length > 0 ? <Requests board={board} range={range} /> : null}
+      <Places board={board} />
+      <Drops board={board} range={range} />
+    </div>
+  );
+}
