@@ -16,7 +16,8 @@ use crate::output::UsedWrongly;
 #[command(
     after_help = "Examples:\n  spotter bench                          all parts\n  spotter bench import --file tap.pcap --json\n\n\
     Parts: import (tshark, nfpcapd, softflowd), lake (the Parquet library's own writer, pyarrow), lda (tomotopy, gensim, scikit-learn,\n\
-    Spark MLlib; ten minutes), probe (PERCPU_HASH, LRU_PERCPU_HASH; as root). Use a release build."
+    Spark MLlib; ten minutes), probe (PERCPU_HASH, LRU_PERCPU_HASH; as root), capture (softflowd, pmacctd, AF_PACKET, programs that only drop;\n    \
+    as root, half an hour). Use a release build."
 )]
 pub(crate) struct Args {
     /// Which part; all without it.
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     /// For `lda`: a Python virtual environment with the peers, made there if there is none; without it those `python3` has.
     #[arg(long, value_name = "DIR")]
     venv: Option<PathBuf>,
+    /// For `capture`: watch memory for so many minutes, too.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1440))]
+    minutes: u32,
     #[command(flatten)]
     worker: crate::bench_lda::Worker,
     /// One JSON object a line: part, figure, unit, value, peer, peer_value, ratio, spread.
@@ -53,6 +57,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     options.runs = args.runs;
     options.rows = args.rows;
     options.venv.clone_from(&args.venv);
+    options.minutes = args.minutes;
     let mut written = Ok(());
     for part in parts {
         perf::bench::run(part, &options, &mut |figure| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
-const PROGRAMS: [&str; 2] = ["probe", "peers"];
+const PROGRAMS: [&str; 3] = ["probe", "peers", "wire"];
 /// What bpf-linker is built with.
 const LLVM: u32 = 22;
 const TARGET: &str = "bpfel-unknown-none";

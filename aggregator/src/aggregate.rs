@@ -1,6 +1,6 @@
 //! The aggregator: packets and messages in, records out.
 
-use capture::live::Microflow;
+use capture::live::{MicroDirection, Microflow};
 use capture::{AddressPair, Body, Fragment, Link, Message, Nanos, Packet, Sink, Tcp};
 
 use crate::config::AggregatorConfig;
@@ -90,19 +90,24 @@ impl Aggregator {
             stats.packets_in += counted.packets;
             stats.bytes_in += counted.ip_bytes;
             let now = clock.packet(counted.last);
-            let first = Packet {
-                ts: counted.first,
-                pair: *pair,
-                ip_bytes: 0,
-                payload_bytes: 0,
-                tcp: Tcp { flags: counted.tcp_flags, ..Tcp::default() },
-                tos: counted.tos,
-                fragment: Fragment::Whole,
-                link: *link,
-                tunnel: None,
-                service: None,
-            };
-            flows.counted(now, &first, counted, flows::Out { records: &mut records.flow, stats });
+            flows.counted(
+                now,
+                &first_of(*pair, *link, counted),
+                counted,
+                flows::Out { records: &mut records.flow, stats },
+            );
+        }
+    }
+
+    /// Says which microflows come next, so that what is known of their flows can be fetched from memory together. Changes nothing.
+    pub fn expect(&self, microflows: &[Microflow]) {
+        for group in microflows.chunks(flows::AHEAD) {
+            self.flows.expect(group.iter().map(|microflow| {
+                let Microflow { low: src, high: dst, low_port, high_port, proto, version, link, from_low, .. } =
+                    *microflow;
+                let pair = AddressPair { src, dst, src_port: low_port, dst_port: high_port, proto, version };
+                first_of(pair, link, &from_low)
+            }));
         }
     }
 
@@ -239,6 +244,22 @@ impl Clock {
             self.behind = 0;
             self.steps_back += 1;
         }
+    }
+}
+
+/// What the first of so many packets of one direction said.
+fn first_of(pair: AddressPair, link: Link, counted: &MicroDirection) -> Packet {
+    Packet {
+        ts: counted.first,
+        pair,
+        ip_bytes: 0,
+        payload_bytes: 0,
+        tcp: Tcp { flags: counted.tcp_flags, ..Tcp::default() },
+        tos: counted.tos,
+        fragment: Fragment::Whole,
+        link,
+        tunnel: None,
+        service: None,
     }
 }
 

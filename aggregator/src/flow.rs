@@ -264,6 +264,12 @@ impl Flow {
         self.sent[0].packets + self.sent[1].packets == 0
     }
 
+    /// Reads a word of each cache line that packets change: see [`crate::flows::Flows::expect`].
+    #[inline]
+    pub(crate) const fn touch(&self) -> u64 {
+        self.key.0[4] ^ self.sent[0].packets ^ self.hash as u64 ^ self.number
+    }
+
     /// When this record ends if no packet comes, and why.
     #[inline]
     pub(crate) fn deadline(&self, timeouts: &FlowTimeouts) -> (i64, EndReason) {

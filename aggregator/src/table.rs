@@ -126,6 +126,12 @@ impl Table {
         }
     }
 
+    /// A flow with this hash, most likely the one.
+    #[inline]
+    pub(crate) fn guess(&self, hash: u32) -> Option<u32> {
+        self.find(hash, |_| true)
+    }
+
     /// Adds a flow whose key is not in the table.
     pub(crate) fn insert(&mut self, hash: u32, flow: u32) {
         self.move_some(MOVED_PER_INSERT);

@@ -1,7 +1,8 @@
 //! Runs a part of the benches without the `spotter` command: `bench PART [FILE|-] [RUNS]`.
 //!
 //! Started by itself as `bench import --json --lake DIR FILE`, it stands in for `spotter import` with the same library
-//! call, so that the import can be measured from this crate alone.
+//! call, so that the import can be measured from this crate alone; as `bench capture --json --lake DIR -i IF --mode MODE
+//! --policy tap` for `spotter capture`.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -9,6 +10,11 @@ use std::sync::atomic::AtomicBool;
 use aggregator::import::{ImportOptions, Input, Progress, import};
 use aggregator::lake::Lake;
 use perf::bench::{BenchOptions, run};
+#[cfg(feature = "probe")]
+use {
+    aggregator::live::{LiveOptions, Shell},
+    capture::live::{ModeChoice, OpenOptions, PolicyChoice, open},
+};
 
 /// As the command has.
 #[global_allocator]
@@ -19,6 +25,10 @@ struct Quiet;
 impl Progress for Quiet {}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["import", "--json", "--lake", lake, file] => {
@@ -27,6 +37,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let report = import(&lake, &inputs, &ImportOptions::new("bench"), &AtomicBool::new(false), &mut Quiet)?;
             println!("{}", serde_json::to_string(&report)?);
             Ok(())
+        }
+        #[cfg(feature = "probe")]
+        ["capture", "--json", "--lake", lake, "-i", interface, "--mode", mode, "--policy", policy] => {
+            capture_live(Path::new(lake), interface, mode.parse()?, policy.parse()?)
         }
         [part, rest @ ..] => {
             let mut options = BenchOptions::new()?;
@@ -39,4 +53,32 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         [] => Err("usage: bench PART [FILE|-] [RUNS]".into()),
     }
+}
+
+/// Ends when the standard signals say so.
+#[cfg(feature = "probe")]
+struct UntilSignal(std::sync::Arc<AtomicBool>);
+
+#[cfg(feature = "probe")]
+impl Shell for UntilSignal {
+    fn is_interrupted(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[cfg(feature = "probe")]
+fn capture_live(
+    lake: &Path,
+    interface: &str,
+    mode: ModeChoice,
+    policy: PolicyChoice,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let stop = std::sync::Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGTERM, std::sync::Arc::clone(&stop))?;
+    let opened = open(interface, &OpenOptions { mode, policy, ..OpenOptions::default() })?;
+    eprintln!("{interface}: capturing by {}", opened.mode().as_str());
+    let lake = Lake::open(lake)?;
+    let report = aggregator::live::run(&lake, vec![opened], &LiveOptions::new("bench"), &UntilSignal(stop))?;
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
 }

@@ -86,6 +86,7 @@ impl Shell for CaptureShell<'_> {
             LinkEvent::Down => tracing::warn!("{name}: set down; capture waits for it"),
             LinkEvent::Gone => tracing::warn!("{name}: gone; capture waits for it to come back"),
             LinkEvent::Back { ifindex } => tracing::info!("{name}: back, as interface {ifindex}"),
+            LinkEvent::Mtu { from, to } => tracing::info!("{name}: MTU {to}, was {from}"),
             LinkEvent::Queues { from, to } => tracing::info!("{name}: {to} queues, was {from}"),
         }
     }

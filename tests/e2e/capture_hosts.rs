@@ -19,6 +19,10 @@ class Page(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
     def log_message(self, *args):
         pass
 def names():
@@ -165,12 +169,48 @@ fn what_hosts_say_to_each_other_is_in_the_lake_by_a_tap() {
 fn what_a_host_says_is_in_the_lake_inline() {
     let Some(mut hub) = Hub::new("hosts_inline") else { return };
     let folder = tempfile::tempdir().expect("a folder");
-    let lake = folder.path().join("lake");
     let tap = std::mem::replace(&mut hub.wires.namespace, hub.client.clone());
-    let capture = hub.wires.capture(&lake, &["-i", "eth0", "--mode", "af_packet", "--flush", "300ms"]);
-    hub.talk();
-    std::thread::sleep(Duration::from_millis(300));
-    capture.stop_well();
+    for mode in ["af_packet", "xdp"] {
+        let lake = folder.path().join(mode);
+        let capture = hub.wires.capture(&lake, &["-i", "eth0", "--mode", mode, "--flush", "300ms"]);
+        hub.talk();
+        std::thread::sleep(Duration::from_millis(300));
+        capture.stop_well();
+        assert_complete(&lake);
+    }
     hub.wires.namespace = tap;
-    assert_complete(&lake);
+}
+
+/// What a socket hands down in one piece the device sends in many: the records have what is on the wire.
+#[test]
+fn superframes_that_a_host_sends_are_counted_as_their_segments() {
+    const BODY: usize = 300_000;
+    /// Payload of a segment, and the headers before it, with TCP's time stamps.
+    const SEGMENT: (u64, u64) = (1_448, 52);
+    let Some(mut hub) = Hub::new("hosts_segments") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let (lake, body) = (folder.path().join("lake"), folder.path().join("body"));
+    // Neither text nor zeros: nothing that a decoder would take for a message.
+    std::fs::write(&body, vec![0xa5; BODY]).expect("written");
+    let done = run(&hub.client, "ethtool", &["-K", "eth0", "tso", "on", "gso", "on"]).output();
+    assert!(done.as_ref().is_ok_and(|o| o.status.success()), "ethtool: {done:?}");
+    let tap = std::mem::replace(&mut hub.wires.namespace, hub.client.clone());
+    let capture = hub.wires.capture(&lake, &["-i", "eth0", "--mode", "xdp", "--flush", "300ms"]);
+    let data = format!("@{}", body.display());
+    let arguments = ["-sf", "-m", "20", "-H", "Expect:", "--data-binary", &data, "http://10.77.0.2/"];
+    assert!(run(&hub.client, "curl", &arguments).status().expect("curl starts").success());
+    std::thread::sleep(Duration::from_millis(300));
+    let report = capture.stop_well();
+    hub.wires.namespace = tap;
+    assert!(counter(&report, "packets.seen") > BODY as u64 / SEGMENT.0, "{report:#}");
+    let flows = rows(&lake, "select src_ip, src_packets, src_bytes, dst_packets, conn_state from flow where proto = 6");
+    assert_eq!(flows.len(), 1, "{flows:?}");
+    let number = |name: &str| flows[0][name].as_u64().expect("a number");
+    assert_eq!([&flows[0]["src_ip"], &flows[0]["conn_state"]], ["10.77.0.1", "SF"]);
+    let (packets, bytes) = (number("src_packets"), number("src_bytes"));
+    assert!(packets >= BODY as u64 / SEGMENT.0, "{packets} packets of {bytes} bytes");
+    // The body, the head of the request, and eight bytes more of options in the SYN.
+    let payload = bytes - packets * SEGMENT.1;
+    assert!((BODY as u64 + 50..BODY as u64 + 500).contains(&payload), "{payload} bytes of payload, {packets} packets");
+    assert!(number("dst_packets") > 3);
 }

@@ -23,3 +23,10 @@ pub const PEERS: &[u8] = {
     const OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/peers")));
     &OBJECT.0
 };
+
+/// The generator of the throughput benches, and receivers that do nothing; see `ebpf/src/wire.rs`.
+#[cfg(feature = "probe")]
+pub const WIRE: &[u8] = {
+    const OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/wire")));
+    &OBJECT.0
+};

@@ -200,6 +200,8 @@ pub(super) struct Inlet {
     /// The batch in work, and the next of its entries.
     batch: Option<Box<Batch>>,
     at: usize,
+    /// Nothing of it has been looked at by [`Inlet::fresh`].
+    is_fresh: bool,
     /// What the outlet had sent completely when the ring was last seen empty.
     known: Nanos,
 }
@@ -212,7 +214,7 @@ pub(super) fn ring(batches: usize) -> (Outlet, Inlet) {
         complete: AtomicI64::new(i64::MIN),
         latest: AtomicI64::new(i64::MIN),
     });
-    let inlet = Inlet { shared: Arc::clone(&shared), batch: None, at: 0, known: Nanos(i64::MIN) };
+    let inlet = Inlet { shared: Arc::clone(&shared), batch: None, at: 0, is_fresh: false, known: Nanos(i64::MIN) };
     (Outlet { shared, batch: Box::default() }, inlet)
 }
 
@@ -275,6 +277,7 @@ impl Inlet {
         let complete = self.shared.complete.load(Ordering::Acquire);
         self.batch = self.shared.full.pop();
         self.at = 0;
+        self.is_fresh = true;
         match self.batch.as_ref().and_then(|batch| batch.get(0)) {
             Some(entry) => Some(entry.ts),
             None => {
@@ -282,6 +285,13 @@ impl Inlet {
                 None
             }
         }
+    }
+
+    /// The microflows of a batch that has just come, once.
+    #[inline]
+    pub(super) fn fresh(&mut self) -> Option<&[Microflow]> {
+        let is_fresh = std::mem::replace(&mut self.is_fresh, false);
+        self.batch.as_ref().filter(|_| is_fresh).map(|batch| batch.microflows.as_slice())
     }
 
     /// The next entry, to be followed by [`item`](Self::item).

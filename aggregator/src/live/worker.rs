@@ -110,6 +110,9 @@ impl Shard {
             let Self { merge, decoder, aggregator, books, taken, taken_over, .. } = self;
             let Some(inlet) = merge.inlet(turn.inlet) else { return Step::Idle };
             while left > 0 && inlet.head().is_some_and(|head| head <= turn.until) {
+                if let Some(microflows) = inlet.fresh() {
+                    aggregator.expect(microflows);
+                }
                 left -= 1;
                 let Some(entry) = inlet.next() else { break };
                 let receiver = usize::from(entry.receiver);

@@ -239,6 +239,12 @@ impl Interface for AfPacket {
             self.is_up = up;
             events.push(if up { LinkEvent::Up } else { LinkEvent::Down });
         }
+        let mtu = self.control.mtu(&self.name).map_err(kernel)?;
+        let from = self.orders.longest_frame.swap(mtu.saturating_add(HEADERS), Ordering::Relaxed);
+        let from = from.saturating_sub(HEADERS);
+        if from != mtu {
+            events.push(LinkEvent::Mtu { from, to: mtu });
+        }
         Ok(events)
     }
 

@@ -2,8 +2,13 @@
 //! system calls. What such a thread lost, it and its children never get back.
 //!
 //! Capabilities, Landlock and seccomp are the kernel's by thread, and so is this. The thread that opened the interfaces keeps
-//! its rights, to open them again when they come back; it never looks at a packet. (One process: a bug that corrupts
-//! memory is not confined by this. Safe Rust is what stands against that; see the `unsafe` modules.)
+//! its rights, to open them again when they come back; it never looks at a packet.
+//!
+//! This is one process, and weaker than a child process would be in one respect: code that an attacker runs on such a thread
+//! could overwrite the memory of the thread that kept its rights, and act through it. Against that stands that packets are
+//! parsed by safe Rust alone (`unsafe` is in the modules that map rings and memory, which look at no packet's content). What
+//! cannot be had from such a thread by the kernel's word: files, new sockets, other programs, other processes (`ptrace`,
+//! `process_vm_writev`, `/proc/PID/mem`), `bpf`, namespaces, and rights back.
 
 mod caps;
 
@@ -89,7 +94,8 @@ const EVERYBODY: &[libc::c_long] = &[
     libc::SYS_exit_group,
 ];
 
-/// What a receiver needs besides: to wait for its socket, ask for its counters, wake the driver, and close it; BPF maps of its own.
+/// What a receiver needs besides: to wait for its socket, ask for its counters, wake the driver, and close it. No
+/// `bpf`: the probe's maps and rings are memory to it.
 const SOCKETS: &[libc::c_long] = &[
     libc::SYS_ppoll,
     #[cfg(target_arch = "x86_64")]
@@ -101,7 +107,6 @@ const SOCKETS: &[libc::c_long] = &[
     libc::SYS_epoll_pwait,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_epoll_wait,
-    libc::SYS_bpf,
     libc::SYS_close,
 ];
 
@@ -143,6 +148,38 @@ mod tests {
             assert_eq!(map.len(), 100);
         });
         assert!(std::net::UdpSocket::bind("127.0.0.1:0").is_ok(), "other threads keep their rights");
+    }
+
+    /// What somebody would try who runs code on a thread that parses packets.
+    #[test]
+    #[expect(unsafe_code, reason = "system calls that have no safe interface")]
+    fn a_thread_that_was_taken_over_reaches_nothing_outside() {
+        let calls: [(&str, [libc::c_long; 4]); 12] = [
+            ("ptrace", [libc::SYS_ptrace, libc::PTRACE_ATTACH.into(), 1, 0]),
+            ("process_vm_writev", [libc::SYS_process_vm_writev, 1, 0, 0]),
+            ("process_vm_readv", [libc::SYS_process_vm_readv, 1, 0, 0]),
+            ("execve", [libc::SYS_execve, 0, 0, 0]),
+            ("clone", [libc::SYS_clone, libc::SIGCHLD.into(), 0, 0]),
+            ("socket", [libc::SYS_socket, libc::AF_INET.into(), libc::SOCK_STREAM.into(), 0]),
+            ("bpf", [libc::SYS_bpf, 0, 0, 0]),
+            ("unshare", [libc::SYS_unshare, libc::CLONE_NEWUSER.into(), 0, 0]),
+            ("setuid", [libc::SYS_setuid, 0, 0, 0]),
+            ("kill", [libc::SYS_kill, 1, 0, 0]),
+            ("openat", [libc::SYS_openat, libc::AT_FDCWD.into(), 0, 0]),
+            ("mount", [libc::SYS_mount, 0, 0, 0]),
+        ];
+        for keep in [Keep::Nothing, Keep::OpenSockets] {
+            confined(keep, || {
+                for (name, [number, a, b, c]) in calls {
+                    // SAFETY: refused before any argument is looked at; null pointers otherwise.
+                    let result = unsafe { libc::syscall(number, a, b, c, 0, 0, 0) };
+                    let error = io::Error::last_os_error().raw_os_error();
+                    assert_eq!((result, error), (-1, Some(libc::EPERM)), "{name}, {keep:?}");
+                }
+                assert!(std::process::Command::new("/bin/true").spawn().is_err());
+                assert!(std::fs::File::open("/proc/self/mem").is_err());
+            });
+        }
     }
 
     #[test]

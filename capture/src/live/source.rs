@@ -154,6 +154,13 @@ pub enum LinkEvent {
         /// The new index.
         ifindex: u32,
     },
+    /// Its MTU changed.
+    Mtu {
+        /// Before, bytes.
+        from: u32,
+        /// Now, bytes.
+        to: u32,
+    },
     /// Its number of receive queues changed.
     Queues {
         /// Before.

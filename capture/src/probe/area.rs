@@ -8,9 +8,10 @@ use probe_common::layout::{Books, CopyHead, Evicted4, Evicted6, Sum};
 use super::flow::{is_used4, is_used6, of_v4, of_v6};
 use super::load::{Rings, Shared};
 use super::map::record;
+use super::segment::cut;
 use crate::Nanos;
 use crate::live::Microflow;
-use crate::live::source::{Handler, LiveFrame, QueueBooks, Tally};
+use crate::live::source::{Handler, LiveFrame, QueueBooks, Tally, VlanTag};
 
 /// Microflows and frames handed over in one call.
 const BATCH: usize = 64;
@@ -40,6 +41,8 @@ pub struct Area {
     /// Ring records that were not understood; always 0.
     strange: u64,
     microflows: Vec<Microflow>,
+    /// A segment in work.
+    segment: Vec<u8>,
 }
 
 impl Area {
@@ -56,6 +59,7 @@ impl Area {
             copies_cut: 0,
             strange: 0,
             microflows: Vec::with_capacity(BATCH),
+            segment: Vec::new(),
         }
     }
 
@@ -118,13 +122,18 @@ impl Area {
             let Some(item) = self.rings.copies.next() else { break };
             records += 1;
             let (head, bytes) = item.split_at_checked(size_of::<CopyHead>()).unwrap_or_default();
-            let Some(CopyHead { ts, wire_len, len }) = record(head) else {
+            let Some(CopyHead { ts, wire_len, len, tpid, tci, segment, reserved: _ }) = record(head) else {
                 self.strange += 1;
                 continue;
             };
-            self.counted[ts as usize & 1].received.add(wire_len);
             let data = bytes.get(..len as usize).unwrap_or(bytes);
-            to.frames(&[LiveFrame { ts: time.of_nanos(ts & !1), data, wire_len, vlan: None }]);
+            let received = &mut self.counted[ts as usize & 1].received;
+            let vlan = (tpid != 0).then_some(VlanTag { tpid, tci });
+            cut(data, wire_len, segment, &mut self.segment, |(data, wire_len)| {
+                let frame = LiveFrame { ts: time.of_nanos(ts & !1), data, wire_len, vlan };
+                received.add(frame.full_len());
+                to.frames(&[frame]);
+            });
         }
         records
     }

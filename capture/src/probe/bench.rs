@@ -2,9 +2,8 @@
 
 use super::area::Area;
 use super::load::{Probe, ProbeError, ProbeOptions};
-use crate::Nanos;
-use crate::live::Microflow;
-use crate::live::source::{Handler, LiveFrame};
+use crate::live::Filter;
+use crate::live::source::Handler;
 
 /// Flow numbers that a program goes through, over and over.
 pub(super) const FLOWS: usize = 1 << 20;
@@ -21,6 +20,12 @@ pub enum BenchProgram {
     NoTable,
     /// The probe.
     Cache,
+    /// Its parser and judgement alone, without books.
+    ParseOnly,
+    /// The probe with a record for each packet (IPv4 only).
+    Digest,
+    /// The probe whose cache gives way to such records while it is not hit.
+    Adaptive,
     /// The probe with the kernel's PERCPU_HASH in place of its cache.
     PerCpuHash,
     /// With the kernel's LRU_PERCPU_HASH.
@@ -34,6 +39,9 @@ impl BenchProgram {
             Self::Empty => "empty",
             Self::NoTable => "no_table",
             Self::Cache => "cache",
+            Self::ParseOnly => "parse_only",
+            Self::Digest => "digest",
+            Self::Adaptive => "adaptive",
             Self::PerCpuHash => "percpu_hash",
             Self::LruPerCpuHash => "lru_percpu_hash",
         }
@@ -81,18 +89,21 @@ impl Bench {
         Ok(())
     }
 
-    /// Empties the ring; with `sweep` closes the generation, too, and reads it. Microflows there were.
-    pub fn drain(&mut self, sweep: bool) -> u64 {
-        let mut count = Count(0);
+    /// Empties the ring; with `sweep` closes the generation, too, and reads it.
+    pub fn drain(&mut self, sweep: bool, to: &mut dyn Handler) {
         if sweep {
             let now = self.probe.now();
             self.probe.flip(now);
         }
-        self.area.drain_evicted(&mut count, usize::MAX);
+        self.area.drain_evicted(to, usize::MAX);
         if sweep {
-            self.area.sweep(&mut count);
+            self.area.sweep(to);
         }
-        count.0
+    }
+
+    /// Sets the filter.
+    pub fn set_filter(&mut self, filter: &Filter) {
+        self.probe.set_filter(filter);
     }
 
     /// Packets that were counted in the table, and those lost with their record, over the generations read.
@@ -100,17 +111,4 @@ impl Bench {
         let books = self.area.books();
         (books.cached.packets, books.lost_ring_full.packets)
     }
-}
-
-/// Counts microflows.
-struct Count(u64);
-
-impl Handler for Count {
-    fn frames(&mut self, _: &[LiveFrame<'_>]) {}
-
-    fn microflows(&mut self, microflows: &[Microflow]) {
-        self.0 += microflows.len() as u64;
-    }
-
-    fn complete_to(&mut self, _: Nanos) {}
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError, RingBuf, XskMap};
 use aya::programs::links::LinkError;
-use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp, XdpMode};
+use aya::programs::{ProgramError, SchedClassifier, TcAttachType, TestRun, TestRunOptions, Xdp, XdpMode, tc};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use probe_common::layout::{Books, Control, Key, MAX_RULES, Rule, Settings, Slot4, Slot6, TICK_SHIFT, policy};
 
@@ -14,6 +14,9 @@ use super::bench::BenchProgram;
 use super::flow::Time;
 use super::map::Mapped;
 use crate::live::Filter;
+
+/// As many as the outer maps of the program take.
+const MOST_AREAS: u32 = 512;
 
 /// Why the probe cannot be loaded or run.
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +81,13 @@ pub enum ProbeClock {
 /// Settings of [`Probe::load`].
 #[derive(Clone, Debug)]
 pub struct ProbeOptions {
-    /// Areas, each with its slots, books and rings. 1 to 256.
+    /// Areas for received packets, each with its slots, books and rings. At least 1; with `egress_areas` at most 512.
     pub areas: u32,
     /// An area is a CPU's; else a receive queue's.
     pub area_is_cpu: bool,
+    /// Areas behind those for packets that the host sends, one for each CPU; 0: they are not looked at. Only with
+    /// [`Verdicts::Inline`].
+    pub egress_areas: u32,
     /// What becomes of packets.
     pub verdicts: Verdicts,
     /// Which clock.
@@ -112,6 +118,7 @@ impl Default for ProbeOptions {
         Self {
             areas: 1,
             area_is_cpu: false,
+            egress_areas: 0,
             verdicts: Verdicts::TapRedirect,
             clock: ProbeClock::Monotonic,
             slots4_shift: 17,
@@ -128,11 +135,19 @@ impl Default for ProbeOptions {
 }
 
 impl ProbeOptions {
+    const fn all_areas(&self) -> u32 {
+        self.areas.saturating_add(self.egress_areas)
+    }
+
     fn check(&self) -> Result<(), ProbeError> {
         let ring = |bytes: u32| bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes);
         let shift = |shift: u32| (4..=24).contains(&shift);
         match self {
-            Self { areas, .. } if !(1..=256).contains(areas) => Err(ProbeError::OutOfRange("areas", "1 to 256")),
+            Self { areas: 0, .. } => Err(ProbeError::OutOfRange("areas", "at least 1")),
+            _ if self.all_areas() > MOST_AREAS => Err(ProbeError::OutOfRange("areas", "at most 512")),
+            Self { egress_areas: 1.., verdicts, .. } if *verdicts != Verdicts::Inline => {
+                Err(ProbeError::OutOfRange("areas of sent packets", "0, unless packets go on to the host"))
+            }
             Self { slots4_shift, slots6_shift, .. } if !shift(*slots4_shift) || !shift(*slots6_shift) => {
                 Err(ProbeError::OutOfRange("slots", "16 to 16777216, a power of two"))
             }
@@ -155,7 +170,7 @@ impl ProbeOptions {
             key_mask: if self.vlan_in_key { Key::MASK_WITH_VLAN } else { Key::MASK },
             slots4_shift: self.slots4_shift,
             slots6_shift: self.slots6_shift,
-            areas: self.areas,
+            areas: self.all_areas(),
             area_is_cpu: u32::from(self.area_is_cpu),
             policy: match self.verdicts {
                 Verdicts::TapRedirect => policy::TAP_REDIRECT,
@@ -164,7 +179,7 @@ impl ProbeOptions {
             },
             sample: self.sample,
             clock_is_metadata: u32::from(self.clock == ProbeClock::Metadata),
-            reserved: 0,
+            first_egress: self.areas,
         })
     }
 }
@@ -178,10 +193,18 @@ fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
 fn settings_bytes(settings: &Settings) -> Vec<u8> {
     let Settings { seeds, multipliers, key_mask, .. } = *settings;
     let Settings {
-        slots4_shift, slots6_shift, areas, area_is_cpu, policy, sample, clock_is_metadata, reserved, ..
+        slots4_shift,
+        slots6_shift,
+        areas,
+        area_is_cpu,
+        policy,
+        sample,
+        clock_is_metadata,
+        first_egress,
+        ..
     } = *settings;
     let words = [seeds[0], seeds[1], multipliers[0], multipliers[1], key_mask];
-    let halves = [slots4_shift, slots6_shift, areas, area_is_cpu, policy, sample, clock_is_metadata, reserved];
+    let halves = [slots4_shift, slots6_shift, areas, area_is_cpu, policy, sample, clock_is_metadata, first_egress];
     words.iter().flat_map(|word| word.to_ne_bytes()).chain(halves.iter().flat_map(|half| half.to_ne_bytes())).collect()
 }
 
@@ -233,6 +256,7 @@ pub struct Probe {
     pub(super) sockets: XskMap<MapData>,
     grace: Option<Mutex<Grace>>,
     pub(super) flows: Option<Mapped<u64>>,
+    has_egress: bool,
     // Kept: the outer maps hold references by themselves, but only while they are there.
     _outer: [ArrayOfMaps<MapData, MapData>; 2],
 }
@@ -242,13 +266,13 @@ impl Probe {
     pub(super) fn load_parts(options: &ProbeOptions) -> Result<(Self, Vec<Rings>), ProbeError> {
         options.check()?;
         let settings = settings_bytes(&options.settings()?);
-        let areas = options.areas as usize;
+        let areas = options.all_areas() as usize;
         let (slots4, slots6) = ((2 * areas) << options.slots4_shift, (2 * areas) << options.slots6_shift);
         let mut ebpf = EbpfLoader::new()
             .override_global("SETTINGS", settings.as_slice(), true)
             .map_max_entries("SLOTS4", slots4 as u32)
             .map_max_entries("SLOTS6", slots6 as u32)
-            .map_max_entries("BOOKS", 2 * options.areas)
+            .map_max_entries("BOOKS", 2 * options.all_areas())
             .load(if options.bench.is_some() { xdp_probe::PEERS } else { xdp_probe::PROBE })?;
         let program = match options.bench {
             Some(bench) => bench.name(),
@@ -257,11 +281,14 @@ impl Probe {
         };
         // First: the program names its maps by descriptors that are closed when their maps were taken and mapped.
         xdp(&mut ebpf, program)?.load()?;
+        if options.egress_areas > 0 {
+            classifier(&mut ebpf)?.load()?;
+        }
         let mut take = |name: &'static str| ebpf.take_map(name).ok_or(ProbeError::Missing(name));
         let mut evicted = outer(take("EVICTED")?)?;
         let mut copies = outer(take("COPIES")?)?;
         let copy_bytes = if options.verdicts == Verdicts::TapRedirect { 4096 } else { options.copy_ring_bytes };
-        let rings = (0..options.areas)
+        let rings = (0..options.all_areas())
             .map(|area| {
                 Ok(Rings {
                     evicted: ring(&mut evicted, area, options.ring_bytes)?,
@@ -291,8 +318,17 @@ impl Probe {
             None => None,
         };
         let grace = options.grace.then(|| Mutex::new(grace));
-        let out =
-            Self { ebpf, program, shared: Arc::new(shared), rules, sockets, grace, flows, _outer: [evicted, copies] };
+        let out = Self {
+            ebpf,
+            program,
+            shared: Arc::new(shared),
+            rules,
+            sockets,
+            grace,
+            flows,
+            has_egress: false,
+            _outer: [evicted, copies],
+        };
         let now = out.now();
         out.shared.control.set_base(0, now);
         out.set_offset();
@@ -310,9 +346,24 @@ impl Probe {
         Ok(())
     }
 
+    /// Looks at what the host sends over an interface, too: by TCX, before Linux 6.6 by the qdisc `clsact`, which then stays.
+    pub fn attach_egress(&mut self, interface: &str) -> Result<(), ProbeError> {
+        let program = classifier(&mut self.ebpf)?;
+        self.has_egress = true;
+        if program.attach(interface, TcAttachType::Egress).is_err() {
+            // There already, or not to be had: the next try says which.
+            let _ = tc::qdisc_add_clsact(interface);
+            program.attach(interface, TcAttachType::Egress)?;
+        }
+        Ok(())
+    }
+
     /// Takes the program off every interface and waits until it runs nowhere: the areas may read all that is left.
     pub fn end(&mut self) -> Result<(), ProbeError> {
-        let detached = self.xdp_mut().and_then(|program| Ok(program.unload()?));
+        let mut detached = self.xdp_mut().and_then(|program| Ok(program.unload()?));
+        if self.has_egress {
+            detached = detached.and(classifier(&mut self.ebpf).and_then(|program| Ok(program.unload()?)));
+        }
         self.wait_for_programs();
         self.shared.ended.store(true, Ordering::Release);
         detached
@@ -404,8 +455,12 @@ impl std::fmt::Debug for Probe {
     }
 }
 
-fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, ProbeError> {
+pub(super) fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, ProbeError> {
     Ok(ebpf.program_mut(name).ok_or(ProbeError::Missing("program"))?.try_into()?)
+}
+
+fn classifier(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, ProbeError> {
+    Ok(ebpf.program_mut("spotter_sent").ok_or(ProbeError::Missing("program for sent packets"))?.try_into()?)
 }
 
 fn outer(map: Map) -> Result<ArrayOfMaps<MapData, MapData>, ProbeError> {
@@ -423,7 +478,7 @@ fn ring(outer: &mut ArrayOfMaps<MapData, MapData>, area: u32, bytes: u32) -> Res
     Ok(RingBuf::try_from(Map::RingBuf(map))?)
 }
 
-fn mapped<T: super::map::Plain>(map: Map, entries: usize) -> Result<Mapped<T>, ProbeError> {
+pub(super) fn mapped<T: super::map::Plain>(map: Map, entries: usize) -> Result<Mapped<T>, ProbeError> {
     let Map::Array(data) = map else { return Err(ProbeError::Missing("array")) };
     Mapped::new(data.fd(), entries).map_err(|error| ProbeError::System("mapping the probe's memory", error))
 }

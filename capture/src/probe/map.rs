@@ -27,6 +27,8 @@ unsafe impl Plain for Books {}
 unsafe impl Plain for Rule {}
 // SAFETY: they are.
 unsafe impl Plain for Control {}
+// SAFETY: they are.
+unsafe impl Plain for probe_common::generator::Orders {}
 // SAFETY: it is.
 unsafe impl Plain for u64 {}
 

@@ -20,11 +20,15 @@ mod flow;
 mod load;
 mod map;
 mod receiver;
+mod segment;
+pub mod stage;
+mod wire;
 mod xdp;
 
 pub use area::Area;
 pub use bench::{Bench, BenchProgram};
 pub use load::{Probe, ProbeClock, ProbeError, ProbeOptions, Verdicts};
+pub use wire::{Attached, Generator, Sent, Traffic, WireProgram};
 pub use xdp::{Xdp, XdpOptions};
 
 use std::sync::Arc;

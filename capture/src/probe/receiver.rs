@@ -1,8 +1,14 @@
-//! The receiver of an area: hands over frames and microflows, and reads the generations that were closed.
+//! The receiver of a queue: hands over the frames and microflows of its areas, and reads the generations that were closed.
+//!
+//! It has one area, as a rule. When the interface is opened anew (it came back, or has another number of queues), the
+//! areas it has end, and it is given new ones through its [`Seat`]; its books go on.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use super::area::Area;
+use crate::Nanos;
 use crate::live::source::{Handler, LiveFrame, QueueBooks, QueueName, Received, Receiver, SourceError};
 use crate::xsk::{BATCH, Socket};
 
@@ -12,31 +18,40 @@ const MOST: usize = 4_096;
 /// The rings of the probe do not wake anybody: they are looked at this often.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// See the [module](self).
-pub(super) struct AreaReceiver {
-    name: QueueName,
+/// Fewer records and frames than this are not worth a turn: more are gathered meanwhile, without anybody being woken.
+const FEW: usize = 64;
+const GATHER: Duration = Duration::from_micros(500);
+/// Turns without anything after which the socket may wake the receiver.
+const QUIET: u32 = 40;
+
+/// What comes after a pause is not older than its end less this.
+const SLACK: i64 = 50_000_000;
+
+/// An area, and the socket that its frames come by.
+pub(super) struct Part {
     area: Area,
     socket: Option<Socket>,
-    ended: bool,
+    /// When the generation read last was closed.
+    swept_to: Nanos,
 }
 
-impl AreaReceiver {
-    pub(super) fn new(name: QueueName, area: Area, socket: Option<Socket>) -> Self {
-        Self { name, area, socket, ended: false }
+impl Part {
+    pub(super) const fn new(area: Area, socket: Option<Socket>) -> Self {
+        Self { area, socket, swept_to: Nanos(i64::MIN) }
     }
 
-    /// Hands over up to `most` of what is there. Whether there was anything.
+    /// Hands over up to `most` of what is there of each kind. How much that was.
     ///
     /// First it is seen how many frames wait, then the ring is emptied: so slots that left the cache before a frame came
     /// are handed over before that frame.
-    fn drain(&mut self, most: usize, to: &mut dyn Handler) -> bool {
+    fn drain(&mut self, most: usize, to: &mut dyn Handler) -> usize {
         let Self { area, socket, .. } = self;
         let waiting = socket.as_ref().map_or(0, Socket::waiting);
         let microflows = area.drain_evicted(to, most);
         let copies = area.drain_copies(to, most);
         let received = match socket {
             Some(socket) => socket.receive(waiting.min(most as u32), |frames| {
-                let mut out = [LiveFrame { ts: crate::Nanos(0), data: &[], wire_len: 0, vlan: None }; BATCH];
+                let mut out = [LiveFrame { ts: Nanos(0), data: &[], wire_len: 0, vlan: None }; BATCH];
                 let mut filled = 0;
                 for (frame, out) in frames.iter().zip(&mut out) {
                     let wire_len = frame.data.len() as u32;
@@ -48,7 +63,132 @@ impl AreaReceiver {
             }),
             None => 0,
         };
-        microflows > 0 || copies > 0 || received > 0
+        microflows + copies + received as usize
+    }
+
+    /// Reads what was closed, if anything was. Whether the area has ended, and all of it has been read.
+    fn close(&mut self, to: &mut dyn Handler) -> Closed {
+        // Looked at first: what then stands in rings and socket is all there is of a generation that was closed.
+        let (is_due, has_ended) = (self.area.is_due(), self.area.has_ended());
+        if !is_due && !has_ended {
+            return Closed::Nothing;
+        }
+        // Bounded by what the rings can hold; new records are few beside that.
+        self.drain(usize::MAX >> 32, to);
+        if is_due {
+            self.swept_to = self.area.sweep(to);
+        }
+        if has_ended && !self.area.is_due() {
+            self.area.sweep_rest(to);
+            return Closed::All;
+        }
+        Closed::Generation
+    }
+
+    fn books(&self) -> QueueBooks {
+        let mut books = self.area.books();
+        if let Some(Ok(statistics)) = self.socket.as_ref().map(Socket::statistics) {
+            books.explained.extend([
+                ("xsk_dropped", statistics.dropped),
+                ("xsk_ring_full", statistics.ring_full),
+                ("xsk_free_ring_empty", statistics.free_ring_empty),
+                ("xsk_strange", statistics.strange),
+            ]);
+        }
+        books
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    Nothing,
+    Generation,
+    All,
+}
+
+/// Where the interface's keeper leaves new areas for a receiver, and sees that it has none.
+#[derive(Default)]
+pub(super) struct Seat {
+    parts: Mutex<Vec<Part>>,
+    is_vacant: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Seat {
+    /// The receiver has read all areas it had.
+    pub(super) fn is_vacant(&self) -> bool {
+        self.is_vacant.load(Ordering::Acquire)
+    }
+
+    /// Gives the receiver an area more.
+    pub(super) fn give(&self, part: Part) {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
+        self.is_vacant.store(false, Ordering::Release);
+    }
+
+    /// When its areas have ended there are no others.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    fn take(&self) -> Vec<Part> {
+        std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// See the [module](self).
+pub(super) struct AreaReceiver {
+    name: QueueName,
+    parts: Vec<Part>,
+    seat: Arc<Seat>,
+    /// Of areas that have ended.
+    done: QueueBooks,
+    /// Turns since anything came.
+    quiet: u32,
+    ended: bool,
+}
+
+impl AreaReceiver {
+    pub(super) fn new(name: QueueName, part: Part, seat: Arc<Seat>) -> Self {
+        Self { name, parts: vec![part], seat, done: QueueBooks::default(), quiet: 0, ended: false }
+    }
+
+    /// Reads what was closed of each area, and lets those go that have ended.
+    fn close(&mut self, to: &mut dyn Handler) -> Closed {
+        let Self { parts, done, .. } = self;
+        let mut closed = Closed::Nothing;
+        parts.retain_mut(|part| match part.close(to) {
+            Closed::Nothing => true,
+            Closed::Generation => {
+                closed = Closed::Generation;
+                true
+            }
+            Closed::All => {
+                closed = Closed::Generation;
+                // Its socket is closed here: after the program was detached.
+                done.add(&part.books());
+                false
+            }
+        });
+        if parts.is_empty() { Closed::All } else { closed }
+    }
+
+    /// Between areas: the next, the end, or a pause.
+    fn without_areas(&mut self, wait: Duration, to: &mut dyn Handler) -> Received {
+        self.parts = self.seat.take();
+        if !self.parts.is_empty() {
+            return Received::Some;
+        }
+        if self.seat.stop.load(Ordering::Acquire) {
+            to.complete_to(Nanos(i64::MAX));
+            self.ended = true;
+            return Received::Ended;
+        }
+        self.seat.is_vacant.store(true, Ordering::Release);
+        std::thread::sleep(wait.min(4 * LOOK));
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        to.complete_to(Nanos(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX - 1).saturating_sub(SLACK)));
+        Received::Idle
     }
 }
 
@@ -61,44 +201,38 @@ impl Receiver for AreaReceiver {
         if self.ended {
             return Ok(Received::Ended);
         }
-        // Looked at first: what then stands in rings and socket is all there is of a generation that was closed.
-        let (is_due, has_ended) = (self.area.is_due(), self.area.has_ended());
-        if is_due || has_ended {
-            // Bounded by what the rings can hold; new records are few beside that.
-            self.drain(usize::MAX >> 32, to);
-            if is_due {
-                let now = self.area.sweep(to);
-                to.complete_to(now);
-            }
-            if has_ended && !self.area.is_due() {
-                self.area.sweep_rest(to);
-                to.complete_to(crate::Nanos(i64::MAX));
-                self.ended = true;
-                return Ok(Received::Ended);
-            }
-            return Ok(Received::Some);
+        if self.parts.is_empty() {
+            return Ok(self.without_areas(wait, to));
         }
-        if self.drain(MOST, to) {
+        match self.close(to) {
+            Closed::Nothing => {}
+            Closed::All => return Ok(self.without_areas(Duration::ZERO, to)),
+            Closed::Generation => {
+                let complete = self.parts.iter().map(|part| part.swept_to).min();
+                complete.into_iter().filter(|ts| ts.0 != i64::MIN).for_each(|ts| to.complete_to(ts));
+                return Ok(Received::Some);
+            }
+        }
+        let found: usize = self.parts.iter_mut().map(|part| part.drain(MOST, to)).sum();
+        self.quiet = if found == 0 { self.quiet.saturating_add(1) } else { 0 };
+        if found >= FEW {
             return Ok(Received::Some);
         }
         let kernel = |error| SourceError::kernel("waiting for packets", &self.name.interface, error);
-        match &self.socket {
-            Some(socket) => socket.wait(wait.min(LOOK)).map_err(kernel)?,
-            None => std::thread::sleep(wait.min(LOOK)),
+        match self.parts.as_slice() {
+            _ if self.quiet < QUIET => std::thread::sleep(wait.min(GATHER)),
+            [Part { socket: Some(socket), .. }] => socket.wait(wait.min(LOOK)).map_err(kernel)?,
+            _ => std::thread::sleep(wait.min(LOOK)),
+        }
+        if found > 0 {
+            return Ok(Received::Some);
         }
         Ok(Received::Idle)
     }
 
     fn books(&mut self) -> QueueBooks {
-        let mut books = self.area.books();
-        if let Some(Ok(statistics)) = self.socket.as_ref().map(Socket::statistics) {
-            books.explained.extend([
-                ("xsk_dropped", statistics.dropped),
-                ("xsk_ring_full", statistics.ring_full),
-                ("xsk_free_ring_empty", statistics.free_ring_empty),
-                ("xsk_strange", statistics.strange),
-            ]);
-        }
+        let mut books = self.done.clone();
+        self.parts.iter().for_each(|part| books.add(&part.books()));
         books
     }
 }

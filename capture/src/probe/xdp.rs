@@ -3,11 +3,12 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::load::{Probe, ProbeClock, ProbeError, ProbeOptions, Verdicts};
-use super::receiver::AreaReceiver;
+use super::receiver::{AreaReceiver, Part, Seat};
 use crate::af_packet::{Control, Offloads};
 use crate::live::source::{Interface, LinkEvent, Mode, QueueName, Receiver, SourceError};
 use crate::live::{Filter, Policy};
@@ -58,14 +59,27 @@ pub struct Xdp {
     mode: Mode,
     options: XdpOptions,
     control: Control,
-    probe: Probe,
+    /// None while the interface is away, or about to be opened anew.
+    probe: Option<Probe>,
     receivers: Vec<AreaReceiver>,
+    /// One for each receiver.
+    seats: Vec<Arc<Seat>>,
     flipped: Instant,
     is_up: bool,
     is_gone: bool,
     stopped: bool,
+    /// Receive queues and MTU, as they were last.
+    queues: u32,
+    mtu: u32,
     /// Flips put off because a receiver had not read the generation before.
     late_sweeps: u64,
+    /// Of probes that have ended.
+    sweeps: u64,
+    reopened: u64,
+    returns: u64,
+    /// Since when nothing is captured, and how long that was before.
+    closed: Option<Instant>,
+    pauses: Duration,
     offloads: Option<Offloads>,
     promiscuous: Option<Promiscuous>,
 }
@@ -76,8 +90,14 @@ impl std::fmt::Debug for AreaReceiver {
     }
 }
 
-/// A probe that is attached, and its receivers.
-type Attached = (Probe, Vec<AreaReceiver>);
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seat").field("is_vacant", &self.is_vacant()).finish_non_exhaustive()
+    }
+}
+
+/// A probe that is attached, and its areas.
+type Attached = (Probe, Vec<Part>);
 
 impl Xdp {
     /// Opens the interface in the driver, else in the stack: packets come in from now on. Takes CAP_BPF, CAP_NET_ADMIN
@@ -92,51 +112,136 @@ impl Xdp {
             return Err(SourceError::NotEthernet { interface: name.to_owned(), kind });
         }
         let flags = control.flags(name).map_err(kernel("looking at"))?;
-        // Before the first packet comes in. Where the driver refuses, merged frames reach the decoder as they are.
-        let offloads = Offloads::turn_off(&control, name, options.policy)
-            .inspect_err(|error| tracing::warn!(interface = name, %error, "offloads cannot be turned off"))
-            .ok();
-        let promiscuous = match options.policy {
-            Policy::Tap => Some(Promiscuous::of(ifindex).map_err(kernel("setting promiscuous mode"))?),
-            Policy::Inline => None,
-        };
-        let (mode, (probe, receivers)) = attach(name, ifindex, &options)?;
-        probe.set_filter(&options.filter);
-        Ok(Self {
+        let mut out = Self {
             name: name.to_owned(),
             ifindex,
-            mode,
+            mode: Mode::XdpDriver,
             options,
+            queues: queues(name),
+            mtu: control.mtu(name).unwrap_or(0),
             control,
-            probe,
-            receivers,
+            probe: None,
+            receivers: Vec::new(),
+            seats: Vec::new(),
             flipped: Instant::now(),
             is_up: flags & libc::IFF_UP != 0,
             is_gone: false,
             stopped: false,
             late_sweeps: 0,
-            offloads,
-            promiscuous,
-        })
+            sweeps: 0,
+            reopened: 0,
+            returns: 0,
+            closed: None,
+            pauses: Duration::ZERO,
+            offloads: None,
+            promiscuous: None,
+        };
+        for (part, queue) in out.attach()?.into_iter().zip(0..) {
+            let seat = Arc::new(Seat::default());
+            out.receivers.push(AreaReceiver::new(
+                QueueName { interface: name.to_owned(), queue },
+                part,
+                Arc::clone(&seat),
+            ));
+            out.seats.push(seat);
+        }
+        Ok(out)
+    }
+
+    /// Sets the interface up and attaches the probe; its areas.
+    fn attach(&mut self) -> Result<Vec<Part>, SourceError> {
+        let name = self.name.clone();
+        // Before the first packet comes in. Where the driver refuses, merged frames reach the decoder as they are.
+        if self.offloads.is_none() {
+            self.offloads = Offloads::turn_off(&self.control, &name, self.options.policy)
+                .inspect_err(|error| tracing::warn!(interface = name, %error, "offloads cannot be turned off"))
+                .ok();
+        }
+        if self.options.policy == Policy::Tap && self.promiscuous.is_none() {
+            let kernel = |error| SourceError::kernel("setting promiscuous mode", &name, error);
+            self.promiscuous = Some(Promiscuous::of(self.ifindex).map_err(kernel)?);
+        }
+        let (mode, (probe, parts)) = attach(&name, self.ifindex, &self.options)?;
+        self.mode = mode;
+        self.probe = Some(probe);
+        self.flipped = Instant::now();
+        Ok(parts)
+    }
+
+    /// The areas there are end; their receivers read what is left and wait for others.
+    fn close(&mut self) {
+        let Some(mut probe) = self.probe.take() else { return };
+        if let Err(error) = probe.end() {
+            // Its interface may be gone, and the program with it.
+            tracing::debug!(interface = self.name, %error, "XDP cannot be taken off");
+        }
+        self.sweeps += probe.shared.closed.load(Ordering::Relaxed);
+        self.closed = Some(Instant::now());
+    }
+
+    /// Attaches the probe anew, once every receiver has read its areas. Whether it is attached.
+    fn reopen(&mut self, ifindex: u32) -> Result<bool, SourceError> {
+        if !self.seats.iter().all(|seat| seat.is_vacant()) {
+            return Ok(false);
+        }
+        self.ifindex = ifindex;
+        let (parts, seats) = (self.attach()?, self.seats.len().max(1));
+        if parts.len() > seats {
+            let more = parts.len() - seats;
+            tracing::warn!(
+                interface = self.name,
+                "{more} queues more than there are receivers, which share them: start again to give each a thread"
+            );
+        }
+        for (number, part) in parts.into_iter().enumerate() {
+            if let Some(seat) = self.seats.get(number % seats) {
+                seat.give(part);
+            }
+        }
+        self.reopened += 1;
+        self.pauses += self.closed.take().map_or(Duration::ZERO, |closed| closed.elapsed());
+        Ok(true)
+    }
+
+    /// What changed about an interface that is there; another number of queues ends the probe.
+    fn changes(&mut self) -> Result<Vec<LinkEvent>, SourceError> {
+        let kernel = |error| SourceError::kernel("looking at", &self.name, error);
+        let up = self.control.flags(&self.name).map_err(kernel)? & libc::IFF_UP != 0;
+        let mtu = self.control.mtu(&self.name).map_err(kernel)?;
+        let queues = queues(&self.name);
+        let mut events = Vec::new();
+        if up != self.is_up {
+            self.is_up = up;
+            events.push(if up { LinkEvent::Up } else { LinkEvent::Down });
+        }
+        if mtu != self.mtu {
+            events.push(LinkEvent::Mtu { from: std::mem::replace(&mut self.mtu, mtu), to: mtu });
+        }
+        if queues != self.queues {
+            events.push(LinkEvent::Queues { from: std::mem::replace(&mut self.queues, queues), to: queues });
+            if self.mode == Mode::XdpDriver {
+                self.close();
+            }
+        }
+        Ok(events)
     }
 
     /// Whether every receiver has read what was closed.
-    fn is_read(&self) -> bool {
-        let shared = &self.probe.shared;
-        let closed = shared.closed.load(Ordering::Acquire);
-        shared.swept.iter().all(|swept| swept.load(Ordering::Acquire) >= closed)
+    fn is_read(probe: &Probe) -> bool {
+        let closed = probe.shared.closed.load(Ordering::Acquire);
+        probe.shared.swept.iter().all(|swept| swept.load(Ordering::Acquire) >= closed)
     }
 
     fn flip_if_due(&mut self) {
+        let Some(probe) = &self.probe else { return };
         if self.flipped.elapsed() < self.options.sweep || self.stopped {
             return;
         }
-        if !self.is_read() {
+        if !Self::is_read(probe) {
             self.late_sweeps += 1;
             return;
         }
-        let now = self.probe.now();
-        self.probe.flip(now);
+        probe.flip(probe.now());
         self.flipped = Instant::now();
     }
 }
@@ -178,18 +283,21 @@ fn is_busy(error: &aya::programs::ProgramError) -> bool {
 fn attach_as(name: &str, ifindex: u32, options: &XdpOptions, mode: Mode, frags: bool) -> Result<Attached, ProbeError> {
     let driver = mode == Mode::XdpDriver;
     let system = |doing: &'static str| move |error: io::Error| ProbeError::System(doing, error);
-    let queues = count(&format!("/sys/class/net/{name}/queues"), "rx-").map_err(system("counting queues"))?;
+    let queues = queues(name);
     let cpus = count("/sys/devices/system/cpu", "cpu").map_err(system("counting CPUs"))?;
     let areas = if driver { queues } else { cpus }.clamp(1, 256);
+    // What the host sends is counted by the CPU that sends it.
+    let egress_areas = if options.policy == Policy::Inline { cpus.clamp(1, 256) } else { 0 };
     let verdicts = match (options.policy, driver) {
         (Policy::Inline, _) => Verdicts::Inline,
         (Policy::Tap, true) => Verdicts::TapRedirect,
         (Policy::Tap, false) => Verdicts::TapCopy,
     };
-    let (slots4_shift, slots6_shift) = slots(options.cache_bytes, areas);
+    let (slots4_shift, slots6_shift) = slots(options.cache_bytes, areas + egress_areas);
     let (mut probe, areas) = Probe::load(&ProbeOptions {
         areas,
         area_is_cpu: !driver,
+        egress_areas,
         verdicts,
         clock: ProbeClock::Monotonic,
         slots4_shift,
@@ -199,7 +307,8 @@ fn attach_as(name: &str, ifindex: u32, options: &XdpOptions, mode: Mode, frags: 
         frags,
         ..ProbeOptions::default()
     })?;
-    let mut receivers = Vec::new();
+    probe.set_filter(&options.filter);
+    let mut parts = Vec::new();
     for (queue, area) in (0..).zip(areas) {
         let socket = match verdicts {
             Verdicts::TapRedirect => {
@@ -210,10 +319,18 @@ fn attach_as(name: &str, ifindex: u32, options: &XdpOptions, mode: Mode, frags: 
             }
             Verdicts::TapCopy | Verdicts::Inline => None,
         };
-        receivers.push(AreaReceiver::new(QueueName { interface: name.to_owned(), queue }, area, socket));
+        parts.push(Part::new(area, socket));
     }
     probe.attach(ifindex, driver)?;
-    Ok((probe, receivers))
+    if egress_areas > 0 {
+        probe.attach_egress(name)?;
+    }
+    Ok((probe, parts))
+}
+
+/// Receive queues of an interface; at least 1.
+fn queues(name: &str) -> u32 {
+    count(&format!("/sys/class/net/{name}/queues"), "rx-").unwrap_or(1).max(1)
 }
 
 /// Entries of a folder whose names are `prefix` and a number.
@@ -253,41 +370,64 @@ impl Interface for Xdp {
     }
 
     fn maintain(&mut self) -> Result<Vec<LinkEvent>, SourceError> {
+        if self.stopped {
+            return Ok(Vec::new());
+        }
         self.flip_if_due();
         let kernel = |error| SourceError::kernel("looking up", &self.name, error);
         let index = self.control.index(&self.name).map_err(kernel)?;
-        if index != Some(self.ifindex) {
-            let was_there = !std::mem::replace(&mut self.is_gone, true);
-            if was_there && let Some(offloads) = self.offloads.take() {
-                // There is nothing left to put back.
-                offloads.forget();
-            }
-            return Ok(if was_there { vec![LinkEvent::Gone] } else { Vec::new() });
+        if !self.is_gone && index != Some(self.ifindex) {
+            self.is_gone = true;
+            self.close();
+            // There is nothing left to put back.
+            self.offloads.take().into_iter().for_each(Offloads::forget);
+            self.promiscuous = None;
+            return Ok(vec![LinkEvent::Gone]);
         }
-        let up = self.control.flags(&self.name).map_err(kernel)? & libc::IFF_UP != 0;
-        let mut events = Vec::new();
-        if up != self.is_up {
-            self.is_up = up;
-            events.push(if up { LinkEvent::Up } else { LinkEvent::Down });
+        let Some(ifindex) = index else { return Ok(Vec::new()) };
+        if self.probe.is_some() {
+            return self.changes();
         }
-        Ok(events)
+        // Before it is opened: what it has now is no change.
+        (self.queues, self.mtu) = (queues(&self.name), self.control.mtu(&self.name).unwrap_or(0));
+        if !self.reopen(ifindex)? {
+            return Ok(Vec::new());
+        }
+        if std::mem::replace(&mut self.is_gone, false) {
+            self.returns += 1;
+            return Ok(vec![LinkEvent::Back { ifindex }]);
+        }
+        Ok(Vec::new())
     }
 
     fn set_filter(&mut self, filter: &Filter) -> Result<(), SourceError> {
-        self.probe.set_filter(filter);
+        if let Some(probe) = &self.probe {
+            probe.set_filter(filter);
+        }
         self.options.filter = filter.clone();
         Ok(())
     }
 
     fn counters(&mut self) -> Vec<(&'static str, u64)> {
-        vec![("sweeps", self.probe.shared.closed.load(Ordering::Relaxed)), ("sweeps_late", self.late_sweeps)]
+        let running = self.probe.as_ref().map_or(0, |probe| probe.shared.closed.load(Ordering::Relaxed));
+        let pauses = self.pauses + self.closed.map_or(Duration::ZERO, |closed| closed.elapsed());
+        vec![
+            ("sweeps", self.sweeps + running),
+            ("sweeps_late", self.late_sweeps),
+            ("interface_returns", self.returns),
+            ("interface_reopened", self.reopened),
+            ("not_captured_ms", u64::try_from(pauses.as_millis()).unwrap_or(u64::MAX)),
+        ]
     }
 
     fn stop(&mut self) {
         if std::mem::replace(&mut self.stopped, true) {
             return;
         }
-        if let Err(error) = self.probe.end() {
+        self.seats.iter().for_each(|seat| seat.stop());
+        if let Some(probe) = &mut self.probe
+            && let Err(error) = probe.end()
+        {
             tracing::error!(interface = self.name, %error, "XDP cannot be taken off");
         }
     }

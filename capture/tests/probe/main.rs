@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod counts;
+mod events;
 mod frames;
 mod grace;
 mod same_flows;

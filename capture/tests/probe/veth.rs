@@ -13,31 +13,51 @@ use crate::frames::{Way, tcp, udp};
 use crate::support::{Kept, Memory};
 
 /// A veth pair without IPv6, removed when dropped: frames sent into `a` come out of `b`.
-struct Veth {
-    a: String,
-    b: String,
+pub(crate) struct Veth {
+    pub(crate) a: String,
+    pub(crate) b: String,
 }
 
 impl Veth {
     /// `None` after saying why, where it cannot be had.
-    fn new(test: &str) -> Option<Self> {
+    pub(crate) fn new(test: &str) -> Option<Self> {
         let id = std::process::id() % 100_000;
         let pair = Self { a: format!("pa{id}x{test}"), b: format!("pb{id}x{test}") };
-        let made = Command::new("ip").args(["link", "add", &pair.a, "type", "veth", "peer", "name", &pair.b]).output();
+        let made = pair.plug();
         if !made.as_ref().is_ok_and(|output| output.status.success()) {
             assert!(std::env::var_os("CI").is_none(), "no veth pair in CI: {made:?}");
             println!("SKIPPED: no veth pair (root and `ip` are needed): {made:?}");
             return None;
         }
-        for name in [&pair.a, &pair.b] {
-            let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
-            assert!(Command::new("ip").args(["link", "set", name, "up"]).status().unwrap().success());
-        }
+        pair.set_up();
         Some(pair)
     }
 
+    /// Makes both ends, with room for four queues.
+    pub(crate) fn plug(&self) -> std::io::Result<std::process::Output> {
+        let queues = ["numrxqueues", "4", "numtxqueues", "4"];
+        let mut command = Command::new("ip");
+        command
+            .args(["link", "add", &self.a])
+            .args(queues)
+            .args(["type", "veth", "peer", "name", &self.b])
+            .args(queues);
+        let made = command.output()?;
+        for name in [&self.a, &self.b] {
+            let _ = Command::new("ethtool").args(["-L", name, "rx", "1", "tx", "1"]).output();
+        }
+        Ok(made)
+    }
+
+    pub(crate) fn set_up(&self) {
+        for name in [&self.a, &self.b] {
+            let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
+            assert!(Command::new("ip").args(["link", "set", name, "up"]).status().unwrap().success());
+        }
+    }
+
     /// Opens `b`, or says why the test is skipped.
-    fn open(&self, options: XdpOptions) -> Option<(Xdp, Vec<Box<dyn Receiver>>)> {
+    pub(crate) fn open(&self, options: XdpOptions) -> Option<(Xdp, Vec<Box<dyn Receiver>>)> {
         match Xdp::open(&self.b, options) {
             Ok(mut xdp) => {
                 let receivers = xdp.take_receivers();
@@ -59,7 +79,12 @@ impl Drop for Veth {
 }
 
 /// Looks after the interface and receives, until `until` says so or five seconds have passed.
-fn run(xdp: &mut Xdp, receivers: &mut [Box<dyn Receiver>], memory: &mut Memory, until: impl Fn(&Memory) -> bool) {
+pub(crate) fn run(
+    xdp: &mut Xdp,
+    receivers: &mut [Box<dyn Receiver>],
+    memory: &mut Memory,
+    until: impl Fn(&Memory) -> bool,
+) {
     let end = Instant::now() + Duration::from_secs(5);
     while !until(memory) && Instant::now() < end {
         xdp.maintain().unwrap();
@@ -70,7 +95,7 @@ fn run(xdp: &mut Xdp, receivers: &mut [Box<dyn Receiver>], memory: &mut Memory, 
 }
 
 /// Stops, takes what is left, and adds up the books.
-fn end(mut xdp: Xdp, receivers: &mut [Box<dyn Receiver>], memory: &mut Memory) -> QueueBooks {
+pub(crate) fn end(mut xdp: Xdp, receivers: &mut [Box<dyn Receiver>], memory: &mut Memory) -> QueueBooks {
     xdp.stop();
     let mut books = QueueBooks::default();
     for receiver in receivers {

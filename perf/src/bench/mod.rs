@@ -10,6 +10,8 @@ mod lake;
 mod lda;
 #[cfg(feature = "probe")]
 mod probe;
+#[cfg(feature = "probe")]
+mod wire;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -28,11 +30,13 @@ pub enum Part {
     Lda,
     /// A packet in the kernel, beside the kernel's own hash tables. Needs root.
     Probe,
+    /// From the wire to the lake without loss, beside AF_PACKET, softflowd, pmacctd and programs that only drop. Needs root.
+    Capture,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Import, Self::Lake, Self::Lda, Self::Probe];
+    pub const ALL: [Self; 5] = [Self::Import, Self::Lake, Self::Lda, Self::Probe, Self::Capture];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -41,6 +45,7 @@ impl Part {
             Self::Lake => "lake",
             Self::Lda => "lda",
             Self::Probe => "probe",
+            Self::Capture => "capture",
         }
     }
 }
@@ -69,6 +74,8 @@ pub struct BenchOptions {
     pub rows: u64,
     /// For the part `lda`: a Python virtual environment with the peers, made if there is none. None: `python3` as it is, with the peers it has.
     pub venv: Option<PathBuf>,
+    /// For the part `capture`: how long memory is watched; 0 = it is not.
+    pub minutes: u32,
 }
 
 impl BenchOptions {
@@ -77,7 +84,7 @@ impl BenchOptions {
     /// # Errors
     /// The path of the running program is not known.
     pub fn new() -> Result<Self, BenchError> {
-        Ok(Self { spotter: std::env::current_exe()?, file: None, runs: 5, rows: 500_000, venv: None })
+        Ok(Self { spotter: std::env::current_exe()?, file: None, runs: 5, rows: 500_000, venv: None, minutes: 0 })
     }
 }
 
@@ -182,18 +189,12 @@ pub fn run(part: Part, options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) ->
         Part::Lda => lda::run(options, emit),
         #[cfg(feature = "probe")]
         Part::Probe => probe::run(options, emit),
+        #[cfg(feature = "probe")]
+        Part::Capture => wire::run(options, emit),
         #[cfg(not(feature = "probe"))]
-        Part::Probe => {
+        Part::Probe | Part::Capture => {
             let why = "not measured: Spotter was built without the probe".to_owned();
-            emit(&beside(
-                part,
-                "one flow, IPv4",
-                "ns/packet",
-                &Runs::default(),
-                Better::Less,
-                "LRU_PERCPU_HASH",
-                Err(why),
-            ));
+            emit(&beside(part, part.name(), "", &Runs::default(), Better::Less, "", Err(why)));
             Ok(())
         }
     }

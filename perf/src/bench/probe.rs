@@ -4,9 +4,18 @@
 //! address another flow's each time. What is given is the CPU time of a run less that of a program that changes the frame and
 //! does nothing else. Programs take turns; a ratio is the median of the turns' ratios. The probe's ring is emptied
 //! between runs, outside the time. Peers have room for every flow, so nothing of theirs is displaced.
+//!
+//! What user space does with the records is in the rows `kernel and user`: a million packets (half a second at 2 Mpps), their
+//! records merged into the flow table, and the sweep at their end. A record for each packet, and a cache that gives way to such
+//! records while it is not hit, are measured beside the cache.
 
 use cpu_time::ThreadTime;
 
+use aggregator::record::Origin;
+use aggregator::{Aggregator, AggregatorConfig};
+use capture::Nanos;
+use capture::live::source::{Handler, LiveFrame};
+use capture::live::{Filter, Microflow};
 use capture::probe::{Bench, BenchProgram, ProbeError};
 
 use super::{BenchError, BenchOptions, Better, Figure, Part, Runs, beside};
@@ -24,6 +33,11 @@ const RUN: u32 = 40_000;
 /// Runs of one turn that are measured, and runs before them.
 const RUNS: u32 = 5;
 const WARM: u32 = 3;
+
+/// Runs of a generation, where user space's part is measured.
+const GENERATION: u32 = 25;
+
+const MIXES: [Mix; 4] = [Mix::Random(1), Mix::Random(64 << 10), Mix::Random(512 << 10), Mix::Zipf(512 << 10)];
 
 const UNIT: &str = "ns/packet";
 
@@ -76,7 +90,7 @@ impl Mix {
 }
 
 /// A TCP segment in the middle of a connection, 120 bytes with its Ethernet header.
-fn frame(v6: bool) -> [u8; 120] {
+fn frame(v6: bool) -> Vec<u8> {
     const LEN: usize = 120;
     let mut frame = [0; LEN];
     let (ethertype, ip, transport): (u16, &[u8], usize) = if v6 {
@@ -90,13 +104,58 @@ fn frame(v6: bool) -> [u8; 120] {
     // Ports 9000 and 8192, an ACK with an open window, and payload that begins no message.
     put(transport, &[0x23, 0x28, 0x20, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 0x20, 0, 0, 0, 0, 0]);
     put(transport + 20, &[0xaa; 16]);
+    frame.to_vec()
+}
+
+/// The same with VLAN tags.
+fn tagged(tags: usize) -> Vec<u8> {
+    let mut frame = frame(false);
+    (0..tags).for_each(|_| drop(frame.splice(12..12, [0x81, 0, 0, 7])));
     frame
 }
 
+/// A UDP datagram of the same length.
+fn udp() -> Vec<u8> {
+    let mut frame = frame(false);
+    let ports = [0x23, 0x28, 0x20, 0, 0, 86, 0, 0];
+    frame[23] = 17;
+    frame[34..42].copy_from_slice(&ports);
+    frame
+}
+
+/// Takes microflows and forgets them.
+struct Nothing;
+
+impl Handler for Nothing {
+    fn frames(&mut self, _: &[LiveFrame<'_>]) {}
+    fn microflows(&mut self, _: &[Microflow]) {}
+    fn complete_to(&mut self, _: Nanos) {}
+}
+
+/// Merges them into a flow table, as a shard does.
+struct Merged(Aggregator);
+
+impl Handler for Merged {
+    fn frames(&mut self, _: &[LiveFrame<'_>]) {}
+
+    fn microflows(&mut self, microflows: &[Microflow]) {
+        self.0.expect(microflows);
+        microflows.iter().for_each(|microflow| self.0.microflow(microflow));
+        if self.0.finished() > 4_096 {
+            self.0.take_records();
+        }
+    }
+
+    fn complete_to(&mut self, _: Nanos) {}
+}
+
+fn failed(error: ProbeError) -> BenchError {
+    BenchError::Probe(error.to_string())
+}
+
 /// CPU nanoseconds of one packet, over the runs of a turn.
-fn turn(bench: &mut Bench, v6: bool) -> Result<f64, BenchError> {
-    let failed = |error: ProbeError| BenchError::Probe(error.to_string());
-    let mut frame = frame(v6);
+fn turn(bench: &mut Bench, frame: &[u8]) -> Result<f64, BenchError> {
+    let mut frame = frame.to_vec();
     let mut spent = 0.0;
     for run in 0..WARM + RUNS {
         let start = ThreadTime::try_now()?;
@@ -104,9 +163,25 @@ fn turn(bench: &mut Bench, v6: bool) -> Result<f64, BenchError> {
         if run >= WARM {
             spent += start.try_elapsed()?.as_nanos() as f64;
         }
-        bench.drain(run + 1 == WARM + RUNS);
+        bench.drain(run + 1 == WARM + RUNS, &mut Nothing);
     }
     Ok(spent / f64::from(RUN * RUNS))
+}
+
+/// CPU nanoseconds of one packet in the kernel, and in user space.
+fn whole(bench: &mut Bench, merged: &mut Merged) -> Result<(f64, f64), BenchError> {
+    let mut frame = frame(false);
+    let (mut kernel, mut user) = (0.0, 0.0);
+    for run in 1..=GENERATION {
+        let start = ThreadTime::try_now()?;
+        bench.run(&mut frame, RUN).map_err(failed)?;
+        let between = ThreadTime::try_now()?;
+        kernel += start.try_elapsed()?.as_nanos() as f64;
+        bench.drain(run == GENERATION, merged);
+        user += between.try_elapsed()?.as_nanos() as f64;
+    }
+    let packets = f64::from(GENERATION * RUN);
+    Ok((kernel / packets, user / packets))
 }
 
 pub(super) fn run(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Result<(), BenchError> {
@@ -129,35 +204,137 @@ pub(super) fn run(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Resu
         }
     };
     for v6 in [false, true] {
-        for mix in [Mix::Random(1), Mix::Random(64 << 10), Mix::Random(512 << 10), Mix::Zipf(512 << 10)] {
-            benches.iter_mut().for_each(|bench| bench.set_flows(mix.numbers()));
-            let mut net = vec![Runs::default(); PROGRAMS.len()];
-            for _ in 0..options.runs {
-                let mut empty = 0.0;
-                for (bench, net) in benches.iter_mut().zip(&mut net) {
-                    let cost = turn(bench, v6)?;
-                    net.0.push(cost - empty);
-                    // The first program is the empty one.
-                    if empty == 0.0 {
-                        empty = cost;
-                    }
-                }
-            }
-            let name = format!("{}, {}", mix.name(), if v6 { "IPv6" } else { "IPv4" });
-            let [_, no_table, cache, hash, lru] = net.as_slice() else { continue };
-            for (peer, runs) in [("LRU_PERCPU_HASH", lru), ("PERCPU_HASH", hash)] {
-                emit(&beside(Part::Probe, &name, UNIT, cache, Better::Less, peer, Ok(runs)));
-            }
-            emit(&beside(
-                Part::Probe,
-                &format!("{name}: without table"),
-                UNIT,
-                no_table,
-                Better::Less,
-                "with cache",
-                Ok(cache),
-            ));
+        for mix in MIXES {
+            tables(&mut benches, options, mix, v6, emit)?;
         }
+    }
+    drop(benches);
+    totals(options, emit)?;
+    features(options, emit)
+}
+
+/// The tables beside each other, in the kernel alone.
+fn tables(
+    benches: &mut [Bench],
+    options: &BenchOptions,
+    mix: Mix,
+    v6: bool,
+    emit: &mut dyn FnMut(&Figure),
+) -> Result<(), BenchError> {
+    benches.iter_mut().for_each(|bench| bench.set_flows(mix.numbers()));
+    let frame = frame(v6);
+    let mut net = vec![Runs::default(); PROGRAMS.len()];
+    for _ in 0..options.runs {
+        let mut empty = 0.0;
+        for (bench, net) in benches.iter_mut().zip(&mut net) {
+            let cost = turn(bench, &frame)?;
+            net.0.push(cost - empty);
+            // The first program is the empty one.
+            if empty == 0.0 {
+                empty = cost;
+            }
+        }
+    }
+    let name = format!("{}, {}", mix.name(), if v6 { "IPv6" } else { "IPv4" });
+    let [_, no_table, cache, hash, lru] = net.as_slice() else { return Ok(()) };
+    for (peer, runs) in [("LRU_PERCPU_HASH", lru), ("PERCPU_HASH", hash)] {
+        emit(&beside(Part::Probe, &name, UNIT, cache, Better::Less, peer, Ok(runs)));
+    }
+    let name = format!("{name}: without table");
+    emit(&beside(Part::Probe, &name, UNIT, no_table, Better::Less, "with cache", Ok(cache)));
+    Ok(())
+}
+
+/// Cache, digests and what turns from one to the other, with the work in user space.
+fn totals(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Result<(), BenchError> {
+    const WAYS: [(&str, BenchProgram); 3] =
+        [("cache", BenchProgram::Cache), ("digest", BenchProgram::Digest), ("adaptive", BenchProgram::Adaptive)];
+    let load = |(_, program)| Ok::<_, ProbeError>((Bench::load(program)?, merged()));
+    let mut empty = Bench::load(BenchProgram::Empty).map_err(failed)?;
+    let mut ways = WAYS.into_iter().map(load).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    for mix in MIXES {
+        empty.set_flows(mix.numbers());
+        let mut costs = vec![(Runs::default(), Runs::default(), Runs::default()); ways.len()];
+        for (bench, merged) in &mut ways {
+            bench.set_flows(mix.numbers());
+            whole(bench, merged)?;
+        }
+        for _ in 0..options.runs {
+            let empty = whole(&mut empty, &mut merged())?.0;
+            for ((bench, merged), (kernel, user, sum)) in ways.iter_mut().zip(&mut costs) {
+                let (in_kernel, in_user) = whole(bench, merged)?;
+                kernel.0.push(in_kernel - empty);
+                user.0.push(in_user);
+                sum.0.push(in_kernel - empty + in_user);
+            }
+        }
+        let parts = |at: usize| {
+            costs.get(at).map_or_else(String::new, |(kernel, user, _)| {
+                format!("{} {:.0} + {:.0}", WAYS[at].0, kernel.median(), user.median())
+            })
+        };
+        let Some(((.., cache), others)) = costs.split_first() else { continue };
+        for (at, (.., other)) in others.iter().enumerate() {
+            let name = format!("{}, IPv4: kernel and user", mix.name());
+            let mut row = beside(Part::Probe, &name, UNIT, cache, Better::Less, WAYS[at + 1].0, Ok(other));
+            row.note = Some(format!("kernel + user: {}, {}", parts(0), parts(at + 1)));
+            emit(&row);
+        }
+    }
+    Ok(())
+}
+
+fn merged() -> Merged {
+    Merged(Aggregator::new(AggregatorConfig::new("bench".to_owned(), Origin::Xdp)))
+}
+
+/// What each thing that may be switched on, or may be in a packet, adds.
+fn features(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Result<(), BenchError> {
+    let rules = |count: u8| {
+        let rules = (0..count).map(|n| format!("net 203.0.113.{n}/32 port 9100 proto tcp"));
+        Filter::parse(rules.collect::<Vec<_>>()).map_err(|error| BenchError::Probe(error.to_string()))
+    };
+    let load = |program| Bench::load(program).map_err(failed);
+    let (mut probe, mut bare) = (load(BenchProgram::Cache)?, load(BenchProgram::ParseOnly)?);
+    let mut empty = load(BenchProgram::Empty)?;
+    for bench in [&mut probe, &mut bare, &mut empty] {
+        bench.set_flows(Mix::Random(1).numbers());
+    }
+    let plain = frame(false);
+    let (mut base, mut without) = (Runs::default(), Runs::default());
+    let variants: [(&str, Vec<u8>, u8); 8] = [
+        ("UDP in place of TCP (no flags)", udp(), 0),
+        ("one VLAN tag", tagged(1), 0),
+        ("two VLAN tags", tagged(2), 0),
+        ("IPv6", frame(true), 0),
+        ("1 filter rule", plain.clone(), 1),
+        ("8 filter rules", plain.clone(), 8),
+        ("64 filter rules", plain.clone(), 64),
+        ("the same again", plain.clone(), 0),
+    ];
+    let mut costs = vec![Runs::default(); variants.len()];
+    for _ in 0..options.runs {
+        let nothing = turn(&mut empty, &plain)?;
+        base.0.push(turn(&mut probe, &plain)? - nothing);
+        without.0.push(turn(&mut bare, &plain)? - nothing);
+        for ((_, frame, count), costs) in variants.iter().zip(&mut costs) {
+            probe.set_filter(&rules(*count)?);
+            costs.0.push(turn(&mut probe, frame)? - turn(&mut empty, frame)?);
+        }
+        probe.set_filter(&Filter::default());
+    }
+    let name = "one flow, IPv4, TCP: the whole probe";
+    emit(&beside(
+        Part::Probe,
+        name,
+        UNIT,
+        &base,
+        Better::Less,
+        "parser and judgement alone, no books, no cache",
+        Ok(&without),
+    ));
+    for ((name, ..), runs) in variants.iter().zip(&costs) {
+        emit(&beside(Part::Probe, &format!("with {name}"), UNIT, runs, Better::Less, "without", Ok(&base)));
     }
     Ok(())
 }

@@ -28,8 +28,8 @@ pub struct Settings {
     pub sample: u32,
     /// 1: the time is in 8 bytes of metadata before the frame, in ticks (tests).
     pub clock_is_metadata: u32,
-    /// Unused.
-    pub reserved: u32,
+    /// Number of the first area of sent packets; there is one for each CPU, behind those of received packets.
+    pub first_egress: u32,
 }
 
 /// Values of [`Settings::policy`].
@@ -262,10 +262,18 @@ pub struct Books {
 pub struct CopyHead {
     /// When, in nanoseconds of the monotonic clock; bit 0 is the generation.
     pub ts: u64,
-    /// Length on the wire.
+    /// Length of the frame, without the tag.
     pub wire_len: u32,
     /// Bytes that follow.
     pub len: u32,
+    /// VLAN tag that the device puts in: protocol identifier, 0 = none.
+    pub tpid: u16,
+    /// Its control information.
+    pub tci: u16,
+    /// Payload bytes of each of the segments that the device makes of the frame; 0 = it is none.
+    pub segment: u16,
+    /// Unused.
+    pub reserved: u16,
 }
 
 /// Sizes of entries of the copy ring, powers of two; a frame is shorter than its entry.
@@ -296,3 +304,4 @@ pub const MAX_RULES: usize = 64;
 
 const _: () = assert!(size_of::<Counts>() == 48 && size_of::<Slot4>() == 64 && size_of::<Slot6>() == 128);
 const _: () = assert!(size_of::<Evicted4>() == 72 && size_of::<Evicted6>() == 96 && size_of::<Books>() == 256);
+const _: () = assert!(size_of::<CopyHead>() == 24);

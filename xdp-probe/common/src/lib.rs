@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+pub mod generator;
 mod headers;
 pub mod layout;
 mod parse;

@@ -2,13 +2,12 @@
 //! slot taken sends the other's counts to user space and takes it: a collision costs a record, never a count.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
-use aya_ebpf::programs::XdpContext;
 use probe_common::layout::{Carried, Counts, Evicted4, Evicted6, Key, QUOTA, Slot4, Slot6, TICK_SHIFT};
 use probe_common::protocol::{ICMP, ICMPV6};
 use probe_common::{HeaderBytes, Shape};
 
 use crate::maps::{Area, EVICTED, SLOTS4, SLOTS6, settings};
-use crate::packet::Bytes;
+use crate::packet::{Bytes, Packet, Size};
 use crate::run::Table;
 
 const SYN: u8 = 0x02;
@@ -39,11 +38,11 @@ pub struct FlowCache;
 
 impl Table for FlowCache {
     #[inline(always)]
-    fn count(ctx: &XdpContext, area: &Area, frame: &Bytes, shape: &Shape, len: u32) -> bool {
+    fn count(packet: &impl Packet, area: &Area, frame: &Bytes, shape: &Shape, size: Size) -> bool {
         if shape.version == 4 {
-            count_in::<Slot4>(ctx, area, frame, shape, len)
+            count_in::<Slot4, _>(packet, area, frame, shape, size)
         } else {
-            count_in::<Slot6>(ctx, area, frame, shape, len)
+            count_in::<Slot6, _>(packet, area, frame, shape, size)
         }
     }
 
@@ -57,7 +56,7 @@ impl Table for FlowCache {
 }
 
 #[inline(always)]
-fn count_in<S: Slot>(ctx: &XdpContext, area: &Area, frame: &Bytes, shape: &Shape, len: u32) -> bool {
+fn count_in<S: Slot, P: Packet>(packet: &P, area: &Area, frame: &Bytes, shape: &Shape, size: Size) -> bool {
     let Some((addresses, side)) = S::ends(frame, shape) else { return false };
     let word = word(shape, side);
     let Some(place) = S::find(area, S::hash(&addresses, word & settings().key_mask())) else { return false };
@@ -66,7 +65,7 @@ fn count_in<S: Slot>(ctx: &XdpContext, area: &Area, frame: &Bytes, shape: &Shape
     let slot = unsafe { &mut *place };
     let (slot_addresses, slot_word, counts) = slot.parts();
     let same = (*slot_word ^ word) & settings().key_mask() == 0 && S::equal(slot_addresses, &addresses);
-    let now = ticks(ctx, area);
+    let now = ticks(packet, area);
     if !same {
         if *slot_word != 0 {
             leave(slot, area);
@@ -80,30 +79,30 @@ fn count_in<S: Slot>(ctx: &XdpContext, area: &Area, frame: &Bytes, shape: &Shape
         open(slot, addresses, word, frame, side);
     }
     let (_, _, counts) = slot.parts();
-    add(counts, side, now, shape, len);
+    add(counts, side, now, shape, size);
     true
 }
 
 #[inline(always)]
-pub fn add(counts: &mut Counts, side: Side, now: u32, shape: &Shape, len: u32) {
+pub fn add(counts: &mut Counts, side: Side, now: u32, shape: &Shape, size: Size) {
     counts.last = now;
-    counts.link_bytes += len - shape.ip_bytes;
+    counts.link_bytes += size.wire - size.ip;
     // Two branches, not an index: the verifier follows constants more quickly.
     if side == 0 {
-        direction(&mut counts.carried[0], now, shape, &mut counts.tcp_flags[0], &mut counts.tos[0]);
+        direction(&mut counts.carried[0], now, shape, size, &mut counts.tcp_flags[0], &mut counts.tos[0]);
     } else {
-        direction(&mut counts.carried[1], now, shape, &mut counts.tcp_flags[1], &mut counts.tos[1]);
+        direction(&mut counts.carried[1], now, shape, size, &mut counts.tcp_flags[1], &mut counts.tos[1]);
     }
 }
 
 #[inline(always)]
-fn direction(carried: &mut Carried, now: u32, shape: &Shape, tcp_flags: &mut u8, tos: &mut u8) {
+fn direction(carried: &mut Carried, now: u32, shape: &Shape, size: Size, tcp_flags: &mut u8, tos: &mut u8) {
     if carried.packets == 0 {
         carried.first = now;
         *tos = shape.tos;
     }
-    carried.packets += 1;
-    carried.bytes += shape.ip_bytes;
+    carried.packets += size.packets;
+    carried.bytes += size.ip;
     *tcp_flags |= shape.tcp_flags;
 }
 
@@ -191,9 +190,9 @@ pub fn word(shape: &Shape, side: Side) -> u64 {
 
 /// Ticks since the generation began.
 #[inline(always)]
-pub fn ticks(ctx: &XdpContext, area: &Area) -> u32 {
+pub fn ticks(packet: &impl Packet, area: &Area) -> u32 {
     let now = if settings().clock_is_metadata() == 1 {
-        metadata_clock(ctx)
+        packet.metadata_clock()
     } else {
         // SAFETY: no precondition.
         unsafe { bpf_ktime_get_coarse_ns() >> TICK_SHIFT }
@@ -201,17 +200,6 @@ pub fn ticks(ctx: &XdpContext, area: &Area) -> u32 {
     // A generation is a second or so; user space that stands still for an hour gets late times, not lost counts.
     let since = now.saturating_sub(area.base);
     if since > u64::from(u32::MAX) { u32::MAX } else { since as u32 }
-}
-
-/// The time a test put before the frame; 0 if it did not.
-#[inline(always)]
-pub fn metadata_clock(ctx: &XdpContext) -> u64 {
-    let (meta, data) = (ctx.metadata(), ctx.data());
-    if meta + 8 > data {
-        return 0;
-    }
-    // SAFETY: the bytes are there, as was just seen; the verifier checks that, too.
-    unsafe { core::ptr::read_unaligned(meta as *const u64) }
 }
 
 #[inline(always)]

@@ -4,9 +4,9 @@
 //! counted. The ports and first bytes here are those by which user space recognises a protocol.
 
 use probe_common::protocol::{TCP, UDP};
-use probe_common::{HeaderBytes, Shape};
+use probe_common::Shape;
 
-use crate::packet::Bytes;
+use crate::packet::{Bytes, Packet};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -14,14 +14,14 @@ const RST: u8 = 0x04;
 
 /// A packet that says no more than its shape.
 #[inline(always)]
-pub fn is_plain(frame: &Bytes, shape: &Shape, len: u32) -> bool {
+pub fn is_plain(packet: &impl Packet, frame: &Bytes, shape: &Shape, len: u32) -> bool {
     // Longer than the frame: the full decoder counts it.
     if u32::from(shape.ip_offset) + shape.ip_bytes > len {
         return false;
     }
     match shape.proto {
-        TCP => tcp(frame, shape),
-        UDP => udp(frame, shape),
+        TCP => tcp(packet, frame, shape),
+        UDP => udp(packet, frame, shape),
         _ => true,
     }
 }
@@ -34,7 +34,7 @@ pub fn is_turn(shape: &Shape) -> bool {
 
 /// A packet of a TCP connection that has begun and goes on.
 #[inline(always)]
-fn tcp(frame: &Bytes, shape: &Shape) -> bool {
+fn tcp(packet: &impl Packet, frame: &Bytes, shape: &Shape) -> bool {
     // No flags at all and a closed window are rare, and tell user space something.
     if shape.tcp_flags & (FIN | SYN | RST) != 0 || shape.tcp_flags == 0 || shape.tcp_window == 0 {
         return false;
@@ -42,11 +42,11 @@ fn tcp(frame: &Bytes, shape: &Shape) -> bool {
     if shape.payload_bytes == 0 {
         return true;
     }
-    !is_dns(shape) && !begins_message(frame, usize::from(shape.payload_offset), shape.payload_bytes)
+    !is_dns(shape) && !begins_message(packet, frame, usize::from(shape.payload_offset), shape.payload_bytes)
 }
 
 #[inline(always)]
-fn udp(frame: &Bytes, shape: &Shape) -> bool {
+fn udp(packet: &impl Packet, frame: &Bytes, shape: &Shape) -> bool {
     if is_dns(shape) {
         return false;
     }
@@ -59,7 +59,7 @@ fn udp(frame: &Bytes, shape: &Shape) -> bool {
             return false;
         }
     }
-    let Some(first) = frame.read::<8>(usize::from(shape.payload_offset)) else { return true };
+    let Some(first) = packet.peek::<8>(frame, usize::from(shape.payload_offset)) else { return true };
     if shape.payload_bytes < 8 {
         return true;
     }
@@ -92,18 +92,18 @@ fn is_sip([a, b, c, d, e, f, g, h]: [u8; 8]) -> bool {
 /// Whether a TCP payload may begin a message that user space reads: HTTP, TLS, SSH, SMB, RDP, SMTP, FTP, SIP. By its
 /// first four bytes, so a few others go there too.
 #[inline(always)]
-fn begins_message(frame: &Bytes, offset: usize, payload: u32) -> bool {
+fn begins_message(packet: &impl Packet, frame: &Bytes, offset: usize, payload: u32) -> bool {
     if payload < 4 {
         // Too short to tell.
         return true;
     }
-    // Not in the first buffer: user space can see it.
-    let Some([a, b, c, d]) = frame.read::<4>(offset) else { return true };
+    // Out of reach: user space can see it.
+    let Some([a, b, c, d]) = packet.peek::<4>(frame, offset) else { return true };
     match a {
         0x16 => b == 3,
         0x03 => b == 0,
         // A NetBIOS session message, if "SMB" follows.
-        0x00 => frame.read::<8>(offset).is_none_or(|bytes| matches!(bytes[4..], [0xfd..=0xff, b'S', b'M', b'B'])),
+        0x00 => packet.peek::<8>(frame, offset).is_none_or(|bytes| matches!(bytes[4..], [0xfd..=0xff, b'S', b'M', b'B'])),
         b'2' => b == b'2' && c == b'0',
         b'E' | b'e' | b'H' | b'h' if b & 0xdf == b'E' && c & 0xdf == b'L' && d & 0xdf == b'O' => true,
         b'E' | b'e' | b'H' | b'h' if b & 0xdf == b'H' && c & 0xdf == b'L' && d & 0xdf == b'O' => true,

@@ -20,22 +20,41 @@ mod packet;
 mod run;
 mod slow;
 
-use aya_ebpf::macros::xdp;
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_REDIRECT};
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
 
 use crate::cache::FlowCache;
-use crate::run::run;
+use crate::run::{Verdict, run};
 
 /// For drivers that hand out packets in several buffers.
 #[xdp(frags)]
 pub fn spotter_frags(ctx: XdpContext) -> u32 {
-    run::<FlowCache>(&ctx, true)
+    action(run::<FlowCache>(&ctx, true))
 }
 
 /// For drivers that refuse such programs.
 #[xdp]
 pub fn spotter(ctx: XdpContext) -> u32 {
-    run::<FlowCache>(&ctx, false)
+    action(run::<FlowCache>(&ctx, false))
+}
+
+/// For what the host itself sends (`inline`): XDP sees only what it receives. Whatever comes of it, the packet goes on to
+/// the next program and the device.
+#[classifier]
+pub fn spotter_sent(ctx: TcContext) -> i32 {
+    const NEXT: i32 = -1;
+    run::<FlowCache>(&ctx, true);
+    NEXT
+}
+
+#[inline(always)]
+fn action(verdict: Verdict) -> u32 {
+    match verdict {
+        Verdict::Drop => XDP_DROP,
+        Verdict::Pass => XDP_PASS,
+        Verdict::Redirect => XDP_REDIRECT,
+    }
 }
 
 #[cfg(not(test))]

@@ -2,14 +2,14 @@
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, RingBuf, XskMap};
-use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use aya_ebpf::macros::btf_map;
-use aya_ebpf::programs::XdpContext;
 use probe_common::layout::{Books, Control, MAX_RULES, Rule, Settings, Slot4, Slot6};
+
+use crate::packet::Packet;
 
 const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
 /// Areas at most; the loader creates as many as there are queues or CPUs.
-const MAX_AREAS: usize = 256;
+const MAX_AREAS: usize = 512;
 
 #[unsafe(no_mangle)]
 static SETTINGS: Settings = Settings {
@@ -23,7 +23,7 @@ static SETTINGS: Settings = Settings {
     policy: 0,
     sample: 1,
     clock_is_metadata: 0,
-    reserved: 0,
+    first_egress: 0,
 };
 
 /// The settings. Each field is a constant for the verifier, which drops the code that it switches off.
@@ -59,6 +59,7 @@ fields! {
     policy: u32,
     sample: u32,
     clock_is_metadata: u32,
+    first_egress: u32,
 }
 
 impl Fixed {
@@ -117,7 +118,7 @@ pub struct Area {
 
 impl Area {
     #[inline(always)]
-    pub fn of(ctx: &XdpContext) -> Option<Self> {
+    pub fn of(packet: &impl Packet) -> Option<Self> {
         let control = CONTROL.get_ptr(0)?;
         // SAFETY: the array's only entry. User space writes it while programs run: volatile, each field once.
         let (generation, rules) = unsafe {
@@ -125,12 +126,7 @@ impl Area {
         };
         // SAFETY: as above.
         let base = unsafe { (&raw const (*control).base[generation as usize]).read_volatile() };
-        let index = if settings().area_is_cpu() == 1 {
-            // SAFETY: no precondition.
-            unsafe { bpf_get_smp_processor_id() }
-        } else {
-            ctx.rx_queue_index()
-        };
+        let index = packet.area();
         if index >= settings().areas() {
             return None;
         }
