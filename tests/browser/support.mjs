@@ -8,6 +8,8 @@
 // more fails the test that made it.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 export const BASE = process.env.SPOTTER_URL?.replace(/\/$/, "");
@@ -92,4 +94,13 @@ export async function drawn(page) {
 export async function scoredDays(source) {
   const { days } = await api("/api/v1/days");
   return days.filter((day) => day[source].scored > 0).map((day) => day.date);
+}
+
+/** What axe-core finds serious or critical on the page that is shown. */
+export async function serious(page) {
+  await page.evaluate(readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8"));
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  return violations
+    .filter((found) => ["serious", "critical"].includes(found.impact))
+    .map((found) => `${found.id}: ${found.nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary}`).join("; ")}`);
 }

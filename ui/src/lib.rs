@@ -23,6 +23,7 @@ mod author;
 mod guard;
 mod headers;
 mod problem;
+mod query;
 mod serve;
 mod spot;
 mod story;

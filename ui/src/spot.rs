@@ -16,8 +16,11 @@ pub(crate) fn link_secret(uri: &Uri) -> Option<&str> {
     uri.query()?.split('&').find_map(|pair| pair.strip_prefix("token="))
 }
 
-fn see_other(to: &'static str) -> Response {
-    (StatusCode::SEE_OTHER, [(header::LOCATION, HeaderValue::from_static(to))]).into_response()
+fn see_other(to: &str) -> Response {
+    match HeaderValue::from_str(to) {
+        Ok(to) => (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(),
+        Err(error) => ApiError::Broken(error.to_string()).into_response(),
+    }
 }
 
 /// `GET /`: the application. With a link's secret: a session, and on to the clean address, so that the secret
@@ -47,12 +50,22 @@ pub(crate) async fn front(State(app): State<Shared>, uri: Uri, headers: HeaderMa
     }
 }
 
-/// `GET /files/ui/{source}/suspicious.html`: the browser keeps the fragment (`date=…|filter=…`), the application reads it.
-pub(crate) async fn old_suspicious(Path(source): Path<String>) -> Response {
-    match source.as_str() {
-        "flow" => see_other("/?spot=flow"),
-        "dns" => see_other("/?spot=dns"),
-        "proxy" => see_other("/?spot=proxy"),
-        _ => ApiError::Missing(format!("page of a source {source:?}")).into_response(),
+/// Apache Spot's pages, as they stood in its addresses.
+const OLD_PAGES: [(&str, &str); 4] = [
+    ("suspicious.html", "suspicious"),
+    ("threat-investigation.html", "threat-investigation"),
+    ("storyboard.html", "storyboard"),
+    ("ingest-summary.html", "ingest-summary"),
+];
+/// Its folders: one for each source, and one for the ingest summary.
+const OLD_FOLDERS: [&str; 4] = ["flow", "dns", "proxy", "ingest"];
+
+/// `GET /files/ui/{folder}/{page}`: the browser keeps the fragment (`date=…|filter=…`), the application reads it.
+pub(crate) async fn old_page(Path((folder, page)): Path<(String, String)>) -> Response {
+    let known = OLD_FOLDERS.into_iter().find(|known| *known == folder);
+    let found = OLD_PAGES.into_iter().find(|(file, _)| *file == page);
+    match (known, found) {
+        (Some(folder), Some((_, page))) => see_other(&format!("/?spot={folder}&page={page}")),
+        _ => ApiError::Missing("such a page of Apache Spot; start at /".to_owned()).into_response(),
     }
 }

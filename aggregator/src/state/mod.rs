@@ -1,7 +1,7 @@
 //! The state database beside the lake: `LAKE/state.sqlite`, small and transactional.
 //!
 //! One file per area: [`imports`], [`sets`] (the lake's journal), [`runs`], [`verdicts`], [`rules`],
-//! [`settings`], [`jobs`], [`stories`]; [`mod@backup`] copies all of it while it is used. Every change is one immediate
+//! [`settings`], [`jobs`], [`stories`], [`views`]; [`mod@backup`] copies all of it while it is used. Every change is one immediate
 //! transaction; several processes may use it at once (write-ahead log, [`BUSY_TIMEOUT`]).
 
 pub mod backup;
@@ -14,6 +14,7 @@ pub mod sets;
 pub mod settings;
 pub mod stories;
 pub mod verdicts;
+pub mod views;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -23,6 +23,19 @@ use crate::problem::ApiError;
 const COMMON: &str = "record_id, rank, fused_rank, detectors, group_id, group_size, score, surprise_bits, word_df, percentile, confidence, words, \
     deciding_side, explanation, first_seen, sensor, community_id";
 
+/// What every list can be sorted by.
+const COMMON_SORTS: [&str; 9] = [
+    "rank",
+    "spot_rank",
+    "surprise_bits",
+    "score",
+    "percentile",
+    "confidence",
+    "word_hosts",
+    "group_size",
+    "first_seen",
+];
+
 /// What the list needs to know of a source.
 trait Listed: Sized {
     const SOURCE: Source;
@@ -351,7 +364,7 @@ fn parse_cursor(text: Option<&str>) -> Result<(Option<String>, u64), ApiError> {
 fn order_by<R: Listed>(sort: Option<&str>) -> Result<String, ApiError> {
     let text = sort.unwrap_or_default();
     let (name, direction) = text.strip_prefix('-').map_or((text, "ASC"), |name| (name, "DESC"));
-    let known = ["rank", "surprise_bits", "first_seen"].iter().chain(R::SORTS);
+    let known = COMMON_SORTS.iter().chain(R::SORTS);
     match known.into_iter().find(|column| **column == name) {
         _ if text.is_empty() => Ok("fused_rank, rank".to_owned()),
         // The most surprising have no bits: their score is 0.
@@ -359,9 +372,12 @@ fn order_by<R: Listed>(sort: Option<&str>) -> Result<String, ApiError> {
             Ok(format!("score {}, fused_rank, rank", if direction == "ASC" { "DESC" } else { "ASC" }))
         }
         Some(&"rank") => Ok(format!("fused_rank {direction}, rank {direction}")),
+        Some(&"spot_rank") => Ok(format!("rank {direction}")),
+        Some(&"word_hosts") => Ok(format!("word_df {direction}, fused_rank, rank")),
         Some(column) => Ok(format!("{column} {direction} NULLS LAST, fused_rank, rank")),
         None => Err(ApiError::Bad(format!(
-            "`sort` must be rank, surprise_bits, first_seen or one of {}, with `-` before it for descending; not {text:?}",
+            "`sort` must be one of {}, {}, with `-` before it for descending; not {text:?}",
+            COMMON_SORTS.join(", "),
             R::SORTS.join(", ")
         ))),
     }

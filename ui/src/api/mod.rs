@@ -1,5 +1,6 @@
 //! REST under `/api/v1`, described by `/api/openapi.json` (checked in as `ui/openapi.json`).
 
+mod around;
 mod books;
 mod days;
 mod details;
@@ -10,11 +11,13 @@ mod ingest;
 mod investigate;
 mod list;
 mod params;
+mod query;
 mod record;
 mod rows;
 mod status;
 mod stories;
 pub mod types;
+mod views;
 mod words;
 
 use axum::extract::State;
@@ -75,6 +78,12 @@ const MAX_BODY: usize = 64 << 10;
         stories::evidence,
         export::export,
         high::high,
+        query::query,
+        views::saved_views,
+        views::save_view,
+        views::delete_view,
+        around::around_flow,
+        around::around_dns,
         status::status,
     ),
     components(schemas(types::Problem))
@@ -125,6 +134,11 @@ pub(crate) fn router(app: Shared) -> Router {
         .route("/stories/{story_id}/pins/{source}/{record_id}", delete(stories::unpin))
         .route("/stories/{story_id}/report.html", get(stories::report))
         .route("/stories/{story_id}/evidence.tar", get(stories::evidence))
+        .route("/around/flow", get(around::around_flow))
+        .route("/around/dns", get(around::around_dns))
+        .route("/views", get(views::saved_views).post(views::save_view))
+        .route("/views/{id}", delete(views::delete_view))
+        .route("/query/{source}", get(query::query))
         .route("/status", get(status::status));
     Router::new()
         .nest("/api/v1", api)
@@ -133,7 +147,7 @@ pub(crate) fn router(app: Shared) -> Router {
         .route("/index.html", get(index))
         .route("/icon.svg", get(assets::icon))
         .route("/assets/{*path}", get(assets::asset))
-        .route("/files/ui/{source}/suspicious.html", get(spot::old_suspicious))
+        .route("/files/ui/{folder}/{page}", get(spot::old_page))
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
         .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))

@@ -118,11 +118,11 @@ async fn filters_find_addresses_networks_and_text() {
         ("flow", "10.0.0.2/31", vec![2, 4, 3]),
         ("flow", "10.0.0.3", vec![]),
         ("dns", "EVIL", vec![101]),
-        ("dns", "<img", vec![101]),
+        ("dns", "\"<img\"", vec![101]),
         ("dns", "10.0.0.53", vec![101]),
         ("dns", "%", vec![]),
-        ("proxy", "b=1%20' OR 1=1", vec![201]),
-        ("proxy", "' OR 1=1 --", vec![]),
+        ("proxy", "\"b=1%20' OR 1=1\"", vec![201]),
+        ("proxy", "\"' OR 1=1 --\"", vec![]),
         ("proxy", "CURL", vec![201]),
     ] {
         let query: String = filter.bytes().map(|byte| format!("%{byte:02x}")).collect();

@@ -217,12 +217,19 @@ async fn failures_are_problems_that_say_what_to_do() {
 #[tokio::test]
 async fn spot_s_old_addresses_lead_to_the_page() {
     let server = Server::over_empty();
-    for source in ["flow", "dns", "proxy"] {
-        let answer = server.get(&format!("/files/ui/{source}/suspicious.html")).await;
-        assert_eq!(
-            (answer.status, answer.header(header::LOCATION)),
-            (StatusCode::SEE_OTHER, format!("/?spot={source}").as_str())
-        );
+    for folder in ["flow", "dns", "proxy"] {
+        for page in ["suspicious", "threat-investigation", "storyboard"] {
+            let answer = server.get(&format!("/files/ui/{folder}/{page}.html")).await;
+            assert_eq!(
+                (answer.status, answer.header(header::LOCATION)),
+                (StatusCode::SEE_OTHER, format!("/?spot={folder}&page={page}").as_str())
+            );
+        }
+    }
+    let answer = server.get("/files/ui/ingest/ingest-summary.html").await;
+    assert_eq!(answer.header(header::LOCATION), "/?spot=ingest&page=ingest-summary");
+    for nothing in ["/files/ui/nosuch/suspicious.html", "/files/ui/flow/passwd", "/files/ui/flow/%2e%2e"] {
+        assert_eq!(server.get(nothing).await.status, StatusCode::NOT_FOUND, "{nothing}");
     }
 }
 

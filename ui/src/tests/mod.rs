@@ -4,6 +4,7 @@ mod data;
 mod door;
 mod invest;
 mod lake;
+mod triage;
 
 use std::sync::Arc;
 

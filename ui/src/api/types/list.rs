@@ -283,7 +283,8 @@ pub struct ListQuery {
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
-    /// An address, a network (CIDR), or part of a name or URI.
+    /// A query; `/api/v1/query/{source}` says what is wrong with one. An address, a network or a text alone is looked for
+    /// in every field.
     pub filter: Option<String>,
     /// `on` (default): the leader of each group; `off`: every record.
     pub groups: Option<Switch>,

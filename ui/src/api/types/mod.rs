@@ -3,22 +3,28 @@
 //! Times are RFC 3339 in UTC with microseconds, days `YYYY-MM-DD` in UTC, identifiers lower-case hexadecimal.
 //! `null` means "not observed", as in the lake.
 
+mod around;
 mod details;
 mod investigate;
 mod list;
+mod query;
 mod status;
 mod story;
 mod timeline;
+mod views;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+pub use around::*;
 pub use details::*;
 pub use investigate::*;
 pub use list::*;
+pub use query::*;
 pub use status::*;
 pub use story::*;
 pub use timeline::*;
+pub use views::*;
 
 /// Which records: the three sources of Apache Spot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]

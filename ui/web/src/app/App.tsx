@@ -5,15 +5,17 @@ import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError } from "../api/client";
 import { type PageModule, pageOf, SECTIONS } from "../pages/registry";
+import { later } from "../parts/later";
 import { Failed, Loading, Notice } from "../parts/State";
 import { Toasts } from "../parts/toast";
 import { ValueMenu } from "../parts/value/Menu";
 import { zoneLabel } from "../text/time";
-import { Help } from "./Help";
 import { followKeys, useKeys, visit, visitAddress } from "./keys";
 import { route, tooNew } from "./route";
 import { Settings } from "./Settings";
 import { zone } from "./settings";
+
+const Help = later(() => import("./Help").then((code) => code.Help), "the keys");
 
 export const App: FunctionComponent = () => {
   const help = useSignal(false);

@@ -1,6 +1,7 @@
 // Apache Spot's addresses. The server sends `/files/ui/flow/suspicious.html` to `/?spot=flow&page=suspicious`; the browser
 // keeps the fragment: `date=2016-07-08|filter=text`, on the ingest page `start-date=…|end-date=…|pipeline=flow`.
 
+import { literal } from "../parts/value/compose";
 import { isDay } from "../text/time";
 import type { At } from "./route";
 
@@ -50,9 +51,12 @@ export function fromSpot(search: string, hash: string): At | undefined {
       return at("ingest", SOURCES.includes(pipeline) ? [pipeline] : [], { from: from && `${from}T00:00:00Z`, to: to && `${to}T00:00:00Z` });
     }
     default:
-      return at("suspicious", [source], { date, filter: values.get("filter") ?? "" });
+      return at("suspicious", [source], { date, filter: queryOf(values.get("filter") ?? "") });
   }
 }
+
+/** Spot's box took one address, name or URI; ours a query: what is no plain word is quoted. */
+const queryOf = (text: string): string => (text.trim() === "" ? "" : literal(text.trim()));
 
 function at(page: string, path: string[], params: Record<string, string>): At {
   return { page, path, params: Object.fromEntries(Object.entries(params).filter(([, value]) => value !== "")) };

@@ -17,6 +17,7 @@ export function Dialog({ title, onClose, children, actions, wide }: Props) {
   useEffect(() => {
     const before = document.activeElement;
     element.current?.showModal();
+    element.current?.querySelector<HTMLElement>(".dialog-body [autofocus], .dialog-body input, .dialog-body button")?.focus();
     return () => {
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };

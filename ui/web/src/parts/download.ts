@@ -22,7 +22,7 @@ export function toCsv(columns: readonly string[], rows: readonly (readonly CellV
 
 /** A file name without what file systems and shells take amiss. */
 export function fileName(text: string, extension: string): string {
-  return `${text.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[-.]+|-+$/g, "").slice(0, 120) || "spotter"}.${extension}`;
+  return `${text.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[-.]+|[-.]+$/g, "").slice(0, 120) || "spotter"}.${extension}`;
 }
 
 function save(blob: Blob, name: string): void {

@@ -1,13 +1,16 @@
 // The panel below the table: what is selected, why it is there, and the raw records around it.
 
-import { useState } from "preact/hooks";
+import { later } from "../../parts/later";
 import { ValueButton } from "../../parts/value/Value";
 import type { Source } from "../../text/source";
 import { exact } from "../../text/time";
 import type { Kind } from "../../parts/value/links";
 import { Explanation } from "./Explanation";
 import type { Row } from "./list";
+import { show, type Tab, type View } from "./view";
 import { AllColumns, RawRecords } from "./Raw";
+
+const Around = later(() => import("./picture/Around").then((code) => code.Around), "the drawing");
 
 interface Pivot {
   label: string;
@@ -29,8 +32,16 @@ function pivots(source: Source, row: Row): Pivot[] {
   return "host" in row ? [client, { label: "host", field: "host", kind: "name", text: row.host }] : [client];
 }
 
-export function Details({ source, row, onClose }: { source: Source; row: Row; onClose: () => void }) {
-  const [tab, setTab] = useState<"raw" | "all">("raw");
+interface Props {
+  at: View;
+  date: string;
+  row: Row;
+  onClose: () => void;
+}
+
+export function Details({ at, date, row, onClose }: Props) {
+  const { source, tab } = at;
+  const setTab = (next: Tab) => show({ tab: next }, "replace");
   return (
     <aside class="details" aria-label="Selected record">
       <header>
@@ -52,15 +63,23 @@ export function Details({ source, row, onClose }: { source: Source; row: Row; on
             <button type="button" role="tab" aria-selected={tab === "raw"} onClick={() => setTab("raw")}>
               Raw records around it
             </button>
+            {source === "proxy" ? null : (
+              <button type="button" role="tab" aria-selected={tab === "around"} onClick={() => setTab("around")}>
+                {source === "flow" ? "Chord diagram" : "Names of the client"}
+              </button>
+            )}
             <button type="button" role="tab" aria-selected={tab === "all"} onClick={() => setTab("all")}>
               All columns
             </button>
           </div>
           <div class="tab-body" role="tabpanel">
-            {tab === "raw" ? <RawRecords source={source} row={row} /> : <AllColumns source={source} row={row} />}
+            {tab === "raw" ? <RawRecords source={source} row={row} /> : tab === "all" ? <AllColumns source={source} row={row} /> : <Around source={source} date={date} host={at.anchor || hostOf(row)} />}
           </div>
         </section>
       </div>
     </aside>
   );
 }
+
+/** The judged host of flows, the client of a question. */
+const hostOf = (row: Row): string => ("src_ip" in row ? row.why.host : row.client_ip);

@@ -1,25 +1,30 @@
-// The ranked list of one source and day, with the selected record below it.
+// The ranked list of one source and day, with the picture beside it and the selected record below it.
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { asApiError, get } from "../../api/client";
-import { zone } from "../../app/settings";
 import { useKeys } from "../../app/keys";
-import type { PageProps } from "../registry";
+import { zone } from "../../app/settings";
+import { later } from "../../parts/later";
 import { Failed, Loading, Notice } from "../../parts/State";
+import { chosenColumns } from "../../parts/table/ColumnChooser";
 import { Grid } from "../../parts/table/Grid";
-import { escapeText } from "../../text/hostile";
-import { Activity } from "./Activity";
-import { columnsOf } from "./columns";
 import { days, daysError, latest, loadDays, neighbour } from "../../parts/time/days";
+import { useFilterTarget } from "../../parts/value/target";
+import { escapeText } from "../../text/hostile";
+import type { PageProps } from "../registry";
+import { Activity } from "./Activity";
+import { columnsOf, STANDARD } from "./columns";
 import { Details } from "./Details";
-import { type Line, type Row, SuspiciousList } from "./list";
+import { hovered, lit } from "./highlight";
+import { type Line, type Row, SuspiciousList, type Wanted } from "./list";
 import { Splitter } from "./Splitter";
 import { Toolbar } from "./Toolbar";
-import { show, type View, viewOf } from "./view";
+import { addressOf, show, type View, viewOf } from "./view";
 import "./style.css";
 
 const list = new SuspiciousList();
+const Picture = later(() => import("./picture/Picture").then((code) => code.Picture), "the picture");
 
 export function Page({ at: place }: PageProps) {
   const at = viewOf(place);
@@ -33,13 +38,15 @@ export function Page({ at: place }: PageProps) {
     if (!days.value) void loadDays();
   }, []);
 
+  const wanted: Wanted = { source: at.source, date, filter: at.filter, sort: at.sort, flat: at.flat };
   useEffect(() => {
     if (!date) return;
     cursor.value = -1;
-    void list.load({ source: at.source, date, filter: at.filter, sort: at.sort, flat: at.flat });
+    void list.load(wanted);
   }, [at.source, date, at.filter, at.sort, at.flat]);
 
   const lines = list.lines.value;
+  const rows = useMemo(() => lines.map((line) => line.row), [lines]);
   const ready = list.source.value === at.source;
   const index = at.selected ? lines.findIndex((line) => line.row.record_id === at.selected) : -1;
   const found = ready && index >= 0 ? lines[index]?.row : undefined;
@@ -65,22 +72,23 @@ export function Page({ at: place }: PageProps) {
     if (index >= 0 && cursor.value < 0) cursor.value = index;
   }, [index]);
 
+  const grid = () => box.current?.querySelector<HTMLElement>(".main-table .grid");
   const select = (to: number) => {
     const row = lines[to]?.row;
-    if (row) show({ selected: row.record_id }, "replace");
+    if (row) show({ selected: row.record_id, anchor: "" }, "replace");
   };
   const close = () => {
-    show({ selected: "" }, "replace");
-    box.current?.querySelector<HTMLElement>(".main-table .grid")?.focus();
+    show({ selected: "", anchor: "" }, "replace");
+    grid()?.focus();
   };
-
   const onTable = () => {
     // Nothing has the focus yet: give it to the table, and the key with it.
-    const grid = box.current?.querySelector<HTMLElement>(".main-table .grid");
-    if (!grid || (document.activeElement !== document.body && document.activeElement?.id !== "main")) return false;
-    grid.focus();
+    const element = grid();
+    if (!element || (document.activeElement !== document.body && document.activeElement?.id !== "main")) return false;
+    element.focus();
     return true;
   };
+
   useKeys("Suspicious", [
     {
       keys: ["j", "k", "ArrowDown", "ArrowUp"],
@@ -98,8 +106,16 @@ export function Page({ at: place }: PageProps) {
         if (to) show({ date: to, selected: "" });
       },
     },
+    { keys: ["v"], text: "the picture beside the table", run: () => show({ graph: !at.graph }, "replace") },
     { keys: ["Escape"], text: "close the details", run: () => (at.selected ? close() : false) },
   ]);
+
+  useFilterTarget({
+    knows: (field) => field !== "answers",
+    query: at.filter,
+    apply: (filter) => show({ filter }),
+    address: (filter) => addressOf({ ...at, date, filter, selected: "" }),
+  });
 
   const columns = useMemo(
     () =>
@@ -110,6 +126,7 @@ export function Page({ at: place }: PageProps) {
       }),
     [at.source, at.flat, list.members.value, zone.value],
   );
+  const shown = useMemo(() => chosenColumns(columns, at.cols, STANDARD[at.source]), [columns, at.cols]);
 
   if (daysError.value && !all) return <Failed error={daysError.value} retry={() => void loadDays()} />;
   if (!all) return <Loading what="days" />;
@@ -118,43 +135,55 @@ export function Page({ at: place }: PageProps) {
 
   return (
     <div class="suspicious" ref={box}>
-      <Toolbar at={at} date={date} head={head} days={all} loading={list.loading.value} />
+      <Toolbar
+        at={at}
+        date={date}
+        head={head}
+        days={all}
+        loading={list.loading.value}
+        all={columns}
+        shown={shown}
+      />
       {date && head?.state === "ready" ? <Activity source={at.source} date={date} lines={lines} selected={at.selected} /> : null}
-      <div class="main-table">
-        {list.error.value && !head ? (
-          <Failed error={list.error.value} retry={() => void list.load({ ...at, date })} />
-        ) : (
-          <Body at={at} date={date} lines={ready ? lines : []}>
-            <Grid<Line>
-              label={`Suspicious ${at.source} records of ${date}, most suspicious first`}
-              columns={columns}
-              rows={ready ? lines : []}
-              total={at.flat ? (head?.matching ?? lines.length) : lines.length}
-              keyOf={(line) => line.row.record_id}
-              classOf={(line) => (line.member ? "member" : "")}
-              cursor={cursor.value}
-              selected={at.selected}
-              sort={at.sort || "rank"}
-              onSort={(sort) => show({ sort: sort === "rank" ? "" : sort }, "replace")}
-              onCursor={(to) => {
-                cursor.value = to;
-                if (at.selected) select(to);
-              }}
-              onOpen={select}
-              onExpand={(to, open) => {
-                const row = lines[to]?.row;
-                if (row) void list.expand(row, open);
-              }}
-              onNearEnd={() => void list.more()}
-            />
-          </Body>
-        )}
+      <div class={at.graph ? "upper with-graph" : "upper"}>
+        <div class="main-table">
+          {list.error.value && !head ? (
+            <Failed error={list.error.value} retry={() => void list.load(wanted)} />
+          ) : (
+            <Body at={at} wanted={wanted} date={date} lines={ready ? lines : []}>
+              <Grid<Line>
+                label={`Suspicious ${at.source} records of ${date}, most suspicious first`}
+                columns={shown}
+                rows={ready ? lines : []}
+                total={at.flat ? (head?.matching ?? lines.length) : lines.length}
+                keyOf={(line) => line.row.record_id}
+                classOf={(line) => `${line.member ? "member" : ""}${lit.value.has(line.row.record_id) ? " lit" : ""}`}
+                cursor={cursor.value}
+                selected={at.selected}
+                sort={at.sort || "rank"}
+                onSort={(sort) => show({ sort: sort === "rank" ? "" : sort }, "replace")}
+                onCursor={(to) => {
+                  cursor.value = to;
+                  if (at.selected) select(to);
+                }}
+                onOpen={select}
+                onHover={(to) => (hovered.value = lines[to]?.row.record_id ?? "")}
+                onExpand={(to, open) => {
+                  const row = lines[to]?.row;
+                  if (row) void list.expand(row, open);
+                }}
+                onNearEnd={() => void list.more()}
+              />
+            </Body>
+          )}
+        </div>
+        {at.graph && ready && head?.state === "ready" ? <Picture source={at.source} date={date} rows={rows} selected={at.selected} query={at.filter} hide={at.hide} /> : null}
       </div>
-      {list.error.value && head ? <p class="strip-error" role="alert">{list.error.value.message}. {list.error.value.action}</p> : null}
+      {list.error.value && head ? <p class="strip-error" role="alert">{list.error.value.message}. {list.error.value.detail || list.error.value.action}</p> : null}
       {selected ? (
         <>
           <Splitter />
-          <Details key={at.source} source={at.source} row={selected} onClose={close} />
+          <Details key={at.source} at={at} date={date} row={selected} onClose={close} />
         </>
       ) : null}
     </div>
@@ -162,7 +191,7 @@ export function Page({ at: place }: PageProps) {
 }
 
 /** The table, or what to do where there is nothing in it. */
-function Body({ at, date, lines, children }: { at: View; date: string; lines: readonly Line[]; children: preact.ComponentChildren }) {
+function Body({ at, wanted, date, lines, children }: { at: View; wanted: Wanted; date: string; lines: readonly Line[]; children: preact.ComponentChildren }) {
   const head = list.source.value === at.source ? list.head.value : undefined;
   if (!date) {
     return (
@@ -194,7 +223,7 @@ function Body({ at, date, lines, children }: { at: View; date: string; lines: re
             spotter score --source {at.source} --date {date}
           </code>
         </p>
-        <button type="button" onClick={() => void list.load({ ...at, date })}>
+        <button type="button" onClick={() => void list.load(wanted)}>
           Look again
         </button>
       </Notice>

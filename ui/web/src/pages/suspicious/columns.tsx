@@ -9,6 +9,7 @@ import { port, protocol, queryClass, queryType, responseCode } from "../../text/
 import { zoneLabel } from "../../text/time";
 import { band, count, oneIn } from "../../text/units";
 import { escapeText } from "../../text/hostile";
+import { Wire } from "../../text/Wire";
 import type { Line, Row } from "./list";
 import { summary } from "./words";
 
@@ -102,6 +103,26 @@ function lead(groups: GroupState): Column<Line>[] {
   ];
 }
 
+/** The scores behind the rank, each to be sorted by. */
+function scores(): Column<Line>[] {
+  const number = (key: string, label: string, hint: string, render: (row: Row) => preact.ComponentChildren): Column<Line> => ({
+    key, label, hint, width: "82px", align: "end", sort: key, render: ({ row }) => <span class="num">{render(row)}</span>,
+  });
+  return [
+    number("spot_rank", "Spot rank", "Place by the topic model's score alone, as Apache Spot ranks", (row) => count(row.standing.spot_rank)),
+    number("score", "Score", "P(word | host): Apache Spot's score", (row) => (row.standing.score === 0 ? "0" : row.standing.score.toPrecision(3))),
+    number("percentile", "Percentile", "Share of the records looked at that were less surprising", (row) => row.standing.percentile.toFixed(5)),
+    number("confidence", "Confidence", "Evidence behind the host: 0 none, 1 plenty", (row) => row.standing.confidence.toFixed(2)),
+    number("word_hosts", "Hosts", "Hosts that have this word at all", (row) => count(row.standing.word_hosts)),
+    number("group_size", "Alike", "Records of the same host for the same reason", (row) => count(row.standing.group_size)),
+    {
+      key: "detector", label: "Detector", hint: "The detector or score that decided", width: "130px",
+      render: ({ row }) => (row.why.fired[0] ? <Wire text={row.why.fired[0].name} /> : <span class="none">–</span>),
+    },
+    { key: "sensor", label: "Sensor", width: "90px", render: ({ row }) => <Value field="sensor" value={row.sensor} /> },
+  ];
+}
+
 function why(): Column<Line> {
   return {
     key: "why",
@@ -136,6 +157,8 @@ function flow(): Column<Line>[] {
     amount("src_packets", "In pkts", "Packets from source to destination (Spot's input packets)", (row) => row.src_packets),
     amount("src_bytes", "In bytes", "Bytes from source to destination (Spot's input bytes), IP headers included", (row) => row.src_bytes, true),
     amount("dst_packets", "Out pkts", "Packets from destination to source (Spot's output packets)", (row) => row.dst_packets),
+    { key: "state", label: "State", hint: "Zeek's conn_state", width: "64px", render: of<FlowRow>((row) => <Text field="state" text={row.conn_state} />) },
+    { key: "community_id", label: "Community ID", width: "250px", render: of<FlowRow>((row) => <Text field="community_id" text={row.community_id} />) },
     amount("dst_bytes", "Out bytes", "Bytes from destination to source (Spot's output bytes), IP headers included", (row) => row.dst_bytes, true),
   ];
 }
@@ -147,6 +170,8 @@ function dns(): Column<Line>[] {
     { key: "qclass", label: "Class", width: "60px", sort: "qclass", render: of<DnsRow>((row) => <Value field="qclass" value={row.qclass}>{queryClass(row.qclass)}</Value>) },
     { key: "qtype", label: "Type", width: "72px", sort: "qtype", render: of<DnsRow>((row) => <Value field="qtype" value={row.qtype}>{queryType(row.qtype)}</Value>) },
     { key: "rcode", label: "Response", hint: "Response code", width: "100px", sort: "rcode", render: of<DnsRow>((row) => <Value field="rcode" value={row.rcode ?? "none"}><span class={row.rcode === 0 ? "" : "notable"}>{responseCode(row.rcode)}</span></Value>) },
+    { key: "server_ip", label: "Server IP", width: "minmax(132px, 0.4fr)", render: of<DnsRow>((row) => <Address field="server_ip" ip={row.server_ip} />) },
+    { key: "transport", label: "Over", width: "64px", render: of<DnsRow>((row) => <Text field="transport" text={row.transport} />) },
     { key: "response_frame_len", label: "Length", hint: "Bytes of the answer's frame", width: "76px", align: "end", sort: "response_frame_len", render: of<DnsRow>((row) => <Bytes value={row.response_frame_len} />) },
   ];
 }
@@ -156,9 +181,14 @@ function proxy(): Column<Line>[] {
     { key: "client_ip", label: "Client IP", width: "minmax(142px, 0.4fr)", sort: "client_ip", render: of<ProxyRow>((row) => <Address field="client_ip" ip={row.client_ip} />) },
     { key: "host", label: "Host", width: "minmax(160px, 0.8fr)", sort: "host", render: of<ProxyRow>((row) => <Name field="host" name={row.host} />) },
     { key: "method", label: "Method", width: "84px", sort: "method", render: of<ProxyRow>((row) => <Text field="method" text={row.method} />) },
-    { key: "full_uri", label: "URI", width: "minmax(200px, 1.1fr)", sort: "full_uri", render: of<ProxyRow>((row) => <Text field="full_uri" text={row.full_uri} />) },
+    { key: "full_uri", label: "URI", width: "minmax(200px, 1.1fr)", sort: "full_uri", render: of<ProxyRow>((row) => <Text field="uri" text={row.full_uri} />) },
     { key: "category", label: "Web category", hint: "As the proxy gave it", width: "minmax(100px, 0.4fr)", sort: "category", render: of<ProxyRow>((row) => <Text field="category" text={row.category} />) },
     { key: "status", label: "Response", hint: "HTTP status", width: "84px", align: "end", sort: "status", render: of<ProxyRow>((row) => <Value field="status" value={row.status}><span class="num">{row.status}</span></Value>) },
+    { key: "server_ip", label: "Server IP", width: "minmax(132px, 0.4fr)", render: of<ProxyRow>((row) => <Address field="server_ip" ip={row.server_ip} />) },
+    { key: "user_agent", label: "User agent", width: "minmax(160px, 0.6fr)", render: of<ProxyRow>((row) => <Text field="agent" text={row.user_agent} />) },
+    { key: "content_type", label: "MIME", width: "130px", render: of<ProxyRow>((row) => <Text field="content_type" text={row.content_type} />) },
+    { key: "referer", label: "Referer", width: "minmax(140px, 0.5fr)", render: of<ProxyRow>((row) => <Text field="referer" text={row.referer} />) },
+    { key: "request_bytes", label: "Sent", hint: "Bytes of the request", width: "84px", align: "end", render: of<ProxyRow>((row) => <Bytes value={row.request_bytes} />) },
     { key: "response_bytes", label: "Bytes", hint: "Bytes of the answer", width: "84px", align: "end", sort: "response_bytes", render: of<ProxyRow>((row) => <Bytes value={row.response_bytes} />) },
   ];
 }
@@ -166,5 +196,12 @@ function proxy(): Column<Line>[] {
 /** The columns of a source. */
 export function columnsOf(source: Source, groups: GroupState): Column<Line>[] {
   const own = { flow, dns, proxy }[source]();
-  return [...lead(groups), ...own, why()];
+  return [...lead(groups), ...own, why(), ...scores()];
 }
+
+/** Keys of the columns that are shown until someone chooses. */
+export const STANDARD: Record<Source, readonly string[]> = {
+  flow: ["rank", "surprise", "band", "time", "src_ip", "dst_ip", "src_port", "dst_port", "proto", "src_packets", "src_bytes", "dst_packets", "dst_bytes", "why"],
+  dns: ["rank", "surprise", "band", "time", "client_ip", "qname", "qclass", "qtype", "rcode", "response_frame_len", "why"],
+  proxy: ["rank", "surprise", "band", "time", "client_ip", "host", "method", "full_uri", "category", "status", "response_bytes", "why"],
+};

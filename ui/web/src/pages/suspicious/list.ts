@@ -87,6 +87,8 @@ export class SuspiciousList {
     }
     try {
       const list = await this.ask(wanted, {}, signal);
+      // The answer may come after the next question.
+      if (signal.aborted) return;
       this.head.value = list;
       this.leaders.value = list.rows;
       this.members.value = new Map();
@@ -105,6 +107,7 @@ export class SuspiciousList {
     this.loading.value = true;
     try {
       const list = await this.ask(wanted, { cursor: next }, signal);
+      if (signal.aborted) return;
       this.next = list.next_cursor;
       this.leaders.value = [...this.leaders.value, ...list.rows];
       this.loading.value = false;

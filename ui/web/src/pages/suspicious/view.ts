@@ -18,7 +18,18 @@ export interface View {
   flat: boolean;
   /** Columns chosen, in order, or empty for the standard ones. */
   cols: string;
+  /** The picture beside the table. */
+  graph: boolean;
+  /** Nodes that the picture leaves out, set apart by spaces. */
+  hide: string;
+  /** What the details show beside the explanation. */
+  tab: Tab;
+  /** The address whose surroundings the details draw; empty: the judged host of the open record. */
+  anchor: string;
 }
+
+export const TABS = ["raw", "around", "all"] as const;
+export type Tab = (typeof TABS)[number];
 
 const matching = (text: string | undefined, pattern: RegExp): string => (text !== undefined && pattern.test(text) ? text : "");
 
@@ -33,17 +44,25 @@ export function viewOf({ path, params }: At): View {
     sort: matching(params["sort"], /^-?[a-z_]+$/),
     flat: params["groups"] === "off",
     cols: matching(params["cols"], /^[a-z_,]+$/),
+    graph: params["graph"] === "on",
+    hide: params["hide"] ?? "",
+    tab: TABS.find((one) => one === params["tab"]) ?? "raw",
+    anchor: params["anchor"] ?? "",
   };
 }
 
 /** The parameters of a part of a view. */
-export function paramsOf({ date, filter, selected, sort, flat, cols }: Partial<Omit<View, "source">>): Record<string, string> {
+export function paramsOf({ date, filter, selected, sort, flat, cols, graph, hide, tab, anchor }: Partial<Omit<View, "source">>): Record<string, string> {
   const params: Record<string, string> = {};
   if (date !== undefined) params["date"] = date;
   if (filter !== undefined) params["filter"] = filter;
   if (sort !== undefined) params["sort"] = sort;
   if (flat !== undefined) params["groups"] = flat ? "off" : "";
   if (cols !== undefined) params["cols"] = cols;
+  if (graph !== undefined) params["graph"] = graph ? "on" : "";
+  if (hide !== undefined) params["hide"] = hide;
+  if (tab !== undefined) params["tab"] = tab === "raw" ? "" : tab;
+  if (anchor !== undefined) params["anchor"] = anchor;
   if (selected !== undefined) params["selected"] = selected;
   return params;
 }

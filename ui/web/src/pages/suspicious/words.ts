@@ -2,6 +2,7 @@
 
 import type { Feature, Why } from "../../api/types";
 import { bytes, count, share } from "../../text/units";
+import type { Source } from "../../text/source";
 import type { Row } from "./list";
 
 /** Scores of the word: what they say is said by the word's features already. */
@@ -67,4 +68,11 @@ export function confidence(value: number): { label: string; text: string } {
   if (value >= 0.8) return { label: "solid", text: "This host has many records: what is usual for it is well known." };
   if (value >= 0.4) return { label: "fair", text: "This host has a fair number of records: its habits are roughly known." };
   return { label: "weak", text: "This host has few records: what looks odd may only be new." };
+}
+
+/** What a row is about, in a line: "10.0.0.5 → 203.0.113.7:443", "10.0.0.5 name.example". */
+export function subject(source: Source, row: Row): string {
+  if ("src_ip" in row) return `${row.src_ip} → ${row.dst_ip}:${row.dst_port}`;
+  if (source === "dns" && "qname" in row) return `${row.client_ip} ${row.qname}`;
+  return "full_uri" in row ? `${row.client_ip} ${row.method} ${row.full_uri}` : row.client_ip;
 }

@@ -36,6 +36,8 @@ export interface GridProps<R> {
   selected?: string;
   sort?: string;
   onCursor: (index: number) => void;
+  /** The row under the pointer; -1 when it leaves. */
+  onHover?: (index: number) => void;
   onOpen?: (index: number) => void;
   onExpand?: (index: number, open: boolean) => void;
   onSort?: (sort: string) => void;
@@ -128,6 +130,7 @@ export function Grid<R>(props: GridProps<R>) {
       aria-activedescendant={cursor >= drawn.first && cursor < drawn.end ? rowId(cursor) : undefined}
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
       onKeyDown={onKeyDown}
+      onPointerLeave={props.onHover ? () => props.onHover?.(-1) : undefined}
       style={{ "--columns": columns.map((column) => column.width).join(" "), "--least": `${leastWidth(columns)}px` }}
     >
       <div class="grid-head" role="row" aria-rowindex={1}>
@@ -151,6 +154,7 @@ export function Grid<R>(props: GridProps<R>) {
               data-key={key}
               class={`grid-row ${index === cursor ? "at" : ""} ${index % 2 ? "odd" : ""} ${props.classOf?.(row) ?? ""}`}
               style={{ transform: `translateY(${index * ROW_HEIGHT}px)` }}
+              onPointerEnter={props.onHover ? () => props.onHover?.(index) : undefined}
               onClick={() => {
                 props.onCursor(index);
                 props.onOpen?.(index);

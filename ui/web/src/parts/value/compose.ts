@@ -1,6 +1,6 @@
 // Queries put together from values. The grammar is the server's (`/api/v1/query`); here text is only quoted and joined.
 
-const WORD = /^[A-Za-z0-9_.:/%@*-]+$/;
+const WORD = /^(?!.*\.\.)[A-Za-z0-9_.:/%@-]+$/;
 const KEYWORDS = new Set(["and", "or", "not", "in", "exists"]);
 
 /** A value as a query has it: as it is where that is plain, else quoted, with what cannot be typed escaped. */

@@ -1,0 +1,94 @@
+//! Views that people saved.
+
+use aggregator::state::views::{self, MAX_VIEWS, NewView};
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+
+use super::params::Params;
+use super::rows::moment;
+use super::types::{NewSavedView, Problem, SavedView, SavedViews, ViewsQuery};
+use crate::app::Shared;
+use crate::problem::ApiError;
+
+/// Characters of a name.
+const MAX_NAME: usize = 100;
+/// Bytes of the parameters of an address.
+const MAX_QUERY: usize = 8192;
+
+/// Whoever has the link; there are no accounts to name.
+const OWNER: &str = "analyst";
+
+fn shown(view: views::View, owner: &str) -> SavedView {
+    let views::View { id, view: NewView { page, name, owner: saved_by, shared, query }, created } = view;
+    let own = saved_by == owner;
+    SavedView { id, page, name, owner: saved_by, shared, query, created: moment(created), own }
+}
+
+/// Is it the path of a page: a few words, set apart by slashes?
+fn is_page(page: &str) -> bool {
+    let word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    page.len() <= 64 && page.split('/').all(word)
+}
+
+/// The views of a page: one's own, and those that others share.
+#[utoipa::path(get, path = "/api/v1/views", params(ViewsQuery), responses(
+    (status = 200, body = SavedViews), (status = 400, body = Problem), (status = 401, body = Problem)))]
+pub(super) async fn saved_views(
+    State(app): State<Shared>,
+    Params(query): Params<ViewsQuery>,
+) -> Result<Json<SavedViews>, ApiError> {
+    let found = app.blocking(move |lake| Ok(lake.state().views(&query.page, OWNER)?)).await?;
+    Ok(Json(SavedViews { views: found.into_iter().map(|view| shown(view, OWNER)).collect() }))
+}
+
+/// Saves a view; one's own of the same page and name is replaced.
+#[utoipa::path(post, path = "/api/v1/views", request_body = NewSavedView, responses(
+    (status = 200, body = SavedView), (status = 400, body = Problem), (status = 401, body = Problem)))]
+pub(super) async fn save_view(
+    State(app): State<Shared>,
+    body: Result<Json<NewSavedView>, JsonRejection>,
+) -> Result<Json<SavedView>, ApiError> {
+    let Json(NewSavedView { page, name, shared, query }) =
+        body.map_err(|rejection| ApiError::Bad(rejection.body_text()))?;
+    let name = name.trim().to_owned();
+    if name.is_empty() || name.chars().count() > MAX_NAME {
+        return Err(ApiError::Bad(format!("`name` must have 1 to {MAX_NAME} characters")));
+    }
+    if !is_page(&page) {
+        return Err(ApiError::Bad(format!("`page` must be a page's path such as suspicious/flow, not {page:?}")));
+    }
+    if query.len() > MAX_QUERY {
+        return Err(ApiError::Bad(format!("`query` may have {MAX_QUERY} bytes")));
+    }
+    let new = NewView { page, name, owner: OWNER.to_owned(), shared, query };
+    let saved = app.blocking(move |lake| Ok(lake.state().save_view(&new)?)).await?;
+    let view = saved.ok_or_else(|| ApiError::Bad(format!("there are {MAX_VIEWS} views already; delete some first")))?;
+    Ok(Json(shown(view, OWNER)))
+}
+
+/// Deletes one's own view.
+#[utoipa::path(delete, path = "/api/v1/views/{id}", params(("id" = i64, Path, description = "Number of the view")), responses(
+    (status = 200, body = SavedView), (status = 404, body = Problem), (status = 401, body = Problem)))]
+pub(super) async fn delete_view(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<SavedView>, ApiError> {
+    let missing = || ApiError::Missing(format!("view {id:?} of yours"));
+    let number: i64 = id.parse().map_err(|_| missing())?;
+    let found = app.blocking(move |lake| Ok(lake.state().delete_view(number, OWNER)?)).await?;
+    Ok(Json(shown(found.ok_or_else(missing)?, OWNER)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_page;
+
+    #[test]
+    fn pages_are_paths_of_words() {
+        assert!(is_page("suspicious/flow") && is_page("sql"));
+        for bad in ["", "/", "a//b", "A", "../x", "a b", &"a".repeat(65)] {
+            assert!(!is_page(bad), "{bad}");
+        }
+    }
+}

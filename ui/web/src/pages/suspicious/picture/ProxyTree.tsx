@@ -1,0 +1,238 @@
+// Root → Method → Host → Path → Client, to be opened and closed: a double click or Enter on a branch, on the root for all
+// of it. The way to the selected record is drawn in yellow. A right click opens the menu of a path or client.
+
+import { hierarchy, tree } from "d3-hierarchy";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Chart } from "../../../parts/chart/Chart";
+import { escapeText } from "../../../text/hostile";
+import { count } from "../../../text/units";
+import { hovered, lit } from "../highlight";
+import type { Row } from "../list";
+import { show } from "../view";
+import { type Branch, idsOf, LEVELS, treeOf, wayTo } from "./tree";
+import { usePanZoom } from "./usePanZoom";
+
+interface Props {
+  rows: readonly Row[];
+  selected: string;
+}
+
+const LINE = 20;
+const STEP = [80, 90, 190, 230];
+/** Branches drawn at a time; what is behind is said. */
+const MOST = 400;
+const NONE: ReadonlySet<string> = new Set();
+const HEADS = ["", "Method", "Host", "Path", "Client"];
+
+interface Placed {
+  branch: Branch;
+  x: number;
+  y: number;
+  depth: number;
+  parent: Placed | undefined;
+}
+
+export function ProxyTree({ rows, selected }: Props) {
+  const root = useMemo(() => treeOf(rows), [rows]);
+  const [open, setOpen] = useState<ReadonlySet<string>>(() => standard(root));
+  const [at, setAt] = useState("");
+  const { frame, setFrame, box, pan, by, key } = usePanZoom({ x: 24, y: 0, k: 1 });
+  const way = useMemo(() => new Set(wayTo(root, selected || hovered.value)), [root, selected, hovered.value]);
+  useEffect(() => {
+    if (selected) setOpen((now) => new Set([...now, ...wayTo(root, selected)]));
+  }, [root, selected]);
+  const moved = useRef(false);
+  const { placed, left } = useMemo(() => lay(root, open), [root, open]);
+
+  // Until someone moves it, the root stands in the middle of the left edge.
+  useLayoutEffect(() => {
+    if (!moved.current && box.current) setFrame({ x: 24, y: box.current.clientHeight / 2, k: 1 });
+  }, [placed.length === 0]);
+
+  const toggle = (branch: Branch) => {
+    const next = new Set(open);
+    if (branch.level === "root") setOpen(idsOf(root).every((id) => open.has(id)) ? standard(root) : new Set(idsOf(root)));
+    else {
+      if (next.has(branch.id)) for (const id of idsOf(branch)) next.delete(id);
+      else next.add(branch.id);
+      setOpen(next);
+    }
+  };
+  const pick = (branch: Branch) => {
+    setAt(branch.id);
+    if (branch.level === "client" || branch.level === "path") show({ selected: branch.rows[0] ?? "" }, "replace");
+  };
+  const over = (branch: Branch | undefined) => {
+    lit.value = branch && branch.level !== "root" ? new Set(branch.rows) : NONE;
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const index = Math.max(0, placed.findIndex((one) => one.branch.id === at));
+    const now = placed[index];
+    if (!now) return;
+    const go = (to: Placed | undefined) => {
+      if (!to) return;
+      setAt(to.branch.id);
+      over(to.branch);
+      reveal(to);
+    };
+    if (event.key === "ArrowDown") go(placed[index + 1]);
+    else if (event.key === "ArrowUp") go(placed[index - 1]);
+    else if (event.key === "ArrowRight") {
+      if (now.branch.children.length > 0 && !open.has(now.branch.id)) toggle(now.branch);
+      else go(placed.find((one) => one.parent === now));
+    } else if (event.key === "ArrowLeft") {
+      if (open.has(now.branch.id) && now.branch.children.length > 0 && now.branch.level !== "root") toggle(now.branch);
+      else go(now.parent);
+    } else if (event.key === "Enter") {
+      if (now.branch.level === "client") pick(now.branch);
+      else toggle(now.branch);
+    } else if (!key(event.key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const reveal = ({ x, y }: Placed) => {
+    const element = box.current;
+    if (!element) return;
+    const [sx, sy] = [x * frame.k + frame.x, y * frame.k + frame.y];
+    if (sx > 20 && sx < element.clientWidth - 120 && sy > 20 && sy < element.clientHeight - 20) return;
+    setFrame({ ...frame, x: element.clientWidth / 3 - x * frame.k, y: element.clientHeight / 2 - y * frame.k });
+  };
+
+  return (
+    <Chart
+      title="Requests"
+      class="picture"
+      summary={`The ${count(root.rows.length)} requests that are loaded, by method, host, path and client`}
+      twin={{ columns: ["Method", "Host", "Path", "Client", "Rows", "Best rank"], rows: flat(root) }}
+      tools={
+        <>
+          {left > 0 ? <span class="legend">{count(left)} more are not drawn</span> : null}
+          <button type="button" class="small" onClick={() => setOpen(new Set(idsOf(root)))}>
+            Open all
+          </button>
+          <button type="button" class="small" onClick={() => setOpen(standard(root))}>
+            Close
+          </button>
+          <button type="button" class="small" aria-label="Zoom in" onClick={() => by(1.25)}>
+            +
+          </button>
+          <button type="button" class="small" aria-label="Zoom out" onClick={() => by(0.8)}>
+            −
+          </button>
+        </>
+      }
+    >
+      <div class="stage" ref={box} onPointerDown={(event) => !(event.target instanceof Element && event.target.closest(".branch")) && ((moved.current = true), pan(event))}>
+        <svg
+          class="tree"
+          role="tree"
+          aria-label="Requests by method, host, path and client"
+          tabIndex={0}
+          aria-activedescendant={placed.some((one) => one.branch.id === at) ? nameOf(placed, at) : undefined}
+          onKeyDown={onKeyDown}
+          onPointerLeave={() => over(undefined)}
+        >
+          <g transform={`translate(${frame.x} ${frame.y}) scale(${frame.k})`}>
+            {placed.map(({ branch, x, y, parent }) =>
+              parent ? (
+                <path
+                  key={branch.id}
+                  class={`twig ${way.has(branch.id) ? "way" : branch.band}`}
+                  d={`M${parent.x} ${parent.y}C${(parent.x + x) / 2} ${parent.y} ${(parent.x + x) / 2} ${y} ${x} ${y}`}
+                />
+              ) : null,
+            )}
+            {placed.map((one, index) => (
+              <Leaf key={one.branch.id} id={`branch-${index}`} one={one} open={open.has(one.branch.id)} way={way.has(one.branch.id)} at={one.branch.id === at} onToggle={toggle} onPick={pick} onOver={over} />
+            ))}
+          </g>
+        </svg>
+      </div>
+    </Chart>
+  );
+}
+
+interface LeafProps {
+  id: string;
+  one: Placed;
+  open: boolean;
+  way: boolean;
+  at: boolean;
+  onToggle: (branch: Branch) => void;
+  onPick: (branch: Branch) => void;
+  onOver: (branch: Branch) => void;
+}
+
+function Leaf({ id, one: { branch, x, y, depth }, open, way, at, onToggle, onPick, onOver }: LeafProps) {
+  const inner = branch.children.length > 0;
+  const text = escapeText(branch.name, branch.level === "path" ? 34 : 28);
+  return (
+    <g
+      id={id}
+      class={`branch ${branch.band}${way ? " way" : ""}${at ? " at" : ""}`}
+      role="treeitem"
+      aria-level={depth + 1}
+      aria-expanded={inner ? open : undefined}
+      aria-selected={at}
+      aria-label={`${HEADS[depth] ?? ""} ${escapeText(branch.name, 120)}, ${count(branch.rows.length)} rows`}
+      transform={`translate(${x} ${y})`}
+      {...(branch.field ? { "data-field": branch.field, "data-value": branch.value, "data-kind": branch.level === "client" ? "ip" : branch.level === "host" ? "name" : "text" } : {})}
+      onClick={() => onPick(branch)}
+      onDblClick={(event) => {
+        event.preventDefault();
+        onToggle(branch);
+      }}
+      onPointerEnter={() => onOver(branch)}
+    >
+      <title>{`${escapeText(branch.name, 500)}\n${count(branch.rows.length)} rows, best rank ${count(branch.rank)}`}</title>
+      <circle r={inner && !open ? 5 : 4} class={inner && !open ? "closed" : ""} />
+      <text x={8} dominant-baseline="central">
+        {text}
+        {inner && !open ? <tspan class="many"> {count(branch.children.length)}</tspan> : null}
+      </text>
+    </g>
+  );
+}
+
+const nameOf = (placed: readonly Placed[], id: string) => `branch-${placed.findIndex((one) => one.branch.id === id)}`;
+
+/** Root and methods are open, hosts are seen. */
+function standard(root: Branch): ReadonlySet<string> {
+  return new Set([root.id, ...root.children.map((child) => child.id)]);
+}
+
+/** Places of the branches that are seen, in reading order, and how many were left out. */
+function lay(root: Branch, open: ReadonlySet<string>): { placed: Placed[]; left: number } {
+  let room = MOST;
+  let left = 0;
+  const children = (branch: Branch): Branch[] => {
+    if (!open.has(branch.id)) return [];
+    const best = [...branch.children].sort((a, b) => a.rank - b.rank);
+    const shown = best.slice(0, Math.max(0, room));
+    room -= shown.length;
+    left += best.length - shown.length;
+    return shown;
+  };
+  const laid = tree<Branch>().nodeSize([LINE, 1]).separation(() => 1)(hierarchy(root, children));
+  const places = new Map<object, Placed>();
+  const placed: Placed[] = [];
+  laid.eachBefore((node) => {
+    const x = STEP.slice(0, node.depth).reduce((sum, step) => sum + step, 0);
+    const one: Placed = { branch: node.data, x, y: node.x, depth: node.depth, parent: node.parent ? places.get(node.parent) : undefined };
+    places.set(node, one);
+    placed.push(one);
+  });
+  return { placed, left };
+}
+
+/** Every client of every path, for the table. */
+function flat(root: Branch): (string | number)[][] {
+  const out: (string | number)[][] = [];
+  const walk = (at: Branch, names: string[]) => {
+    if (at.level === LEVELS.at(-1)) out.push([...names, at.name, at.rows.length, at.rank]);
+    else for (const child of at.children) walk(child, at.level === "root" ? names : [...names, at.name]);
+  };
+  walk(root, []);
+  return out.sort((a, b) => Number(a.at(-1)) - Number(b.at(-1)));
+}
