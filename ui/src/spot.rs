@@ -66,6 +66,6 @@ pub(crate) async fn old_page(Path((folder, page)): Path<(String, String)>) -> Re
     let found = OLD_PAGES.into_iter().find(|(file, _)| *file == page);
     match (known, found) {
         (Some(folder), Some((_, page))) => see_other(&format!("/?spot={folder}&page={page}")),
-        _ => ApiError::Missing("such a page of Apache Spot; start at /".to_owned()).into_response(),
+        _ => ApiError::Missing(format!("page {page:?} of Apache Spot in {folder:?}")).into_response(),
     }
 }
