@@ -12,6 +12,7 @@ import collections
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 
@@ -22,6 +23,7 @@ import sets  # noqa: E402
 from lake import Lake  # noqa: E402
 
 SOURCES = ("flow", "dns", "proxy")
+KEEP = ["--limit", "100000", "--members", "2000"]
 
 
 def strength(row):
@@ -49,56 +51,68 @@ def takes(selector, row, source):
             and (selector.get("user_agent") is None or row.get("user_agent") == selector["user_agent"]))
 
 
+def made(arguments, seed, intensity, attacks="all"):
+    """A synthetic day's lake and labels, made if it is not there."""
+    folder = f"{arguments.lakes}/{attacks}-{intensity}-{seed}"
+    lake = Lake(arguments.spotter, folder)
+    if not os.path.exists(f"{folder}/demo/labels.jsonl"):
+        os.makedirs(arguments.lakes, exist_ok=True)
+        if arguments.day:
+            # `cargo build -p perf --example day`: the same records without the way over a capture.
+            subprocess.run([arguments.day, folder, str(seed), intensity, attacks], check=True)
+        else:
+            lake.run("demo", "--no-serve", "--json", "--seed", str(seed), "--intensity", intensity, "--attacks", attacks)
+    with open(f"{folder}/demo/labels.jsonl") as file:
+        return lake, [json.loads(line) for line in file]
+
+
+COLUMNS = {"flow": ["src_ip", "dst_ip", "dst_port", "proto"], "dns": ["client_ip", "server_ip", "server_port", "qname"],
+           "proxy": ["client_ip", "server_ip", "server_port", "host", "user_agent"]}
+
+
+def places(lake, source, labels, kind):
+    """Place of each incident's best group and what fired there, the order of groups, the strongest evidence of groups of no incident."""
+    rows = lake.scores(source, ["group_id", "fused_rank", "rank", "detectors", "first_seen", *COLUMNS[source]])
+    order = group_places(rows, "fused_rank" if kind == "fused" else "rank")
+    best, guilty, weak = {}, set(), {}
+    of_source = [(label, [s for s in label["records"] if s.get("table") == source]) for label in labels]
+    of_source = [(label, selectors) for label, selectors in of_source if selectors]
+    for row in rows:
+        group = row["group_id"]
+        weak[group] = max(weak.get(group, (-9.0, "")), (strength(row), row["detectors"][0]["name"] if row["detectors"] else "rank"))
+        for label, selectors in of_source:
+            if label["first"] <= row["first_seen"] <= label["last"] and any(takes(s, row, source) for s in selectors):
+                guilty.add(group)
+                place = (order[group], f"{source}: {row['detectors'][0]['name'] if row['detectors'] else 'rank'}")
+                best[label["id"]] = min(best.get(label["id"], place), place)
+    return best, order, {group: value for group, value in weak.items() if group not in guilty}
+
+
 def synthetic(arguments, out):
-    """Place of each incident's best group, by intensity and seed; false groups a day."""
+    """Place of each incident's best group, by intensity and seed; false groups a day, on days with attacks and without any."""
+    words = arguments.score_args.split()
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     for intensity in arguments.intensity.split(","):
-        places = {kind: collections.defaultdict(list) for kind in ("fused", "spot")}
+        by = {kind: collections.defaultdict(list) for kind in ("fused", "spot")}
         detectors = collections.defaultdict(collections.Counter)
-        false, days = collections.defaultdict(list), 0
-        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            with tempfile.TemporaryDirectory() as folder:
-                lake = Lake(arguments.spotter, f"{folder}/day")
-                lake.run("demo", "--no-serve", "--json", "--seed", str(seed), "--intensity", intensity)
-                days += 1
-                with open(f"{folder}/day/demo/labels.jsonl") as file:
-                    labels = [json.loads(line) for line in file]
-                keep = ["--limit", "100000", "--members", "2000"]
-                count = collections.Counter()
-                for kind in ("fused", "spot"):
-                    best = {label["id"]: (1 << 60, "-") for label in labels}
-                    for source in SOURCES:
-                        lake.run("score", "--source", source, "--date", "2026-03-11", "--score", kind, *keep)
-                        columns = {"flow": "src_ip, dst_ip, dst_port, proto", "dns": "client_ip, server_ip, server_port, qname",
-                                   "proxy": "client_ip, server_ip, server_port, host, user_agent"}[source]
-                        rows = lake.query(f"select group_id, fused_rank, rank, detectors, cast(first_seen as bigint) as t, {columns} from scores_{source} "
-                                          f"where scored_at = (select max(scored_at) from scores_{source})")
-                        order = group_places(rows, "fused_rank" if kind == "fused" else "rank")
-                        guilty = set()
-                        for row in rows:
-                            for label in labels:
-                                if label["first"] <= row["t"] <= label["last"] and any(takes(s, row, source) for s in label["records"]):
-                                    guilty.add(row["group_id"])
-                                    fired = row["detectors"][0]["name"] if row["detectors"] else "rank"
-                                    best[label["id"]] = min(best[label["id"]], (order[row["group_id"]], f"{source}: {fired}"))
-                        if kind == "fused":
-                            weak = collections.defaultdict(lambda: -9.0)
-                            for row in rows:
-                                weak[row["group_id"]] = max(weak[row["group_id"]], strength(row))
-                            count["expected <= 1"] += sum(1 for g, s in weak.items() if s >= 0 and g not in guilty)
-                            count["expected <= 0.01"] += sum(1 for g, s in weak.items() if s >= 2 and g not in guilty)
-                            for n in (100, 250):
-                                count[f"among the first {n} of a source"] += sum(1 for g, p in order.items() if p <= n and g not in guilty)
-                    for label, (place, fired) in best.items():
-                        places[kind][label].append(place)
-                        if kind == "fused":
-                            detectors[label][fired] += 1
-            for name, value in count.items():
-                false[name].append(value)
+        for seed in seeds:
+            lake, labels = made(arguments, seed, intensity)
+            for kind in by:
+                best = {label["id"]: (1 << 60, "-") for label in labels}
+                for source in SOURCES:
+                    lake.run("score", "--source", source, "--date", "2026-03-11", "--score", kind, *KEEP, *(words if kind == "fused" else []))
+                    for label, place in places(lake, source, labels, kind)[0].items():
+                        best[label] = min(best[label], place)
+                for label, (place, fired) in best.items():
+                    by[kind][label].append(place)
+                    if kind == "fused":
+                        detectors[label][fired] += 1
+        days = len(seeds)
         print(f"\n## Synthetic day, intensity {intensity}, {days} seeds from {arguments.first_seed}: place of the best group of each incident in its source's list\n")
         print("| incident | fused: median | worst | in 250 | Spot's score: median | in 250 | what found it |\n|---|---|---|---|---|---|---|")
-        found = {kind: 0 for kind in places}
-        for label in sorted(places["fused"]):
-            ours, spot = places["fused"][label], places["spot"][label]
+        found = {kind: 0 for kind in by}
+        for label in sorted(by["fused"]):
+            ours, spot = by["fused"][label], by["spot"][label]
             hits = [sum(p <= 250 for p in list_) for list_ in (ours, spot)]
             found["fused"] += hits[0]
             found["spot"] += hits[1]
@@ -106,11 +120,25 @@ def synthetic(arguments, out):
             print(f"| {label} | {show(statistics.median_low(ours))} | {show(max(ours))} | {hits[0]}/{days} | {show(statistics.median_low(spot))} | {hits[1]}/{days} | "
                   f"{', '.join(name for name, _ in detectors[label].most_common(2))} |")
             out.write(json.dumps({"set": f"synthetic {intensity}", "incident": label, "fused": ours, "spot": spot}) + "\n")
-        total = days * len(places["fused"])
-        print(f"\nIncidents in the top 250 groups of a source: fused {found['fused']}/{total}, Spot's score {found['spot']}/{total}.")
-        for name, values in false.items():
-            print(f"False groups a day, {name}: mean {statistics.mean(values):.1f}, {min(values)} to {max(values)} (three sources together)")
-            out.write(json.dumps({"set": f"synthetic {intensity}", "false groups": name, "values": values}) + "\n")
+        total = sum(len(values) for values in by["fused"].values())
+        print(f"\nIncidents in the top 250 groups of a source: fused {found['fused']}/{total}, Spot's score {found['spot']}/{total}.", flush=True)
+    false, names = collections.defaultdict(list), collections.Counter()
+    for seed in seeds:
+        lake, _ = made(arguments, seed, "medium", "none")
+        count = collections.Counter({"expected <= 1": 0, "expected <= 0.1": 0, "expected <= 0.01": 0})
+        for source in SOURCES:
+            lake.run("score", "--source", source, "--date", "2026-03-11", *KEEP, *words)
+            _, _, weak = places(lake, source, [], "fused")
+            for name, least in (("expected <= 1", 0), ("expected <= 0.1", 1), ("expected <= 0.01", 2)):
+                count[name] += sum(1 for strength, _ in weak.values() if strength >= least)
+            names.update(f"{source}: {fired}" for strength, fired in weak.values() if strength >= 0)
+        for name, value in count.items():
+            false[name].append(value)
+    print(f"\n## False groups a day, {len(seeds)} synthetic days without attacks, three sources together\n")
+    for name, values in false.items():
+        print(f"- {name}: mean {statistics.mean(values):.1f}, {min(values)} to {max(values)}")
+        out.write(json.dumps({"set": "synthetic, no attacks", "false groups": name, "values": values}) + "\n")
+    print("- by what decided, expected <= 1, a day: " + ", ".join(f"{name} {n / len(seeds):.1f}" for name, n in names.most_common(12)))
 
 
 def columns_of(rows):
@@ -144,7 +172,7 @@ def records(arguments, name, source, rows, note, out):
         lake.write(source, rows)
         ids = list(lake.labels)
         for seed in range(1, arguments.model_seeds + 1):
-            scored = {"spot": {r["id"]: -r["score"] for r in lake.score(source, "spot", seed)}, **columns_of(lake.score(source, "fused", seed))}
+            scored = {"spot": {r["id"]: -r["score"] for r in lake.score(source, "spot", seed)}, **columns_of(lake.score(source, "fused", seed, arguments.score_args.split()))}
             for score, by_id in scored.items():
                 results[score].append(m.measures(labels, [by_id.get(i, -1e300) for i in ids]))
             if source == "flow":
@@ -163,7 +191,7 @@ def dns_tunnels(arguments, out):
             lake = Lake(arguments.spotter, f"{folder}/lake")
             lake.write("dns", rows)
             for kind in ("fused", "spot"):
-                scored = lake.score("dns", kind)
+                scored = lake.score("dns", kind, extra=arguments.score_args.split() if kind == "fused" else ())
                 place = group_places(scored, "fused_rank" if kind == "fused" else "rank")
                 incident = {}
                 for row in scored:
@@ -228,9 +256,14 @@ def main():
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--intensity", default="medium,low")
     parser.add_argument("--model-seeds", type=int, default=3, help="seeds of the model on labelled sets, and draws of the tunnels")
+    parser.add_argument("--score-args", default="", help="arguments for `spotter score` in one string, as \"--words spot\"")
+    parser.add_argument("--lakes", help="folder in which synthetic days are kept for the next time; else they are made anew")
+    parser.add_argument("--day", help="the example `day` of the package perf: makes days without the way over a capture")
     parser.add_argument("--out", default="eval.jsonl")
     arguments = parser.parse_args()
     arguments.spotter = os.path.abspath(arguments.spotter)
+    folder = None if arguments.lakes else tempfile.TemporaryDirectory()
+    arguments.lakes = arguments.lakes or folder.name
     with open(arguments.out, "w") as out:
         if arguments.seeds:
             synthetic(arguments, out)

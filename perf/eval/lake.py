@@ -2,8 +2,8 @@
 
 import csv
 import datetime
+import glob
 import io
-import json
 import os
 import subprocess
 import uuid
@@ -59,18 +59,33 @@ class Lake:
         # The state database is made by the first command; the parts are then registered.
         self.run("lake", "adopt")
 
+    def fill(self, table, rows):
+        """Writes the rows unless they are there; knows the labels either way."""
+        if os.path.isdir(f"{self.folder}/{table}"):
+            self.labels = {number.to_bytes(16, "big").hex(): row["label"] for number, row in enumerate(rows)}
+        else:
+            self.write(table, rows)
+
     def score(self, source, score="fused", seed=1, extra=()):
         """Scores the day, keeping every row; gives the rows as dicts."""
         self.run("score", "--source", source, "--date", str(DAY), "--score", score, "--limit", "1000000", "--members", "0",
                  "--seed", str(seed), *extra)
-        return self.query(f"select encode(record_id, 'hex') as id, fused_rank, rank, group_id, group_size, score, leo, lift_bits, "
-                          f"tail_log10, word_df, detectors from scores_{source} "
-                          f"where scored_at = (select max(scored_at) from scores_{source})")
+        names = ["record_id", "fused_rank", "rank", "group_id", "group_size", "score", "leo", "lift_bits", "tail_log10", "word_df", "detectors"]
+        rows = self.scores(source, names)
+        for row in rows:
+            row["id"] = row["record_id"].hex()
+        return rows
 
-    def query(self, sql):
-        text = self.run("query", sql, "--format", "json")
-        text = text.strip()
-        return json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
+    def scores(self, source, columns):
+        """Rows of the last run of a source, `first_seen` in microseconds."""
+        files = sorted(glob.glob(f"{self.folder}/scores/source={source}/**/*.parquet", recursive=True), key=os.path.getmtime)
+        if not files:
+            return []
+        table = pq.read_table(files[-1], columns=columns)
+        if "first_seen" in columns:
+            at = table.schema.get_field_index("first_seen")
+            table = table.set_column(at, "first_seen", table.column("first_seen").cast(pa.int64()))
+        return table.to_pylist()
 
 
 def fold(times):

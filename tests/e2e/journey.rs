@@ -25,7 +25,7 @@ fn a_day_goes_the_whole_way() {
     let incidents = small_day(&lake);
     let incidents = incidents.as_array().expect("a list");
     let kinds: BTreeSet<&str> = incidents.iter().filter_map(|i| i["kind"].as_str()).collect();
-    assert_eq!(kinds.len(), 14, "{kinds:?}");
+    assert_eq!(kinds.len(), 29, "{kinds:?}");
     assert!(incidents.iter().all(|i| i["records"].as_u64() > Some(0)), "an incident has no records: {incidents:?}");
     assert!(incidents.iter().any(|i| i["best_rank"].as_u64().is_some_and(|rank| rank <= 250)), "none in the top 250");
 

@@ -80,11 +80,41 @@ pub enum Attack {
     OddPort,
     /// A user agent nobody else has, posting oddly.
     RareUserAgent,
+    /// UDP probes at many hosts.
+    ScanUdp,
+    /// One port of many IPv6 neighbours.
+    ScanIpv6,
+    /// One password at many hosts.
+    PasswordSpray,
+    /// A beacon with jitter of half its interval.
+    BeaconJitter,
+    /// A beacon once an hour, day and night.
+    BeaconSeldom,
+    /// A beacon by a worker at a delivery network.
+    BeaconFronted,
+    /// DNS over HTTPS to a resolver nobody else uses.
+    DohTunnel,
+    /// Data in echo messages.
+    IcmpTunnel,
+    /// A slow tunnel in A, AAAA, CNAME and MX questions.
+    DnsTunnelSlow,
+    /// A few generated names over the day.
+    DgaFew,
+    /// An upload in pieces to many places.
+    ExfiltrationSpread,
+    /// A shell that calls home and stays for hours.
+    ReverseShell,
+    /// A workstation that peers fetch from.
+    NewServer,
+    /// A name with ever new addresses.
+    FastFlux,
+    /// A workstation administers a few others by WinRM.
+    LateralWinrm,
 }
 
 impl Attack {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 29] = [
         Self::ScanVertical,
         Self::ScanHorizontal,
         Self::ScanSlow,
@@ -99,6 +129,21 @@ impl Attack {
         Self::LateralMovement,
         Self::OddPort,
         Self::RareUserAgent,
+        Self::ScanUdp,
+        Self::ScanIpv6,
+        Self::PasswordSpray,
+        Self::BeaconJitter,
+        Self::BeaconSeldom,
+        Self::BeaconFronted,
+        Self::DohTunnel,
+        Self::IcmpTunnel,
+        Self::DnsTunnelSlow,
+        Self::DgaFew,
+        Self::ExfiltrationSpread,
+        Self::ReverseShell,
+        Self::NewServer,
+        Self::FastFlux,
+        Self::LateralWinrm,
     ];
 
     /// Its name in label files and on the command line.
@@ -118,6 +163,21 @@ impl Attack {
             Self::LateralMovement => "lateral_movement",
             Self::OddPort => "odd_port",
             Self::RareUserAgent => "rare_user_agent",
+            Self::ScanUdp => "scan_udp",
+            Self::ScanIpv6 => "scan_ipv6",
+            Self::PasswordSpray => "password_spray",
+            Self::BeaconJitter => "beacon_jitter",
+            Self::BeaconSeldom => "beacon_seldom",
+            Self::BeaconFronted => "beacon_fronted",
+            Self::DohTunnel => "doh_tunnel",
+            Self::IcmpTunnel => "icmp_tunnel",
+            Self::DnsTunnelSlow => "dns_tunnel_slow",
+            Self::DgaFew => "dga_few",
+            Self::ExfiltrationSpread => "exfiltration_spread",
+            Self::ReverseShell => "reverse_shell",
+            Self::NewServer => "new_server",
+            Self::FastFlux => "fast_flux",
+            Self::LateralWinrm => "lateral_winrm",
         }
     }
 

@@ -1,6 +1,7 @@
 //! Injected attacks. Rates, sizes and names are drawn from what was published; each attack names its source.
 
 mod command;
+mod quiet;
 mod reconnaissance;
 mod theft;
 mod tunnels;
@@ -73,6 +74,21 @@ pub(crate) fn settle(sim: &mut Sim) {
             Attack::ExfiltrationDay => theft::exfiltrate(sim, &mut random, kind),
             Attack::LateralMovement => theft::lateral(sim, &mut random),
             Attack::OddPort => theft::odd_port(sim, &mut random),
+            Attack::ScanUdp => quiet::scan_udp(sim, &mut random),
+            Attack::ScanIpv6 => quiet::scan_ipv6(sim, &mut random),
+            Attack::PasswordSpray => quiet::spray(sim, &mut random),
+            Attack::BeaconJitter => quiet::jitter(sim, &mut random),
+            Attack::BeaconSeldom => quiet::seldom(sim, &mut random),
+            Attack::BeaconFronted => quiet::fronted(sim, &mut random),
+            Attack::DohTunnel => quiet::doh(sim, &mut random),
+            Attack::IcmpTunnel => quiet::icmp(sim, &mut random),
+            Attack::DnsTunnelSlow => quiet::dns_slow(sim, &mut random),
+            Attack::DgaFew => quiet::dga_few(sim, &mut random),
+            Attack::ExfiltrationSpread => quiet::spread(sim, &mut random),
+            Attack::ReverseShell => quiet::shell(sim, &mut random),
+            Attack::NewServer => quiet::new_server(sim, &mut random),
+            Attack::FastFlux => quiet::fast_flux(sim, &mut random),
+            Attack::LateralWinrm => quiet::winrm(sim, &mut random),
         }
     }
 }
@@ -130,7 +146,7 @@ fn office_time(sim: &Sim, random: &mut Random, room: i64) -> i64 {
 fn victim(sim: &Sim, kind: Attack, random: &mut Random) -> usize {
     let stations = sim.world.of(Role::Workstation);
     let share = stations.len() / Attack::ALL.len();
-    let first = kind as usize * share + random.index(share.max(1));
+    let first = kind as usize * stations.len() / Attack::ALL.len() + random.index(share.max(1));
     (0..stations.len())
         .map(|i| stations[(first + i) % stations.len()])
         // Finance goes through the proxy, which would be the client of everything.

@@ -15,7 +15,7 @@ use super::super::web;
 use super::{Story, addresses, begin, by, look_up, office_time, victim};
 
 /// The story of a tunnel: rows are known by the name in the DNS table, and the resolver's own questions by the server.
-fn story(
+pub(super) fn story(
     sim: &Sim,
     kind: Attack,
     host: usize,
@@ -33,7 +33,7 @@ fn story(
 
 /// One question and its answer: from the victim to the resolver, and from there to the attacker's server.
 #[expect(clippy::too_many_arguments, reason = "an incident is told by all of these, once")]
-fn carry(
+pub(super) fn carry(
     sim: &mut Sim,
     random: &mut Random,
     host: usize,
