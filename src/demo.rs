@@ -136,7 +136,8 @@ fn learn(lake: &Lake, ranking: Ranking) -> anyhow::Result<()> {
         for day in days(lake, source)? {
             let mut shown =
                 crate::score::Shown::new(interrupt::flag()?, format!("scoring {} {}", source.as_str(), day.date));
-            let request = ScoreRequest { ranking, ..ScoreRequest::new(source, day.date) };
+            let request = ScoreRequest::new(source, day.date);
+            let request = if ranking == Ranking::Spot { request.as_spot() } else { request };
             let run = score(lake, &request, &mut shown)?;
             shown.bar.finish_and_clear();
             tracing::info!("scored {}", crate::score::summary(source, day.date, &run));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use aggregator::lake::{Day, Lake, Source};
 use analytics::detect::rows::Internal;
 use analytics::score::{
-    Optimizer, Progress, Ranking, ScoreError, ScoreRequest, ScoreRun, Stage, WordScheme, days, score,
+    Optimizer, Progress, Ranking, ScoreError, ScoreRequest, ScoreRun, Stage, WordScheme, days, is_live, score,
 };
 use indicatif::ProgressBar;
 
@@ -36,9 +36,12 @@ pub(crate) struct Args {
     /// The day, UTC; scored again if it was.
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_day)]
     date: Option<Day>,
-    /// How records become words.
-    #[arg(long, default_value = "spot", value_parser = ["spot"])]
-    words: String,
+    /// How records become words: spot = Apache Spot's to the letter, or rich.
+    #[arg(long, value_parser = ["rich", "spot"])]
+    words: Option<String>,
+    /// Features of rich words, by key; without it those that were chosen by evaluation.
+    #[arg(long, value_name = "KEYS", value_delimiter = ',')]
+    features: Vec<String>,
     /// By what rows are kept and ranked: fused = detectors and the model's scores together; spot = P(word | document) alone, as
     /// Apache Spot did.
     #[arg(long, default_value = "fused", value_parser = ["fused", "spot"])]
@@ -64,9 +67,15 @@ pub(crate) struct Args {
     /// Iterations of the fit; without it the optimizer's default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     iterations: Option<u32>,
-    /// How the model is fitted: em and online as Spot does; incremental is quicker and ends better.
-    #[arg(long, default_value = "em", value_parser = ["em", "online", "incremental"])]
-    optimizer: String,
+    /// How the model is fitted: incremental is quick and ends best; em and online as Spot did. Without it incremental, and em with --score spot.
+    #[arg(long, value_parser = ["incremental", "em", "online"])]
+    optimizer: Option<String>,
+    /// Starts of the incremental fit, of which the likeliest goes on.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64))]
+    restarts: u8,
+    /// Begin from chance, even where a model of one of the seven days before was kept.
+    #[arg(long)]
+    no_warm_start: bool,
     /// Popular domains: `rank,domain` or a name a line.
     #[arg(long, value_name = "FILE")]
     top_domains: Option<PathBuf>,
@@ -126,17 +135,29 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn due(lake: &Lake, source: Source, asked: Option<Day>) -> anyhow::Result<Vec<Day>> {
     Ok(match asked {
         Some(date) => vec![date],
-        None => days(lake, source)?.into_iter().filter(|d| d.run.is_none()).map(|d| d.date).collect(),
+        None => {
+            days(lake, source)?.into_iter().filter(|d| d.run.as_ref().is_none_or(is_live)).map(|d| d.date).collect()
+        }
     })
 }
 
 fn request(args: &Args, source: Source, date: Day) -> anyhow::Result<ScoreRequest> {
     let wrong = UsedWrongly;
     let mut request = ScoreRequest::new(source, date);
-    request.words = args.words.parse::<WordScheme>().map_err(wrong)?;
     request.ranking = args.score.parse::<Ranking>().map_err(wrong)?;
+    if request.ranking == Ranking::Spot {
+        request = request.as_spot();
+    }
+    if let Some(words) = &args.words {
+        request.words = words.parse::<WordScheme>().map_err(wrong)?;
+    }
+    request.features.clone_from(&args.features);
     request.internal = Internal::new(args.internal.clone());
-    request.optimizer = args.optimizer.parse::<Optimizer>().map_err(wrong)?;
+    if let Some(optimizer) = &args.optimizer {
+        request.optimizer = optimizer.parse::<Optimizer>().map_err(wrong)?;
+    }
+    request.restarts = usize::from(args.restarts);
+    request.warm_start &= !args.no_warm_start;
     request.limit = args.limit as usize;
     request.members = args.members as usize;
     request.topics = usize::from(args.topics);

@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use aggregator::lake::{CompactOptions, Day, Lake, SetKind, Source, Table, WriterOptions};
 use aggregator::record::{Direction, DnsRecord, EndReason, FlowRecord, Micros, Origin, ProxyRecord, RecordId};
 use analytics::score::{
-    CorpusBuilder, CorpusLimits, ExtraToken, OTHER, Progress, Ranking, ScoreError, ScoreRequest, ScoreRun, Stage, days,
-    ranked, score,
+    CorpusBuilder, CorpusLimits, ExtraToken, OTHER, Progress, ScoreError, ScoreRequest, ScoreRun, Stage, days, ranked,
+    score,
 };
 use analytics::words::flow::{FlowInput, FlowScheme, FlowWords};
 use analytics::words::{TimeOfDay, WordCode};
@@ -139,7 +139,7 @@ fn write(lake: &Lake, flows: &[FlowRecord], questions: &[DnsRecord], requests: &
 
 /// Ranked by Spot's score, as these tests know it.
 fn spot(source: Source, date: Day) -> ScoreRequest {
-    ScoreRequest { ranking: Ranking::Spot, members: 100, ..ScoreRequest::new(source, date) }
+    ScoreRequest { members: 100, ..ScoreRequest::new(source, date).as_spot() }
 }
 
 fn run(lake: &Lake, source: Source) -> (ScoreRun, RecordBatch) {
@@ -532,7 +532,7 @@ fn a_flood_of_hosts_words_or_pairs_makes_the_corpus_coarser_not_larger() {
     let limits = CorpusLimits { documents: 10, words: 20, pairs: 50 };
     let mut builder = CorpusBuilder::new(limits);
     for n in 0..2000_u32 {
-        builder.add(&format!("host{}", n % 100), WordCode([0, n % 70, 0, 0, 0, 0, 0, 0]), 1);
+        builder.add(&format!("host{}", n % 100), WordCode::of([0, n % 70]), 1);
     }
     let day = builder.finish(&FlowScheme);
     assert_eq!(day.corpus.documents(), 11);
@@ -542,8 +542,7 @@ fn a_flood_of_hosts_words_or_pairs_makes_the_corpus_coarser_not_larger() {
     assert!(day.overflow.document_tokens > 0 && day.overflow.word_tokens > 0 && day.overflow.pair_tokens > 0);
     // Every token that was counted is found again, past the bounds too.
     for n in 0..2000_u32 {
-        let (document, place) =
-            day.place(&format!("host{}", n % 100), WordCode([0, n % 70, 0, 0, 0, 0, 0, 0])).unwrap();
+        let (document, place) = day.place(&format!("host{}", n % 100), WordCode::of([0, n % 70])).unwrap();
         assert!(day.corpus.pair(place).unwrap().1 > 0);
         let name = day.document_name(document);
         assert!(name == OTHER || name == format!("host{}", n % 100));

@@ -8,7 +8,7 @@ use aggregator::record::{Direction, EndReason, FlowRecord, Micros, Origin, Recor
 use aggregator::state::rules::{Action, NewRule};
 use aggregator::state::verdicts::{NewVerdict, Severity, Subject};
 use analytics::score::feedback::Matcher;
-use analytics::score::{Ranking, ScoreRequest, ScoreRun, score};
+use analytics::score::{Live, Looked, Ranking, ScoreRequest, ScoreRun, is_live, score};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, UInt32Type, UInt64Type};
 use capture::{Ip, IpVersion};
@@ -320,4 +320,75 @@ fn rules_suppress_at_once_and_are_counted_until_they_are_retired() {
     assert_eq!(kept.iter().find(|kept| kept.id == id).unwrap().hits, 40);
     place.lake.state().retire_rule(id).unwrap();
     assert_eq!(of(&rows(&scored(&place.lake, &all_rows(0)).1), "10.0.0.66", "").len(), 40);
+}
+
+#[test]
+fn the_next_day_goes_on_from_the_kept_model_and_says_how_it_drifted() {
+    let place = lake(2);
+    let first = score(&place.lake, &all_rows(0), &mut ()).unwrap();
+    assert_eq!((first.card.drift, first.card.fit.warm_start), (None, None));
+    let second = score(&place.lake, &all_rows(1), &mut ()).unwrap();
+    let drift = second.card.drift.unwrap();
+    assert_eq!((&drift.since, second.card.fit.warm_start.as_ref()), (&first.card.model, Some(&first.card.model)));
+    // Another draw of the same habits: little new, no new hosts.
+    assert!((0.0..0.3).contains(&drift.divergence_bits) && drift.new_document_share == 0.0, "{drift:?}");
+    let cold = ScoreRequest { warm_start: false, ..all_rows(1) };
+    let cold = score(&place.lake, &cold, &mut ()).unwrap();
+    assert_eq!(cold.card.fit.warm_start, None);
+    // A damaged model is passed over: the day begins from chance.
+    for model in place.lake.state().models(Source::Flow).unwrap() {
+        let path = place.lake.dir().join(model.file.unwrap());
+        let mut bytes = std::fs::read(&path).unwrap();
+        let end = bytes.len() - 20;
+        bytes[end] ^= 0x40;
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let alone = score(&place.lake, &all_rows(1), &mut ()).unwrap();
+    assert_eq!((alone.card.drift, alone.card.fit.warm_start), (None, None));
+}
+
+/// Adds records to a lake, as a capture does every few seconds.
+fn arrive(lake: &Lake, records: &[FlowRecord]) {
+    let mut set = lake.begin(SetKind::Generated, WriterOptions::new("test")).unwrap();
+    set.flow(records).unwrap();
+    set.commit().unwrap();
+}
+
+#[test]
+fn new_records_are_scored_against_the_kept_model_as_they_arrive() {
+    let place = lake(1);
+    let request = ScoreRequest { members: 0, ..ScoreRequest::new(Source::Flow, day(1)) };
+    let mut live = Live::new(request.clone()).unwrap();
+    assert_eq!(live.look(&place.lake, day(1), &mut ()).unwrap(), Looked::Nothing);
+    let (mut ordinary, mut odd) = (traffic(1), Vec::new());
+    arrive(&place.lake, &ordinary[..600]);
+    assert_eq!(live.look(&place.lake, day(1), &mut ()).unwrap(), Looked::NoModel);
+    score(&place.lake, &all_rows(0), &mut ()).unwrap();
+    assert_eq!(live.look(&place.lake, day(1), &mut ()).unwrap(), Looked::Published { records: 600, kept: 600 });
+    assert_eq!(live.look(&place.lake, day(1), &mut ()).unwrap(), Looked::Nothing);
+    // The scan and the beacon come with the second set.
+    odd.extend(ordinary.split_off(600));
+    arrive(&place.lake, &odd);
+    let records = odd.len() as u64;
+    let looked = live.look(&place.lake, day(1), &mut ()).unwrap();
+    assert_eq!(looked, Looked::Published { records, kept: 600 + records });
+    let current = || place.lake.state().current_run(Source::Flow, day(1)).unwrap().unwrap();
+    let listed = || {
+        let parts = place.lake.parts(Table::Scores(Source::Flow), None).unwrap();
+        let of: Vec<_> = parts.iter().filter(|part| part.run.as_deref() == Some(current().run_id.as_str())).collect();
+        assert_eq!(of.len(), 1, "one list, in place of the one before");
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&of[0].path).unwrap()).unwrap();
+        let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+        rows(&arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap())
+    };
+    assert!(is_live(&current()));
+    let rows = listed();
+    for (src, dst) in [("10.0.0.66", ""), ("10.0.0.77", "203.0.113.9")] {
+        assert!(of(&rows, src, dst).iter().all(|row| row.rank <= 3), "{src}: {:?}", of(&rows, src, dst)[0]);
+    }
+    // A whole run takes its place and is left alone.
+    let whole = score(&place.lake, &all_rows(1), &mut ()).unwrap();
+    arrive(&place.lake, &traffic(1)[..1]);
+    assert_eq!(live.look(&place.lake, day(1), &mut ()).unwrap(), Looked::Scored);
+    assert_eq!(current().run_id, whole.run_id);
 }

@@ -204,6 +204,8 @@ pub(crate) struct WatchConfig {
 pub(crate) struct ScoreConfig {
     /// The nightly fit is on.
     pub(crate) enabled: bool,
+    /// New records are scored as they arrive, against the newest kept model.
+    pub(crate) live: bool,
     /// When the finished day is fitted and scored, UTC, `HH:MM`.
     pub(crate) at: String,
     /// Which tables: `flow`, `dns`, `proxy`.
@@ -222,6 +224,7 @@ impl Default for ScoreConfig {
     fn default() -> Self {
         Self {
             enabled: true,
+            live: true,
             at: "00:30".to_owned(),
             sources: ["flow", "dns", "proxy"].map(str::to_owned).to_vec(),
             limit: 3_000,

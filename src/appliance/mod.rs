@@ -7,6 +7,7 @@
 pub(crate) mod capture;
 pub(crate) mod config;
 pub(crate) mod interrupt;
+mod live;
 mod nightly;
 mod schedule;
 mod upkeep;
@@ -41,6 +42,9 @@ pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Resul
         scope.spawn(|| upkeep::go_on(lake, &config.lake, interrupt));
         if config.score.enabled {
             scope.spawn(|| nightly::go_on(lake, &config.score, interrupt));
+            if config.score.live {
+                scope.spawn(|| live::go_on(lake, &config.score, interrupt));
+            }
         }
         let served =
             if config.ui.enabled { crate::serve::serve(lake, config.ui.listen, interrupt) } else { wait(interrupt) };

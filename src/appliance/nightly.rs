@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aggregator::lake::{Day, Lake, Source};
 use aggregator::state;
-use analytics::score::{ScoreError, ScoreRequest, score};
+use analytics::score::{ScoreError, ScoreRequest, is_live, score};
 
 use super::config::{ScoreConfig, minute_of_day};
 use super::schedule;
@@ -29,19 +29,25 @@ pub(super) fn go_on(lake: &Lake, config: &ScoreConfig, interrupt: &Arc<AtomicBoo
     }
 }
 
-/// Scores a source's day, unless it was scored already.
-fn once(lake: &Lake, config: &ScoreConfig, source: Source, date: Day, interrupt: &Arc<AtomicBool>) {
-    let name = source.as_str();
-    match lake.state().current_run(source, date) {
-        Ok(None) => {}
-        Ok(Some(_)) => return,
-        Err(error) => return tracing::error!("nightly fit of {name} {date}: {error}"),
-    }
+/// A day of a source by the configuration.
+pub(super) fn request(config: &ScoreConfig, source: Source, date: Day) -> ScoreRequest {
     let mut request = ScoreRequest::new(source, date);
     request.limit = config.limit as usize;
     request.topics = usize::from(config.topics);
     request.top_domains.clone_from(&config.top_domains);
     request.user_domain = config.user_domain.clone().unwrap_or_default();
+    request
+}
+
+/// Scores a source's day, unless it was scored already.
+fn once(lake: &Lake, config: &ScoreConfig, source: Source, date: Day, interrupt: &Arc<AtomicBool>) {
+    let name = source.as_str();
+    match lake.state().current_run(source, date) {
+        Ok(Some(run)) if !is_live(&run) => return,
+        Ok(_) => {}
+        Err(error) => return tracing::error!("nightly fit of {name} {date}: {error}"),
+    }
+    let request = request(config, source, date);
     match score(lake, &request, &mut crate::score::Shown::new(interrupt, format!("{name} {date}"))) {
         Ok(run) => tracing::info!("nightly fit: {}", crate::score::summary(source, date, &run)),
         Err(ScoreError::NoRecords { .. }) => tracing::info!("nightly fit: no {name} records on {date}"),

@@ -197,6 +197,17 @@ impl SetWriter {
         self.end(Vec::new(), import)
     }
 
+    /// Publishes scores in place of what was published under the same run before: readers see the one or the other.
+    ///
+    /// # Errors
+    /// Those of [`Self::commit`]; [`LakeError::Overtaken`] where another process replaced the same parts meanwhile.
+    pub fn commit_again(self) -> Result<(), LakeError> {
+        let SetKind::Scores { run_id, source, .. } = &self.kind else { return self.commit().map(drop) };
+        let parts = self.lake.state().live_parts(Table::Scores(*source), Micros(i64::MIN), Micros(i64::MAX))?;
+        let former = parts.into_iter().filter(|part| part.run.as_ref() == Some(run_id)).map(|part| part.path).collect();
+        self.commit_dooming(former)
+    }
+
     /// Publishes the set; the same transaction hides the parts `dooms`.
     pub(super) fn commit_dooming(self, dooms: Vec<String>) -> Result<(), LakeError> {
         self.end(dooms, None).map(drop)

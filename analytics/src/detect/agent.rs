@@ -10,14 +10,14 @@ use super::rows::ProxyRow;
 use super::tail::Scale;
 use super::{CASES, Case, Covers, Findings};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Use {
     requests: u64,
     posts: u64,
 }
 
 /// Clients of agents and of server names.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RareAgents {
     /// By client, agent, server name.
     uses: HashMap<(IpAddr, u32, Box<str>), Use>,

@@ -24,7 +24,7 @@ const CONTACTS: usize = 2_000;
 const CLIENTS: usize = 64;
 
 /// Fewest contacts to speak of intervals.
-const FEWEST: usize = 8;
+const FEWEST: usize = 6;
 
 /// Contacts closer than this are one: a browser's parallel connections.
 const TOGETHER: i64 = 500_000;
@@ -35,25 +35,26 @@ const SPAN: i64 = 30 * 60 * 1_000_000;
 const HOUR: i64 = 3_600_000_000;
 
 /// Regular contacts by case `K` (client and place), with the number of clients of a place `P`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Beacons<K, P> {
     cases: HashMap<K, Contacts>,
     places: HashMap<P, Clients>,
+    clients: HashSet<u64>,
     overflow: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Contacts {
     /// Start, bytes sent, source port.
     times: Vec<(i64, u64, u16)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Clients(HashSet<u64>);
 
 impl<K, P> Default for Beacons<K, P> {
     fn default() -> Self {
-        Self { cases: HashMap::new(), places: HashMap::new(), overflow: 0 }
+        Self { cases: HashMap::new(), places: HashMap::new(), clients: HashSet::new(), overflow: 0 }
     }
 }
 
@@ -62,6 +63,9 @@ impl<K: Hash + Eq + Clone + Debug + PlaceOf<P>, P: Hash + Eq> Beacons<K, P> {
     /// connection that was silent in between; port 0 = not a connection.
     pub fn handle(&mut self, case: K, place: P, time: i64, bytes: u64, port: u16) {
         let client = case.client();
+        if self.clients.len() < CASES {
+            self.clients.insert(client);
+        }
         if let Some(known) = self.places.get_mut(&place) {
             known.add(client);
         } else if self.places.len() < CASES {
@@ -78,13 +82,13 @@ impl<K: Hash + Eq + Clone + Debug + PlaceOf<P>, P: Hash + Eq> Beacons<K, P> {
 
     /// Adds the findings; `of` names host and records of a case, `None` for one that is not judged.
     pub(crate) fn finish(self, findings: &mut Findings, of: impl Fn(&K) -> Option<(IpAddr, Covers)>) {
-        let Self { cases, places, overflow } = self;
+        let Self { cases, places, clients: all, overflow } = self;
         let (mut statistics, mut found) = (Vec::new(), Vec::new());
         for (case, contacts) in cases {
             let clients = places.get(&case.place()).map_or(1, |clients| clients.0.len().max(1));
             let Some((host, covers)) = of(&case) else { continue };
             let Some(rhythm) = Rhythm::of(contacts.times) else { continue };
-            let statistic = rhythm.statistic(clients);
+            let statistic = rhythm.statistic(clients, all.len());
             statistics.push(statistic);
             if statistic >= 3.0 {
                 found.push(Case { statistic, host, covers, evidence: rhythm.evidence(clients) });
@@ -190,9 +194,12 @@ impl Rhythm {
         })
     }
 
-    /// The evidence of one client: less where sizes vary; each other client of the place is a reason more to take the rhythm for the place's.
-    fn statistic(&self, clients: usize) -> f64 {
-        self.surprise * (0.5 + 0.5 * self.sizes) / (clients as f64).powi(2)
+    /// The evidence of one client: less where sizes vary. Each other client of the place is a reason more to take the rhythm for the place's: in a
+    /// small network any, in a large one from a share of the clients on, so that a few victims of one master do not excuse each other.
+    fn statistic(&self, clients: usize, all: usize) -> f64 {
+        const SMALL: f64 = 20.0;
+        let shared = (clients as f64).powi(2) * (SMALL / (all as f64).max(1.0)).min(1.0);
+        self.surprise * (0.5 + 0.5 * self.sizes) / shared.max(1.0)
     }
 
     fn evidence(&self, clients: usize) -> String {

@@ -1,7 +1,7 @@
 //! Generated domain names: a client that asks for many registered domains that do not exist.
 //!
-//! Different missing domains of a client against the day's own rate, and how unlike the day's existing names they are: a
-//! model of letter pairs is trained on the registered labels that did resolve, so it speaks the language of the network.
+//! Two tests, added up: how many different domains of a client are missing, against the day's own rate; and how few of the day's existing names are as
+//! odd as they are. What is odd is learned: letter pairs of the registered labels that did resolve, so it speaks the language of the network.
 
 use std::net::IpAddr;
 
@@ -13,6 +13,9 @@ use super::stats::binomial_surprise;
 use super::tail::Scale;
 use super::{CASES, Case, Covers, Findings};
 
+/// Fewest missing domains to be told.
+const FEWEST: u64 = 4;
+
 /// Domains remembered of a client.
 const DOMAINS: usize = 4_096;
 
@@ -21,14 +24,14 @@ pub fn is_missing(row: &DnsRow<'_>) -> bool {
     row.rcode == Some(3) && !is_special(row.qname)
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Client {
     missing: HashSet<Box<str>>,
     existing: HashSet<u64>,
 }
 
 /// Missing and existing domains by client.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Generated {
     clients: HashMap<IpAddr, Client>,
     known: HashSet<Box<str>>,
@@ -81,18 +84,19 @@ impl Generated {
         for (host, client) in clients {
             let (missing, all) = (client.missing.len() as u64, (client.missing.len() + client.existing.len()) as u64);
             let odd = letters.oddness(&client.missing);
-            // Names as the network has them count half, wild ones up to one and a half times.
-            let statistic =
-                if missing >= 2 { binomial_surprise(missing, all, rate) * (1.0 + odd.clamp(-0.5, 0.5)) } else { 0.0 };
+            // How many do not exist, and how few existing names look as these do: two tests, which do not say the same.
+            let many = binomial_surprise(missing, all, rate);
+            let wild = letters.wildness(&client.missing);
+            let statistic = if missing >= 2 { many + wild } else { 0.0 };
             statistics.push(statistic);
-            if missing >= 6 {
+            if missing >= FEWEST {
                 let mut names: Vec<&str> = client.missing.iter().map(|name| &**name).collect();
                 names.sort_unstable();
                 let shown = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
                 let evidence = format!(
                     "{missing} different domains that do not exist, of {all} asked for ({shown} …); their letters are {:+.1} bits a letter \
                      from those of names that exist",
-                    odd * 2.0
+                    odd
                 );
                 found.push(Case { statistic, host, covers: Covers::Missing, evidence });
             }
@@ -106,11 +110,16 @@ struct Letters {
     pairs: HashMap<(u8, u8), f64>,
     firsts: HashMap<u8, f64>,
     usual: f64,
+    /// Bits a letter of each existing label, ascending.
+    existing: Vec<f64>,
 }
+
+/// Existing names from which on the day knows what names look like.
+const KNOWN: usize = 50;
 
 impl Letters {
     fn of(known: &HashSet<Box<str>>) -> Self {
-        let mut this = Self { pairs: HashMap::new(), firsts: HashMap::new(), usual: 0.0 };
+        let mut this = Self { pairs: HashMap::new(), firsts: HashMap::new(), usual: 0.0, existing: Vec::new() };
         for label in known.iter().map(|name| label(name)) {
             let mut before = b'^';
             for byte in label.bytes() {
@@ -119,15 +128,36 @@ impl Letters {
                 before = byte;
             }
         }
-        let (mut sum, mut count) = (0.0, 0.0);
-        // In name order: a sum in hash order would differ in the last bit from run to run.
-        let mut names: Vec<&str> = known.iter().map(|name| label(name)).collect();
-        names.sort_unstable();
-        for bits in names.into_iter().filter_map(|label| this.bits(label)) {
-            (sum, count) = (sum + bits, count + 1.0);
-        }
-        this.usual = if count > 0.0 { sum / count } else { 0.0 };
+        let mut existing: Vec<f64> = known.iter().filter_map(|name| this.bits(label(name))).collect();
+        // In order: a sum in hash order would differ in the last bit from run to run.
+        existing.sort_unstable_by(f64::total_cmp);
+        this.usual = existing.iter().sum::<f64>() / existing.len().max(1) as f64;
+        this.existing = existing;
         this
+    }
+
+    /// Fisher's sum over the names of −ln of the share of existing names that are as unlike the others, less what chance gives (1 a name). The
+    /// existing names were learned from and look more alike than they are: their own share is taken three times. Short labels say nothing.
+    fn wildness(&self, names: &HashSet<Box<str>>) -> f64 {
+        if self.existing.len() < KNOWN {
+            return 0.0;
+        }
+        let mut each: Vec<f64> = names
+            .iter()
+            .map(|name| label(name))
+            .filter(|label| label.len() >= 7)
+            .filter_map(|label| self.bits(label))
+            .map(|bits| {
+                let as_odd = self.existing.len() - self.existing.partition_point(|known| *known < bits);
+                let share = (3.0 * (as_odd as f64 + 1.0) / (self.existing.len() as f64 + 1.0)).min(1.0);
+                -share.ln()
+            })
+            .collect();
+        each.sort_unstable_by(f64::total_cmp);
+        let names = each.len() as f64;
+        // Gamma(n, 1) has mean n; the Chernoff bound of its tail.
+        let sum: f64 = each.iter().sum();
+        if names > 0.0 && sum > names { sum - names - names * (sum / names).ln() } else { 0.0 }
     }
 
     /// Bits a letter of the label, by the pairs seen.
@@ -142,14 +172,14 @@ impl Letters {
         (!label.is_empty()).then(|| sum / label.len() as f64)
     }
 
-    /// How much less like the existing names these are: bits a letter above the usual, halved. 0 where too few names exist to know.
+    /// How much less like the existing names these are: bits a letter above the usual. 0 where too few names exist to know.
     fn oddness(&self, names: &HashSet<Box<str>>) -> f64 {
         let mut bits: Vec<f64> = names.iter().filter_map(|name| self.bits(label(name))).collect();
         bits.sort_unstable_by(f64::total_cmp);
-        if bits.is_empty() || self.firsts.get(&b'^').copied().unwrap_or(0.0) < 50.0 {
+        if bits.is_empty() || self.existing.len() < KNOWN {
             return 0.0;
         }
-        (bits.iter().sum::<f64>() / bits.len() as f64 - self.usual) / 2.0
+        bits.iter().sum::<f64>() / bits.len() as f64 - self.usual
     }
 }
 

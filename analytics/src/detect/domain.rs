@@ -1,19 +1,13 @@
 //! The registered domain of a name: what somebody rented.
 
-/// Second-level labels under which countries register names (`example.co.uk`).
-const SECOND: [&str; 14] =
-    ["ac", "co", "com", "edu", "gov", "go", "mil", "ne", "net", "nom", "or", "org", "sch", "gob"];
-
-/// The registered domain: the last two labels, or three under a country's second level. The name itself where it has fewer.
+/// The registered domain by the public suffix list: what follows the suffix, one label more. The name itself where it has no more labels
+/// than its suffix, or is not made of labels.
 pub fn registered(name: &str) -> &str {
     let name = name.trim_end_matches('.');
-    let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
-    let (Some(last), Some(second)) = (dots.next(), dots.next()) else { return name };
-    let (top, middle) = (&name[last + 1..], &name[second + 1..last]);
-    if top.len() == 2 && SECOND.contains(&middle) {
-        return dots.next().map_or(name, |third| &name[third + 1..]);
+    match psl::domain_str(name) {
+        Some(domain) if name.ends_with(domain) => domain,
+        _ => name,
     }
-    &name[second + 1..]
 }
 
 /// The name is the domain or ends in a dot and the domain.
@@ -40,6 +34,8 @@ mod tests {
             ("co.uk", "co.uk"),
             ("", ""),
             ("a..b", ".b"),
+            ("x.y.cloudfront.net", "y.cloudfront.net"),
+            ("t.example", "t.example"),
         ] {
             assert_eq!(registered(name), domain, "{name}");
         }

@@ -6,13 +6,17 @@ use std::net::IpAddr;
 use hashbrown::{HashMap, HashSet};
 
 use super::rows::FlowRow;
+use super::stats::poisson_surprise;
 use super::tail::Scale;
 use super::{CASES, Case, Covers, Findings};
 
 /// Less is not told.
 const SMALLEST: u64 = 100_000;
 
-#[derive(Debug, Default)]
+/// A place that got less than this is no piece: forms and uploads of pages are smaller.
+const PIECE: u64 = 20_000;
+
+#[derive(Clone, Debug, Default)]
 struct Volume {
     sent: u64,
     received: u64,
@@ -20,7 +24,7 @@ struct Volume {
 }
 
 /// Bytes by (inside, outside), each segment counted.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Exfiltration {
     pairs: HashMap<(IpAddr, IpAddr), Volume>,
     senders: HashMap<IpAddr, HashSet<IpAddr>>,
@@ -50,12 +54,16 @@ impl Exfiltration {
 
     pub(crate) fn finish(self, findings: &mut Findings) {
         let Self { pairs, senders, totals, overflow } = self;
+        let mut pieces: HashMap<IpAddr, Pieces> = HashMap::new();
         let (mut statistics, mut found) = (Vec::with_capacity(pairs.len()), Vec::new());
         for ((host, peer), volume) in pairs {
             let senders = senders.get(&peer).map_or(1, HashSet::len).max(1);
             let net = volume.sent.saturating_sub(volume.received);
             let statistic = ((1.0 + net as f64) / senders as f64).ln();
             statistics.push(statistic);
+            if senders <= 2 && net >= PIECE {
+                pieces.entry(host).or_default().add(peer, net);
+            }
             if net >= SMALLEST {
                 let total = totals.get(&host).copied().unwrap_or(volume.sent).max(1);
                 let evidence = format!(
@@ -70,7 +78,48 @@ impl Exfiltration {
         }
         // 100 kB to one place are usual.
         findings.add("exfiltration", Scale::Quantity { usual: 11.5 }, statistics, found, overflow);
+        in_pieces(pieces, totals.len(), findings);
     }
+}
+
+/// Places of one or two hosts to which more went than came back.
+#[derive(Clone, Debug, Default)]
+struct Pieces {
+    peers: HashSet<IpAddr>,
+    sum: u64,
+    largest: u64,
+}
+
+impl Pieces {
+    fn add(&mut self, peer: IpAddr, net: u64) {
+        if self.peers.len() < 4_096 {
+            self.peers.insert(peer);
+        }
+        self.sum = self.sum.saturating_add(net);
+        self.largest = self.largest.max(net);
+    }
+}
+
+/// In pieces: a host with many such places, of which none has the most. `hosts` is how many sent anything.
+fn in_pieces(pieces: HashMap<IpAddr, Pieces>, hosts: usize, findings: &mut Findings) {
+    let usual: usize = pieces.values().map(|of| of.peers.len().min(5)).sum();
+    let rate = (usual as f64 / hosts.max(1) as f64).max(0.5);
+    let mut statistics: Vec<f64> = vec![0.0; hosts.saturating_sub(pieces.len())];
+    let mut found = Vec::new();
+    for (host, of) in pieces {
+        let places = of.peers.len() as u64;
+        let statistic = poisson_surprise(places as f64, rate);
+        statistics.push(statistic);
+        if places >= 4 && of.sum / 2 > of.largest {
+            let evidence = format!(
+                "sent {} more than it got to {places} places to which at most one other host sends, {} to one at most; others have {rate:.1} such places",
+                bytes(of.sum),
+                bytes(of.largest)
+            );
+            found.push(Case { statistic, host, covers: Covers::Hosts(of.peers), evidence });
+        }
+    }
+    findings.add("exfiltration in pieces", Scale::Probability, statistics, found, 0);
 }
 
 /// `1.2 MB`.

@@ -23,7 +23,7 @@ const FEWEST: u64 = 20;
 /// Connections counted of one pair towards the rate of a port.
 const CAPPED: u64 = 40;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tries {
     count: u64,
     short: u64,
@@ -41,7 +41,7 @@ impl Tries {
 }
 
 /// Connections by (source, server, port).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Guessing {
     pairs: HashMap<(IpAddr, IpAddr, u16), Tries>,
     overflow: u64,

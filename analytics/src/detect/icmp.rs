@@ -12,14 +12,14 @@ use super::{CASES, Case, Covers, Findings};
 /// Bytes of a message up to which it is a ping (Linux sends 84, `traceroute` less).
 const PING: u64 = 100;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Echo {
     packets: u64,
     bytes: u64,
 }
 
 /// Echo bytes beyond a ping's, by (initiator, responder).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct IcmpTunnels {
     pairs: HashMap<(IpAddr, IpAddr), Echo>,
     overflow: u64,

@@ -18,7 +18,7 @@ const fn is_administrative(port: u16) -> bool {
 }
 
 /// Clients by responder and port.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lateral {
     clients: HashMap<(IpAddr, u16), HashSet<IpAddr>>,
     overflow: u64,

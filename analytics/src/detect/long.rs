@@ -10,7 +10,7 @@ use super::tail::Scale;
 use super::{CASES, Case, Covers, Findings};
 
 /// Longest connection by (client, server, port).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LongConnections {
     longest: HashMap<(IpAddr, IpAddr, u16), i64>,
     clients: HashMap<IpAddr, HashSet<IpAddr>>,

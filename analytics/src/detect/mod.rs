@@ -13,6 +13,7 @@ pub mod beacon;
 pub mod dga;
 pub mod domain;
 pub mod exfiltration;
+pub mod flux;
 pub mod guessing;
 pub mod icmp;
 pub mod lateral;
@@ -20,6 +21,7 @@ pub mod long;
 pub mod port;
 pub mod rows;
 pub mod scan;
+pub mod server;
 pub mod stats;
 pub mod tail;
 pub mod tunnel;
@@ -59,6 +61,15 @@ pub enum Covers {
     },
     /// Flows of the host to these responders and ports.
     Peers(HashSet<(IpAddr, u16)>),
+    /// Flows of the host to these responders.
+    Hosts(HashSet<IpAddr>),
+    /// Flows to the host on a port: it is the responder.
+    Served {
+        /// The port.
+        port: u16,
+        /// IANA protocol number.
+        proto: u8,
+    },
     /// Questions of the host for names under a domain.
     Domain(Box<str>),
     /// Questions of the host for names that do not exist, outside reverse lookup.
@@ -89,7 +100,8 @@ impl Finding {
             Covers::Pair { peer, port: Some(port) } => format!("{peer} {port}"),
             Covers::Pair { peer, port: None } => peer.to_string(),
             Covers::Domain(name) | Covers::Host(name) => name.to_string(),
-            Covers::Probes { .. } | Covers::Peers(_) | Covers::Missing => String::new(),
+            Covers::Served { port, proto } => format!("{port}/{proto}"),
+            Covers::Probes { .. } | Covers::Peers(_) | Covers::Hosts(_) | Covers::Missing => String::new(),
         }
     }
 }
@@ -117,7 +129,7 @@ pub struct Family {
 }
 
 /// Findings of a day of one source.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Findings {
     list: Vec<Finding>,
     by_host: HashMap<IpAddr, Vec<u32>>,
@@ -170,6 +182,16 @@ impl Findings {
         }
     }
 
+    /// Takes in what others found, behind its own.
+    pub(crate) fn append(&mut self, other: Self) {
+        let first = self.list.len() as u32;
+        for (host, numbers) in other.by_host {
+            self.by_host.entry(host).or_default().extend(numbers.into_iter().map(|number| number + first));
+        }
+        self.list.extend(other.list);
+        self.families.extend(other.families);
+    }
+
     fn of_host(&self, host: IpAddr) -> impl Iterator<Item = (u32, &Finding)> {
         let numbers = self.by_host.get(&host).map_or(&[][..], Vec::as_slice);
         numbers.iter().filter_map(|number| Some((*number, self.list.get(*number as usize)?)))
@@ -178,6 +200,9 @@ impl Findings {
     /// The findings a flow belongs to, by number in [`Findings::list`].
     pub fn of_flow(&self, row: &FlowRow<'_>) -> impl Iterator<Item = u32> {
         let row = *row;
+        let served = self.of_host(row.dst).filter(move |(_, finding)| {
+            matches!(finding.covers, Covers::Served { port, proto } if port == row.dst_port && proto == row.proto)
+        });
         self.of_host(row.src)
             .filter(move |(_, finding)| match &finding.covers {
                 Covers::Pair { peer, port } => *peer == row.dst && port.is_none_or(|port| port == row.dst_port),
@@ -187,8 +212,10 @@ impl Findings {
                         && port.is_none_or(|port| port == row.dst_port)
                 }
                 Covers::Peers(peers) => peers.contains(&(row.dst, row.dst_port)),
-                Covers::Domain(_) | Covers::Missing | Covers::Host(_) => false,
+                Covers::Hosts(peers) => peers.contains(&row.dst),
+                Covers::Served { .. } | Covers::Domain(_) | Covers::Missing | Covers::Host(_) => false,
             })
+            .chain(served)
             .map(|(number, _)| number)
     }
 
@@ -214,83 +241,104 @@ impl Findings {
 }
 
 /// The detectors of flow records.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Flows {
     internal: Internal,
-    beacons: beacon::Beacons<(IpAddr, IpAddr, u16), (IpAddr, u16)>,
-    long: long::LongConnections,
+    probing: Option<Probing>,
+    talking: Option<Talking>,
+}
+
+/// Those that look at who is reached.
+#[derive(Clone, Debug, Default)]
+struct Probing {
     scans: scan::Scans,
     guessing: guessing::Guessing,
-    exfiltration: exfiltration::Exfiltration,
     lateral: lateral::Lateral,
-    ports: port::OddPorts,
     icmp: icmp::IcmpTunnels,
+    servers: server::Servers,
+}
+
+/// Those that look at what is said.
+#[derive(Clone, Debug, Default)]
+struct Talking {
+    beacons: beacon::Beacons<(IpAddr, IpAddr, u16), (IpAddr, u16)>,
+    long: long::LongConnections,
+    exfiltration: exfiltration::Exfiltration,
+    ports: port::OddPorts,
 }
 
 impl Flows {
-    /// With the organisation's networks.
+    /// All of them, with the organisation's networks.
     pub fn new(internal: Internal) -> Self {
-        Self {
-            internal,
-            beacons: beacon::Beacons::default(),
-            long: long::LongConnections::default(),
-            scans: scan::Scans::default(),
-            guessing: guessing::Guessing::default(),
-            exfiltration: exfiltration::Exfiltration::default(),
-            lateral: lateral::Lateral::default(),
-            ports: port::OddPorts::default(),
-            icmp: icmp::IcmpTunnels::default(),
-        }
+        Self { internal, probing: Some(Probing::default()), talking: Some(Talking::default()) }
+    }
+
+    /// The same in two halves, each of which looks at every record.
+    pub(crate) fn side_by_side(internal: &Internal) -> [Self; 2] {
+        let [mut one, mut other] = [internal; 2].map(|internal| Self::new(internal.clone()));
+        (one.talking, other.probing) = (None, None);
+        [one, other]
     }
 
     /// Looks at a record.
     pub fn handle(&mut self, row: &FlowRow<'_>) {
-        let Self { internal, beacons, long, scans, guessing, exfiltration, lateral, ports, icmp } = self;
         if rows::is_group(row.dst) {
             return;
         }
-        scans.handle(row);
-        guessing.handle(row);
-        let (from_inside, to_outside) = (internal.holds(row.src), internal.outside(row.dst));
-        if from_inside && to_outside {
-            exfiltration.handle(row);
-            long.handle(row);
-            // Clocks and resolvers are regular by profession; probes are the scan detector's.
-            if row.segment == 0 && !row.is_icmp() && !matches!(row.dst_port, 53 | 123) && !row.is_probe() {
-                let peer = (row.dst, row.dst_port);
-                let port = if row.proto == 6 { row.src_port } else { 0 };
-                beacons.handle((row.src, row.dst, row.dst_port), peer, row.flow_start, row.src_bytes, port);
+        let Self { internal, probing, talking } = self;
+        let (from_inside, to_inside) = (internal.holds(row.src), internal.holds(row.dst));
+        if let Some(Probing { scans, guessing, lateral, icmp, servers }) = probing {
+            scans.handle(row);
+            guessing.handle(row);
+            if from_inside && to_inside {
+                lateral.handle(row);
             }
+            servers.handle(row, from_inside, to_inside);
+            icmp.handle(row);
         }
-        if from_inside && !to_outside {
-            lateral.handle(row);
+        if let Some(Talking { beacons, long, exfiltration, ports }) = talking {
+            if from_inside && !to_inside {
+                exfiltration.handle(row);
+                long.handle(row);
+                // Clocks and resolvers are regular by profession; probes are the scan detector's.
+                if row.segment == 0 && !row.is_icmp() && !matches!(row.dst_port, 53 | 123) && !row.is_probe() {
+                    let peer = (row.dst, row.dst_port);
+                    let port = if row.proto == 6 { row.src_port } else { 0 };
+                    beacons.handle((row.src, row.dst, row.dst_port), peer, row.flow_start, row.src_bytes, port);
+                }
+            }
+            ports.handle(row, from_inside, !to_inside);
         }
-        ports.handle(row, to_outside);
-        icmp.handle(row);
     }
 
     /// The findings.
     pub fn finish(self) -> Findings {
-        let Self { beacons, long, scans, guessing, exfiltration, lateral, ports, icmp, .. } = self;
         let mut findings = Findings::default();
-        beacons
-            .finish(&mut findings, |(host, peer, port)| Some((*host, Covers::Pair { peer: *peer, port: Some(*port) })));
-        long.finish(&mut findings);
-        scans.finish(&mut findings);
-        guessing.finish(&mut findings);
-        exfiltration.finish(&mut findings);
-        lateral.finish(&mut findings);
-        ports.finish(&mut findings);
-        icmp.finish(&mut findings);
+        if let Some(Probing { scans, guessing, lateral, icmp, servers }) = self.probing {
+            scans.finish(&mut findings);
+            guessing.finish(&mut findings);
+            lateral.finish(&mut findings);
+            icmp.finish(&mut findings);
+            servers.finish(&mut findings);
+        }
+        if let Some(Talking { beacons, long, exfiltration, ports }) = self.talking {
+            beacons.finish(&mut findings, |(host, peer, port)| {
+                Some((*host, Covers::Pair { peer: *peer, port: Some(*port) }))
+            });
+            long.finish(&mut findings);
+            exfiltration.finish(&mut findings);
+            ports.finish(&mut findings);
+        }
         findings
     }
 }
 
 /// The detectors of DNS questions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Names {
     tunnels: tunnel::DnsTunnels,
     generated: dga::Generated,
+    flux: flux::FastFlux,
 }
 
 impl Names {
@@ -298,6 +346,7 @@ impl Names {
     pub fn handle(&mut self, row: &DnsRow<'_>) {
         self.tunnels.handle(row);
         self.generated.handle(row);
+        self.flux.handle(row);
     }
 
     /// The findings.
@@ -305,12 +354,13 @@ impl Names {
         let mut findings = Findings::default();
         self.tunnels.finish(&mut findings);
         self.generated.finish(&mut findings);
+        self.flux.finish(&mut findings);
         findings
     }
 }
 
 /// The detectors of requests.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Requests {
     internal: Internal,
     beacons: beacon::Beacons<(IpAddr, Box<str>), Box<str>>,
@@ -478,7 +528,7 @@ mod tests {
             let of = |reverse: bool| {
                 let mut watch = Names::default();
                 let mut rows: Vec<DnsRow<'_>> = questions.iter().map(|(first_seen, client, qname, qtype, rcode)| DnsRow {
-                    first_seen: *first_seen, client: *client, server: *client, qname, qtype: *qtype, rcode: *rcode, damaged: false, response_len: None,
+                    first_seen: *first_seen, client: *client, server: *client, qname, qtype: *qtype, rcode: *rcode, damaged: false, response_len: None, addresses: &[],
                 }).collect();
                 if reverse { rows.reverse(); }
                 rows.iter().for_each(|row| watch.handle(row));

@@ -1,4 +1,5 @@
-//! Services where they do not belong: a protocol recognised by its content on a port on which hardly anybody speaks it.
+//! Services where they do not belong: a protocol recognised by its content on a port on which hardly anybody speaks it, and conversations with the
+//! outside on a port that hardly anybody uses at all.
 //!
 //! The day says what is usual: the share of a protocol's clients that use it on this port. Ports registered for the protocol are never odd.
 
@@ -25,25 +26,56 @@ const fn home(service: &str) -> &'static [u16] {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Use {
     clients: HashSet<IpAddr>,
     pairs: HashSet<(IpAddr, IpAddr)>,
 }
 
 /// Clients by protocol and port.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct OddPorts {
     uses: HashMap<(Box<str>, u16), Use>,
     services: HashMap<String, HashSet<IpAddr>>,
     pairs: usize,
     outside: HashSet<IpAddr>,
+    /// Conversations with the outside: clients by port and protocol number, and (port, server) by client.
+    ports: HashMap<(u16, u8), HashSet<IpAddr>>,
+    reached: HashMap<IpAddr, HashSet<(IpAddr, u16, u8)>>,
+    talks: usize,
     overflow: u64,
 }
 
+/// Ports of one host that are looked at; who uses more uses them by nature (games, peer-to-peer).
+const PORTS: usize = 64;
+
 impl OddPorts {
+    /// Outside, by port alone: what is recognised is judged by what it is.
+    fn talk(&mut self, row: &FlowRow<'_>) {
+        // A shell that waits for its first order has said nothing yet when its first record ends: it is open all the same.
+        let open = row.is_conversation() || (row.conn_state == Some("S1") && row.dst_packets.is_some_and(|n| n > 0));
+        if row.segment != 0 || !matches!(row.proto, 6 | 17) || row.dst_port == 0 || !open {
+            return;
+        }
+        let clients = self.ports.entry((row.dst_port, row.proto)).or_default();
+        if clients.len() < 1000 {
+            clients.insert(row.src);
+        }
+        if self.talks >= CASES {
+            self.overflow += 1;
+            return;
+        }
+        let reached = self.reached.entry(row.src).or_default();
+        if reached.len() < 4 * PORTS {
+            self.talks += usize::from(reached.insert((row.dst, row.dst_port, row.proto)));
+        }
+    }
+
     /// Looks at a record.
-    pub fn handle(&mut self, row: &FlowRow<'_>, to_outside: bool) {
+    pub fn handle(&mut self, row: &FlowRow<'_>, from_inside: bool, to_outside: bool) {
+        if from_inside && to_outside {
+            self.talk(row);
+        }
         let Some(service) = row.service.filter(|service| !home(service).is_empty()) else { return };
         if self.services.len() < 1000 {
             let clients = self.services.entry_ref(service).or_default();
@@ -67,7 +99,7 @@ impl OddPorts {
     }
 
     pub(crate) fn finish(self, findings: &mut Findings) {
-        let Self { uses, services, outside, overflow, .. } = self;
+        let Self { uses, services, outside, ports, reached, overflow, .. } = self;
         let (mut statistics, mut found) = (Vec::new(), Vec::new());
         // Clients at home on their ports are cases too, with nothing to show.
         statistics.resize(services.values().map(HashSet::len).sum(), 0.0);
@@ -86,5 +118,39 @@ impl OddPorts {
             }
         }
         findings.add("odd port", Scale::Probability, statistics, found, overflow);
+        rare_ports(&ports, reached, findings);
     }
+}
+
+/// Ports to the outside that few of the clients use. A host with many such ports divides the evidence among them.
+fn rare_ports(
+    ports: &HashMap<(u16, u8), HashSet<IpAddr>>,
+    reached: HashMap<IpAddr, HashSet<(IpAddr, u16, u8)>>,
+    findings: &mut Findings,
+) {
+    let all = reached.len().max(1) as f64;
+    let (mut statistics, mut found) = (Vec::new(), Vec::new());
+    for (host, reached) in reached {
+        let users = |port: u16, proto: u8| ports.get(&(port, proto)).map_or(1, HashSet::len).max(1) as f64;
+        let rarity = |port: u16, proto: u8| (all / users(port, proto)).ln().max(0.0);
+        let few = all / 20.0;
+        let rare: HashSet<(u16, u8)> = reached
+            .iter()
+            .filter(|(_, port, proto)| users(*port, *proto) <= few.max(1.0))
+            .map(|(_, port, proto)| (*port, *proto))
+            .collect();
+        for (peer, port, proto) in reached {
+            let statistic = (rarity(port, proto) - (rare.len().max(1) as f64).ln()).max(0.0);
+            statistics.push(statistic);
+            if rare.contains(&(port, proto)) && rare.len() <= PORTS && all >= 5.0 {
+                let evidence = format!(
+                    "port {port} of {peer}, which {} of {all} hosts that go outside use; the host uses {} such ports",
+                    users(port, proto),
+                    rare.len()
+                );
+                found.push(Case { statistic, host, covers: Covers::Pair { peer, port: Some(port) }, evidence });
+            }
+        }
+    }
+    findings.add("rare port", Scale::Probability, statistics, found, 0);
 }

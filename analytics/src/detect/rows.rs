@@ -66,6 +66,8 @@ pub struct DnsRow<'a> {
     /// The message could not be read whole: the name may be cut.
     pub damaged: bool,
     pub response_len: Option<u16>,
+    /// Networks (/24, /48) of the addresses in the answer, and the smallest time to live in seconds.
+    pub addresses: &'a [(u64, u32)],
 }
 
 /// A request.

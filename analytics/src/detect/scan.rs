@@ -19,14 +19,14 @@ const TARGETS: usize = 65_536;
 const FEWEST: u64 = 8;
 
 /// Targets by source.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Scans {
     sources: HashMap<IpAddr, HashMap<(IpAddr, u16, u8), Target>>,
     targets: usize,
     overflow: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Target {
     answered: bool,
     first: i64,

@@ -21,13 +21,25 @@ pub enum Scale {
 }
 
 /// The tail of a day.
-#[derive(Clone, Copy, PartialEq, Debug)]
+///
+/// Memory: 16 bytes a value that 20 or more cases beyond the knee share, and 1 KiB.
+#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Tail {
     cases: f64,
     knee: f64,
     beyond: f64,
     scale: f64,
+    /// The values of each 128th of the cases, ascending: up to the knee the day itself says how many are as strong.
+    grid: Vec<f64>,
+    /// Values beyond the knee that a mass of cases shares, ascending, each with how many have it. What so many cases have is not rarer than that.
+    shared: Vec<(f64, f64)>,
 }
+
+/// So many cases with exactly the same value are a mass, and no coincidence of attacks.
+const MASS: usize = 20;
+
+/// Parts of the cases that are told apart below the knee.
+const GRID: usize = 128;
 
 /// Cases from which on a day says what is usual.
 const ENOUGH: usize = 50;
@@ -40,31 +52,47 @@ impl Tail {
         // With many cases the part of the tail that is learned from ends where a dozen attacks could begin.
         let (from, to) = if statistics.len() >= 10 * ENOUGH { (0.9, 0.98) } else { (0.7, 0.9) };
         let learned = (quantile(statistics, to) - quantile(statistics, from)) / f64::ln((1.0 - from) / (1.0 - to));
+        let last = statistics.len().saturating_sub(1);
+        let grid: Vec<f64> = (0..GRID).filter_map(|at| statistics.get(at * last / GRID)).copied().collect();
+        let of = |knee: f64, beyond: f64, scale: f64| {
+            let above = statistics.partition_point(|value| *value <= knee);
+            let equal = statistics.get(above..).unwrap_or_default().chunk_by(|a, b| a.total_cmp(b).is_eq());
+            let shared = equal
+                .filter(|run| run.len() >= MASS)
+                .map(|run| (run.first().copied().unwrap_or(0.0), run.len() as f64));
+            Self { cases, knee, beyond, scale, grid: grid.clone(), shared: shared.collect() }
+        };
         match kind {
-            Scale::Probability if statistics.len() < ENOUGH => Self { cases, knee: 0.0, beyond: 1.0, scale: 1.0 },
-            Scale::Probability => {
-                Self { cases, knee: quantile(statistics, to), beyond: 1.0 - to, scale: learned.max(1.0) }
-            }
-            Scale::Quantity { usual } if statistics.len() < ENOUGH => {
-                Self { cases, knee: usual, beyond: 0.1, scale: 1.0 }
-            }
+            Scale::Probability if statistics.len() < ENOUGH => of(0.0, 1.0, 1.0),
+            Scale::Probability => of(quantile(statistics, to), 1.0 - to, learned.max(1.0)),
+            Scale::Quantity { usual } if statistics.len() < ENOUGH => of(usual, 0.1, 1.0),
             Scale::Quantity { usual } => {
                 // A day on which nobody does anything has a knee near 0: what is usual elsewhere is no attack here.
                 let knee = quantile(statistics, to).max(usual - 2.0);
-                let above = statistics.len() - statistics.partition_point(|value| *value <= knee);
-                Self { cases, knee, beyond: (above as f64 + 1.0) / cases, scale: learned.clamp(0.25, 3.0) }
+                let scale = learned.clamp(0.25, 3.0);
+                // By the quantiles before it, not by counting: dozens of attacks would vouch for each other.
+                let beyond = (1.0 - to) * (-(knee - quantile(statistics, to)) / scale).exp();
+                of(knee, beyond.max(1.0 / cases), scale)
             }
         }
     }
 
     /// ln of the expected number of cases at least this strong, at most ln of the number of cases.
     pub fn ln_expected(&self, statistic: f64) -> f64 {
-        let Self { cases, knee, beyond, scale } = *self;
+        let Self { cases, knee, beyond, scale, ref grid, ref shared } = *self;
         let all = cases.max(1.0).ln();
-        if !statistic.is_finite() || statistic <= knee {
+        if !statistic.is_finite() {
             return all;
         }
-        all + beyond.ln() - (statistic - knee) / scale
+        if statistic <= knee {
+            let below = grid.partition_point(|value| *value < statistic) as f64 / GRID as f64;
+            return all + (1.0 - below).max(beyond).min(1.0).ln();
+        }
+        let tail = all + beyond.ln() - (statistic - knee) / scale;
+        match shared.binary_search_by(|(value, _)| value.total_cmp(&statistic)) {
+            Ok(at) => tail.max(shared.get(at).map_or(0.0, |(_, count)| count.ln())).min(all),
+            Err(_) => tail,
+        }
     }
 
     /// Cases it was made of.
@@ -96,6 +124,16 @@ mod tests {
         // And a bursty day makes the detector careful.
         let mut bursty: Vec<f64> = (0..1_000).map(|i| -20.0 * f64::ln(1.0 - (f64::from(i) + 0.5) / 1_000.0)).collect();
         assert!(Tail::new(&mut bursty, Scale::Probability).ln_expected(130.0) > 0.0);
+    }
+
+    /// Fifty words that one host each has stood before tunnels of which a dozen were expected.
+    #[test]
+    fn what_many_share_is_not_rarer_than_they_are_many() {
+        let mut day: Vec<f64> = (0..10_000).map(|i| -f64::ln(1.0 - (f64::from(i) + 0.5) / 10_000.0)).collect();
+        day.extend([20.0; 50]);
+        let tail = Tail::new(&mut day, Scale::Probability);
+        assert!((tail.ln_expected(20.0).exp() - 50.0).abs() < 1e-6);
+        assert!(tail.ln_expected(20.5) < 0.0);
     }
 
     #[test]

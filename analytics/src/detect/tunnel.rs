@@ -16,7 +16,7 @@ use super::{CASES, Case, Covers, Findings};
 /// Different names remembered of a case; at the bound it has said enough.
 const NAMES: usize = 4_096;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Said {
     names: HashSet<u64>,
     bits: f64,
@@ -28,7 +28,7 @@ struct Said {
 }
 
 /// What a client said under a domain.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct DnsTunnels {
     cases: HashMap<(IpAddr, Box<str>), Said>,
     clients: HashMap<String, HashSet<IpAddr>>,

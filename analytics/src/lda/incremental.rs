@@ -68,9 +68,26 @@ impl IncrementalParameters {
 /// # Errors
 /// A parameter out of range, or `progress` said stop.
 pub fn fit(corpus: &Corpus, parameters: &IncrementalParameters, progress: Progress<'_>) -> Result<Model, LdaError> {
+    Ok(fit_from(corpus, parameters, None, progress)?.0)
+}
+
+/// Like [`fit`]; with `word_topics` it goes on from a model's words ([`Fit::resume`]). Gives the held-out perplexity too, before the held-out documents are taken
+/// in (`None` where there are too few to hold some out).
+///
+/// # Errors
+/// Those of [`fit`] and [`Fit::resume`].
+pub fn fit_from(
+    corpus: &Corpus,
+    parameters: &IncrementalParameters,
+    word_topics: Option<&[f64]>,
+    progress: Progress<'_>,
+) -> Result<(Model, Option<f64>), LdaError> {
     parameters.check()?;
     let packed = Packed::new(corpus).map_err(|_| LdaError::Corpus)?;
-    let mut fit = Fit::new(&packed, parameters)?;
+    let mut fit = match word_topics {
+        Some(words) => Fit::resume(&packed, parameters, words)?,
+        None => Fit::new(&packed, parameters)?,
+    };
     loop {
         let (done, total) = fit.progress();
         if !progress(done, total) {
@@ -82,7 +99,8 @@ pub fn fit(corpus: &Corpus, parameters: &IncrementalParameters, progress: Progre
     }
     let (_, total) = fit.progress();
     progress(total, total);
-    Ok(fit.finish())
+    let perplexity = fit.held_out.as_ref().and(fit.looks.perplexity);
+    Ok((fit.finish(), perplexity))
 }
 
 /// Rows of the first phase at least, and pairs of it per word of the vocabulary.

@@ -12,6 +12,7 @@ pub mod corpus;
 pub mod em;
 mod engine;
 pub mod file;
+mod fold;
 pub mod incremental;
 mod kernel;
 mod math;

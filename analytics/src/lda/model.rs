@@ -71,6 +71,16 @@ impl Model {
         self.log_likelihood
     }
 
+    /// N_dk of a document, K numbers; `None` for a document the model does not know.
+    pub fn document_counts(&self, document: usize) -> Option<&[f32]> {
+        self.document_row(document).and_then(|row| row.get(..self.topics))
+    }
+
+    /// N_wk of a word, K numbers; `None` for a word the model does not know.
+    pub fn word_counts(&self, word: usize) -> Option<&[f64]> {
+        self.word_row(word).and_then(|row| row.get(..self.topics))
+    }
+
     /// Iterations done.
     pub fn iterations(&self) -> usize {
         self.iterations

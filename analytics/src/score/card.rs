@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::request::Ranking;
+use super::saved::DriftCard;
 use super::train::Overflow;
 use crate::detect::Family;
 
@@ -19,6 +20,10 @@ pub struct ModelCard {
     pub date: String,
     /// Word scheme.
     pub words: String,
+    /// Features of rich words.
+    pub features: Vec<&'static str>,
+    /// How unlike the day before it is, where a model of it was kept.
+    pub drift: Option<DriftCard>,
     /// How the model was fitted.
     pub fit: FitCard,
     /// What it was fitted on.
@@ -56,9 +61,15 @@ pub struct FitCard {
     pub iterations: usize,
     /// Seed.
     pub seed: u64,
+    /// Starts, of which the likeliest was taken (incremental).
+    pub restarts: usize,
+    /// The model it went on from, where it did.
+    pub warm_start: Option<String>,
+    /// Perplexity by document completion of the documents held out (incremental, where there are enough).
+    pub held_out_perplexity: Option<f64>,
     /// Natural log-likelihood of the training tokens.
     pub log_likelihood: f64,
-    /// exp(−log-likelihood / tokens) on the training tokens; no held-out set is kept back.
+    /// exp(−log-likelihood / tokens) on the training tokens.
     pub train_perplexity: f64,
     /// Smoothing of the columns leo, lift_bits and tail_log10: document offset a, word offset e.
     pub left_out_priors: [f64; 2],

@@ -7,6 +7,7 @@
 
 use aggregator::lake::Source;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::judge::LEFT_OUT_PRIORS;
 use super::train::DayCorpus;
@@ -15,7 +16,8 @@ use crate::lda::Model;
 use crate::lda::model::{LeftOut, PairCounts};
 
 /// A score of a (document, word) pair.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PairScore {
     /// −ln P(word | document), Spot's.
     Surprise,
@@ -97,6 +99,15 @@ pub fn add_up(expected: impl Iterator<Item = f64>) -> f64 {
     if sum > 0.0 { least - sum.ln() } else { f64::INFINITY }
 }
 
+/// How a score of pairs was calibrated on a day: kept with the model, for records that come later.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Which score.
+    score: PairScore,
+    /// The day's tail.
+    tail: Tail,
+}
+
 /// The scores of all pairs of a day, calibrated.
 ///
 /// Memory: 8 bytes a pair; while it is made 8 more for each score.
@@ -113,7 +124,29 @@ pub(super) struct PairEvidence<'a> {
 }
 
 impl<'a> PairEvidence<'a> {
+    /// Calibrated on the day itself.
     pub(super) fn new(day: &'a DayCorpus, model: &'a Model, scores: &'a [f64], source: Source) -> Self {
+        Self::with(day, model, scores, scores_of(source), None)
+    }
+
+    /// Calibrated on an earlier day.
+    pub(super) fn calibrated(
+        day: &'a DayCorpus,
+        model: &'a Model,
+        scores: &'a [f64],
+        calibrations: Vec<Calibration>,
+    ) -> Self {
+        let kinds: Vec<PairScore> = calibrations.iter().map(|calibration| calibration.score).collect();
+        Self::with(day, model, scores, &kinds, Some(calibrations))
+    }
+
+    fn with(
+        day: &'a DayCorpus,
+        model: &'a Model,
+        scores: &'a [f64],
+        kinds: &[PairScore],
+        calibrations: Option<Vec<Calibration>>,
+    ) -> Self {
         let (word_tokens, word_documents) = day.corpus.word_totals();
         let all_tokens = word_tokens.iter().sum::<u64>() as f64;
         let mut this = Self {
@@ -126,7 +159,6 @@ impl<'a> PairEvidence<'a> {
             families: Vec::new(),
             expected: Vec::new(),
         };
-        let kinds = scores_of(source);
         let documents = day.corpus.documents();
         // By document, in order: the same for any number of threads.
         let statistics: Vec<Vec<f64>> = (0..documents)
@@ -145,9 +177,14 @@ impl<'a> PairEvidence<'a> {
             .map(|column| statistics.iter().flatten().skip(column).step_by(kinds.len()).copied().collect())
             .collect();
         drop(statistics);
-        for (kind, column) in kinds.iter().zip(&columns) {
-            this.families.push((*kind, Tail::new(&mut column.clone(), kind.scale())));
-        }
+        this.families = match calibrations {
+            Some(given) => given.into_iter().map(|Calibration { score, tail }| (score, tail)).collect(),
+            None => {
+                let of =
+                    |(kind, column): (&PairScore, &Vec<f64>)| (*kind, Tail::new(&mut column.clone(), kind.scale()));
+                kinds.iter().zip(&columns).map(of).collect()
+            }
+        };
         this.expected = (0..scores.len())
             .into_par_iter()
             .map(|place| {
@@ -170,6 +207,11 @@ impl<'a> PairEvidence<'a> {
             documents: self.day.corpus.documents() as f64,
             word_documents: of(&self.word_documents),
         }
+    }
+
+    /// How each score was calibrated.
+    pub(super) fn calibrations(&self) -> Vec<Calibration> {
+        self.families.iter().map(|(score, tail)| Calibration { score: *score, tail: tail.clone() }).collect()
     }
 
     /// ln E of a pair.

@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 /// Numbers for texts, in the order they came. Bounded in entries and in bytes; the hash is keyed, so that crafted texts cannot slow it.
 ///
 /// Memory: the texts' bytes, and about 14 bytes each.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Interner {
     bytes: String,
     ends: Vec<usize>,

@@ -2,8 +2,8 @@
 //!
 //! Ranked by all evidence there is ([`fuse`]): calibrated scores of the model and the findings of the detectors; or by Spot's score alone.
 //!
-//! Two passes over the lake (proxy: one more, over user agents): the first counts tokens, the second looks every record's pair up and keeps
-//! the lowest. No row is held in memory but the candidates; only the needed columns are read.
+//! Two passes over the lake (rich words: one more, over who has what): the first counts tokens, the second looks every record's pair up and keeps
+//! the lowest. Groups of parts side by side, and the detectors beside the words. No row is held in memory but the candidates; only the needed columns are read.
 //!
 //! Promises: the scores of a day depend on its records, the parameters and the seed; not on threads, on the order of files, on compaction
 //! or a second import. Memory is bounded by [`CorpusLimits`] and the limit of rows. Every row read is scored or counted with its cause.
@@ -11,14 +11,19 @@
 
 mod card;
 pub mod feedback;
+mod fit;
 pub mod fuse;
 mod intern;
 mod judge;
 mod list;
+mod live;
 mod parts;
+mod passes;
 mod request;
+mod rich;
 mod rows;
 mod run;
+mod saved;
 mod select;
 mod train;
 mod watch;
@@ -26,8 +31,10 @@ mod write;
 
 pub use card::{CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard};
 pub use list::{DayRows, Ranked, days, ranked};
+pub use live::{Live, Looked, is_live};
 pub use request::{Optimizer, Progress, Ranking, ScoreRequest, Stage, WordScheme};
 pub use run::{ScoreRun, score};
+pub use saved::{DriftCard, KEPT, SavedModel};
 pub use select::is_kept;
 pub use train::{CorpusBuilder, CorpusLimits, DayCorpus, ExtraToken, OTHER, OTHER_WORD, Overflow};
 

@@ -17,6 +17,8 @@ pub enum WordScheme {
     /// Apache Spot 1.0's, to the letter.
     #[default]
     Spot,
+    /// What Spot did not look at as well ([`crate::words::rich`]).
+    Rich,
 }
 
 impl WordScheme {
@@ -24,6 +26,7 @@ impl WordScheme {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Spot => "spot",
+            Self::Rich => "rich",
         }
     }
 }
@@ -33,7 +36,8 @@ impl std::str::FromStr for WordScheme {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "spot" => Ok(Self::Spot),
-            _ => Err(format!("unknown word scheme {text:?}: spot")),
+            "rich" => Ok(Self::Rich),
+            _ => Err(format!("unknown word scheme {text:?}: rich or spot")),
         }
     }
 }
@@ -73,11 +77,11 @@ impl std::str::FromStr for Ranking {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Optimizer {
     /// MAP expectation maximisation, in batches of the whole corpus: Spot's.
-    #[default]
     Em,
     /// Online variational Bayes: Spot's other one.
     Online,
     /// Incremental MAP expectation maximisation until held-out perplexity gains no more: better topics, sooner.
+    #[default]
     Incremental,
 }
 
@@ -104,7 +108,7 @@ impl std::str::FromStr for Optimizer {
     }
 }
 
-/// A day of a source to be scored. [`ScoreRequest::new`] has Spot's model and the fused ranking.
+/// A day of a source to be scored. [`ScoreRequest::new`] has the defaults; [`ScoreRequest::as_spot`] what Apache Spot did.
 #[derive(Clone, Debug)]
 pub struct ScoreRequest {
     /// What.
@@ -113,6 +117,8 @@ pub struct ScoreRequest {
     pub date: Day,
     /// How it is put into words.
     pub words: WordScheme,
+    /// Features of rich words by key; empty = those the evaluation chose. The card names them.
+    pub features: Vec<String>,
     /// By what they are kept and ranked.
     pub ranking: Ranking,
     /// The organisation's networks beside the private ones: what is inside and what is outside for the detectors.
@@ -131,6 +137,11 @@ pub struct ScoreRequest {
     pub iterations: Option<usize>,
     /// How the model is fitted.
     pub optimizer: Optimizer,
+    /// Incremental: starts on the first few thousand documents, of which the likeliest goes on; 1 to 64.
+    pub restarts: usize,
+    /// Incremental: goes on from the newest kept model of the same kind of the seven days before, where there is one, and starts from chance else. The card says
+    /// from which.
+    pub warm_start: bool,
     /// Document concentration; `None` = the optimiser's default.
     pub alpha: Option<f64>,
     /// Topic concentration; `None` = the optimiser's default.
@@ -151,13 +162,14 @@ impl ScoreRequest {
     /// Most rows that can be asked for.
     pub const LIMIT: usize = 1_000_000;
 
-    /// A day of a source with the defaults: 3,000 rows, at most 10 of a group, no threshold, 20 topics, EM.
+    /// A day of a source with the defaults: 3,000 rows, at most 10 of a group, no threshold, 20 topics.
     pub fn new(source: Source, date: Day) -> Self {
         let EmParameters { topics, seed, .. } = EmParameters::default();
         Self {
             source,
             date,
             words: WordScheme::Spot,
+            features: Vec::new(),
             ranking: Ranking::Fused,
             internal: Internal::default(),
             limit: 3000,
@@ -166,7 +178,9 @@ impl ScoreRequest {
             topics,
             seed,
             iterations: None,
-            optimizer: Optimizer::Em,
+            optimizer: Optimizer::default(),
+            restarts: 3,
+            warm_start: true,
             alpha: None,
             beta: None,
             top_domains: None,
@@ -175,6 +189,12 @@ impl ScoreRequest {
             corpus: CorpusLimits::default(),
             extra: Vec::new(),
         }
+    }
+
+    /// The same as Apache Spot had it: its words, batch EM, P(word | document), nothing of other days.
+    #[must_use]
+    pub fn as_spot(self) -> Self {
+        Self { words: WordScheme::Spot, ranking: Ranking::Spot, optimizer: Optimizer::Em, warm_start: false, ..self }
     }
 
     pub(super) fn check(&self) -> Result<(), ScoreError> {
@@ -187,6 +207,9 @@ impl ScoreRequest {
         }
         if self.threads == Some(0) {
             return wrong("threads", "at least 1", "0".into());
+        }
+        if !(1..=64).contains(&self.restarts) {
+            return wrong("restarts", "1 to 64", self.restarts.to_string());
         }
         if self.user_domain.contains('.') {
             return wrong("user domain", "one label (`example`, not `example.com`)", self.user_domain.clone());
@@ -213,6 +236,7 @@ impl ScoreRequest {
             beta: self.beta.unwrap_or(default.beta),
             passes: self.iterations.unwrap_or(default.passes),
             seed: self.seed,
+            starts: self.restarts,
             ..default
         }
     }
@@ -233,7 +257,7 @@ impl ScoreRequest {
 /// What a run is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
-    /// Counts user agents (proxy), rows.
+    /// Counts user agents (proxy); hosts of peers, domains and programs (rich words): rows.
     Agents,
     /// Counts words, rows.
     Count,
@@ -249,7 +273,7 @@ impl Stage {
     /// In a word.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Agents => "counting user agents",
+            Self::Agents => "counting hosts",
             Self::Count => "counting words",
             Self::Fit => "fitting",
             Self::Score => "scoring",

@@ -1,5 +1,7 @@
 //! From columns of records to tokens: which documents a record belongs to, and its word in each.
 
+use std::sync::Arc;
+
 use aggregator::lake::Source;
 use arrow::array::{
     Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
@@ -8,10 +10,13 @@ use arrow::array::{
 use super::ScoreError;
 use super::intern::Interner;
 use super::parts::column;
+use super::request::{ScoreRequest, WordScheme};
+use super::rich::{Rich, kind_of};
 use crate::words::dns::{DnsInput, DnsScheme, DnsWord};
 use crate::words::domain::DomainLists;
 use crate::words::flow::{FlowInput, FlowScheme, FlowWords};
 use crate::words::proxy::{ProxyInput, ProxyScheme, ProxyWord};
+use crate::words::rich::{Features, Popularity};
 use crate::words::{Invalid, Scheme, TimeOfDay, WordCode};
 
 /// A record's tokens: one, or for flows one for each side (source first).
@@ -30,13 +35,16 @@ const AGENTS: usize = 1_000_000;
 const AGENT_BYTES: usize = 256 << 20;
 
 /// Is called for every record of a batch, in order, with its number in the batch.
-type Each<'e> = &'e mut dyn FnMut(usize, Result<Tokens<'_>, Invalid>) -> Result<(), ScoreError>;
+pub(super) type Each<'e> = &'e mut dyn FnMut(usize, Result<Tokens<'_>, Invalid>) -> Result<(), ScoreError>;
 
-/// Puts the records of a source into words. Holds what outlives a record: lists, texts inside words, counts of user agents.
+/// Puts the records of a source into words. Holds what outlives a record: lists, texts inside words, counts of user agents. A clone shares the lists and
+/// the counts.
+#[derive(Clone)]
 pub(super) enum Speller {
     Flow(FlowScheme),
-    Dns { scheme: DnsScheme, lists: DomainLists, counts: Noted },
-    Proxy { scheme: ProxyScheme, lists: DomainLists, agents: Box<Agents>, uri: String },
+    Dns { scheme: DnsScheme, lists: Arc<DomainLists>, counts: Noted },
+    Proxy { scheme: ProxyScheme, lists: Arc<DomainLists>, agents: Arc<Agents>, uri: String },
+    Rich(Rich),
 }
 
 /// What was counted beside the words. Grows with every pass: take it after the first.
@@ -53,6 +61,7 @@ pub(super) struct Noted {
 }
 
 /// How often each user agent occurs in the day.
+#[derive(Clone)]
 pub(super) struct Agents {
     names: Interner,
     counts: Vec<u64>,
@@ -95,17 +104,35 @@ fn hour(micros: i64) -> Option<u8> {
 }
 
 impl Speller {
-    pub(super) fn new(source: Source, lists: DomainLists) -> Self {
-        match source {
+    /// For a request.
+    ///
+    /// # Errors
+    /// A feature that no scheme has.
+    pub(super) fn new(request: &ScoreRequest, lists: DomainLists) -> Result<Self, ScoreError> {
+        let (source, lists) = (request.source, Arc::new(lists));
+        if request.words == WordScheme::Rich {
+            let kind = kind_of(source);
+            let asked = request.features.iter().map(String::as_str);
+            let features = match request.features.is_empty() {
+                true => Features::chosen(kind),
+                false => Features::of(kind, asked).ok_or_else(|| ScoreError::Setting {
+                    name: "features",
+                    expected: "keys of rich words, at least one of the source's",
+                    found: request.features.join(","),
+                })?,
+            };
+            return Ok(Self::Rich(Rich::new(source, features, lists, request.internal.clone())));
+        }
+        Ok(match source {
             Source::Flow => Self::Flow(FlowScheme),
             Source::Dns => Self::Dns { scheme: DnsScheme, lists, counts: Noted::default() },
             Source::Proxy => Self::Proxy {
                 scheme: ProxyScheme::default(),
                 lists,
-                agents: Box::new(Agents::new()),
+                agents: Arc::new(Agents::new()),
                 uri: String::new(),
             },
-        }
+        })
     }
 
     pub(super) fn scheme(&self) -> &dyn Scheme {
@@ -113,6 +140,65 @@ impl Speller {
             Self::Flow(scheme) => scheme,
             Self::Dns { scheme, .. } => scheme,
             Self::Proxy { scheme, .. } => scheme,
+            Self::Rich(rich) => rich.scheme(),
+        }
+    }
+
+    /// Parts may be put into words side by side. Not Spot's requests: methods and content types get their numbers in the order they come.
+    pub(super) const fn is_divisible(&self) -> bool {
+        !matches!(self, Self::Proxy { .. })
+    }
+
+    /// The same with nothing counted.
+    pub(super) fn empty(&self) -> Self {
+        match self {
+            Self::Rich(rich) => Self::Rich(rich.empty()),
+            Self::Proxy { scheme, lists, uri, .. } => Self::Proxy {
+                scheme: scheme.clone(),
+                lists: Arc::clone(lists),
+                agents: Arc::new(Agents::new()),
+                uri: uri.clone(),
+            },
+            Self::Flow(_) | Self::Dns { .. } => self.clone(),
+        }
+    }
+
+    /// Takes in what another counted in the pass before any word.
+    pub(super) fn take_in(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Rich(own), Self::Rich(other)) => own.remember(&other.popularity()),
+            (own @ Self::Proxy { .. }, other) => *own = other,
+            _ => {}
+        }
+    }
+
+    /// Takes in what another noted while it put records into words.
+    pub(super) fn note(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Rich(own), Self::Rich(other)) => own.note(&other),
+            (Self::Dns { counts, .. }, Self::Dns { counts: other, .. }) => {
+                counts.dns_unanswered += other.dns_unanswered;
+                counts.dns_lengths_computed += other.dns_lengths_computed;
+            }
+            (own @ Self::Proxy { .. }, other) => *own = other,
+            _ => {}
+        }
+    }
+
+    /// The features of rich words, by key.
+    pub(super) fn features(&self) -> Vec<&'static str> {
+        if let Self::Rich(rich) = self { rich.features() } else { Vec::new() }
+    }
+
+    /// What was counted for rich words; nothing for others.
+    pub(super) fn popularity(&self) -> Vec<&Popularity> {
+        if let Self::Rich(rich) = self { rich.popularity() } else { Vec::new() }
+    }
+
+    /// Adds what was counted on a model's day.
+    pub(super) fn remember(&mut self, known: &[&Popularity]) {
+        if let Self::Rich(rich) = self {
+            rich.remember(known);
         }
     }
 
@@ -126,12 +212,14 @@ impl Speller {
                 texts_overflow: scheme.lexicon.overflow(),
                 ..Noted::default()
             },
+            Self::Rich(rich) => rich.noted(),
         }
     }
 
     /// The columns [`Self::spell`] needs.
     pub(super) const fn columns(&self) -> &'static [&'static str] {
         match self {
+            Self::Rich(rich) => rich.columns(),
             Self::Flow(_) => {
                 &["first_seen", "src_ip", "dst_ip", "src_port", "dst_port", "proto", "src_packets", "src_bytes"]
             }
@@ -161,13 +249,27 @@ impl Speller {
         }
     }
 
-    /// Counts a batch's user agents (column `user_agent`): the pass before any word of a proxy record.
-    pub(super) fn count_agents(&mut self, batch: &RecordBatch) -> Result<(), ScoreError> {
-        if let Self::Proxy { agents, .. } = self {
-            let names: &StringArray = column(batch, "user_agent")?;
-            for row in 0..names.len() {
-                agents.add(text(names, row).unwrap_or("-"));
+    /// The columns of the pass before any word; none where there is no such pass.
+    pub(super) const fn first_columns(&self) -> &'static [&'static str] {
+        match self {
+            Self::Flow(_) | Self::Dns { .. } => &[],
+            Self::Proxy { .. } => &["user_agent"],
+            Self::Rich(rich) => rich.first_columns(),
+        }
+    }
+
+    /// Counts a batch (of [`Self::first_columns`]): who has which user agent, peer, domain.
+    pub(super) fn count(&mut self, batch: &RecordBatch) -> Result<(), ScoreError> {
+        match self {
+            Self::Proxy { agents, .. } => {
+                let names: &StringArray = column(batch, "user_agent")?;
+                let agents = Arc::make_mut(agents);
+                for row in 0..names.len() {
+                    agents.add(text(names, row).unwrap_or("-"));
+                }
             }
+            Self::Rich(rich) => rich.count(batch)?,
+            Self::Flow(_) | Self::Dns { .. } => {}
         }
         Ok(())
     }
@@ -178,6 +280,7 @@ impl Speller {
             Self::Flow(_) => spell_flow(batch, each),
             Self::Dns { lists, counts, .. } => spell_dns(batch, lists, counts, each),
             Self::Proxy { scheme, lists, agents, uri } => spell_proxy(batch, scheme, lists, agents, uri, each),
+            Self::Rich(rich) => rich.spell(batch, each),
         }
     }
 }

@@ -4,25 +4,26 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::Instant;
 
-use aggregator::lake::{Lake, Part, SetKind, Table, WriterOptions};
+use aggregator::lake::{Lake, Part, SetKind, SetWriter, Table, WriterOptions};
 use aggregator::record::Micros;
 use aggregator::state;
-use arrow::array::{Array, FixedSizeBinaryArray, RecordBatch};
 
 use super::card::{CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard, columns};
-use super::feedback::{Feedback, Ruled, Seen};
-use super::fuse::{PairEvidence, add_up};
-use super::judge::{GroupIds, LEFT_OUT_PRIORS, Scored, judge};
-use super::request::{Optimizer, Progress, Ranking, ScoreRequest, Stage};
+use super::feedback::Feedback;
+use super::fit::{Fitted, fit, model_id};
+use super::fuse::{Calibration, PairEvidence};
+use super::judge::{Scored, judge};
+use super::passes::{Counts, Evidence, Reading, all, count, prepare, rank};
+use super::request::{Progress, Ranking, ScoreRequest, Stage};
 use super::rows::{Noted, Speller};
-use super::select::{Candidate, Selection, is_kept};
-use super::train::{CorpusBuilder, DayCorpus};
-use super::watch::{self, Watch};
+use super::saved::{self, DriftCard, Kind};
+use super::select::Candidate;
+use super::train::DayCorpus;
+use super::watch::Watch;
 use super::write::{RunColumns, batch};
-use super::{ScoreError, parts};
+use super::{ScoreError, live, parts};
 use crate::detect::Findings;
-use crate::lda::{LdaError, Model, em, incremental, online};
-use crate::words::Scheme;
+use crate::lda::Model;
 use crate::words::domain::{DomainLists, TopDomains};
 
 /// How often a run begins anew because parts were replaced under it.
@@ -79,9 +80,7 @@ fn attempt(
     let parts = parts::of_day(lake, request.source.table(), request.date)?;
     let mut day = DayRun {
         request,
-        rows: parts.iter().map(|part| part.rows).sum(),
-        parts,
-        speller: Speller::new(request.source, lists),
+        speller: Speller::new(request, lists)?,
         card: RowsCard::default(),
         noted: Noted::default(),
         seconds: BTreeMap::new(),
@@ -91,33 +90,56 @@ fn attempt(
             Ranking::Spot => Feedback::default(),
         },
         hits: BTreeMap::new(),
+        parts,
     };
-    let corpus = day.count(progress)?;
-    let model = day.timed("fit", |day| pool.install(|| day.fit(&corpus, progress)))?;
+    let parts = std::mem::take(&mut day.parts);
+    let corpus = {
+        let reading = Reading::new(&parts, 0, progress);
+        day.timed("count", |day| pool.install(|| day.count(&reading)))?
+    };
+    let former = saved::before(lake, &Kind::of(request), request.source, request.date)?;
+    let scheme = day.speller.scheme();
+    let drift = former.as_ref().map(|former| former.drift(&corpus, scheme));
+    let fitting = Instant::now();
+    let Fitted { model, card } = pool.install(|| fit(request, &corpus, former.as_ref(), scheme, progress))?;
+    day.seconds.insert("fit", fitting.elapsed().as_secs_f64());
     let scores = pool.install(|| model.pair_probabilities(&corpus.corpus));
-    let evidence = day.timed("calibrate", |_| {
+    let pairs = day.timed("calibrate", |_| {
         let fused = request.ranking == Ranking::Fused;
         Ok(fused.then(|| pool.install(|| PairEvidence::new(&corpus, &model, &scores, request.source))))
     })?;
-    let ranked = day.timed("score", |day| day.rank(&corpus, &scores, evidence.as_ref(), progress))?;
+    let ranked = {
+        let reading = Reading::new(&parts, 0, progress);
+        day.timed("score", |day| {
+            let (findings, feedback) = (&day.findings, &day.feedback);
+            let evidence = Evidence { corpus: &corpus, scores: &scores, pairs: pairs.as_ref(), findings, feedback };
+            pool.install(|| rank(&reading, request, &day.speller, &evidence, &all))
+        })?
+    };
+    day.take(ranked.below, ranked.hits);
     let kept = day.timed("explain", |day| {
-        let judged = judge(
-            &corpus,
-            &model,
-            &scores,
-            &ranked,
-            evidence.as_ref(),
-            &day.findings,
-            &day.feedback,
-            day.speller.scheme(),
-        );
+        let (findings, feedback) = (&day.findings, &day.feedback);
+        let evidence = pairs.as_ref();
+        let judged = judge(&corpus, &model, &scores, &ranked.kept, evidence, findings, feedback, day.speller.scheme());
         day.card.groups = judged.groups;
         Ok(judged.rows)
     })?;
-    day.publish(lake, &corpus, &model, &kept, (list_card, pool.current_num_threads()), progress)
+    let calibrations = pairs.as_ref().map(PairEvidence::calibrations).unwrap_or_default();
+    let made = Made { corpus: &corpus, model: &model, fit: card, drift, calibrations };
+    day.parts = parts;
+    day.publish(lake, made, &kept, (list_card, pool.current_num_threads()), progress)
 }
 
-fn read_lists(request: &ScoreRequest) -> Result<(DomainLists, Option<TopDomainsCard>), ScoreError> {
+/// What a run made, beside its rows.
+pub(super) struct Made<'a> {
+    pub(super) corpus: &'a DayCorpus,
+    pub(super) model: &'a Model,
+    pub(super) fit: FitCard,
+    pub(super) drift: Option<DriftCard>,
+    pub(super) calibrations: Vec<Calibration>,
+}
+
+pub(super) fn read_lists(request: &ScoreRequest) -> Result<(DomainLists, Option<TopDomainsCard>), ScoreError> {
     let user_domain = request.user_domain.clone();
     let Some(path) = &request.top_domains else {
         return Ok((DomainLists { top: TopDomains::default(), user_domain }, None));
@@ -141,21 +163,20 @@ fn read_lists(request: &ScoreRequest) -> Result<(DomainLists, Option<TopDomainsC
 }
 
 /// A run at work.
-struct DayRun<'a> {
-    request: &'a ScoreRequest,
-    parts: Vec<Part>,
-    rows: u64,
-    speller: Speller,
-    card: RowsCard,
+pub(super) struct DayRun<'a> {
+    pub(super) request: &'a ScoreRequest,
+    pub(super) parts: Vec<Part>,
+    pub(super) speller: Speller,
+    pub(super) card: RowsCard,
     /// As of the first pass.
-    noted: Noted,
-    seconds: BTreeMap<&'static str, f64>,
+    pub(super) noted: Noted,
+    pub(super) seconds: BTreeMap<&'static str, f64>,
     /// Of the detectors, after the first pass; none where Spot's score ranks.
-    findings: Findings,
+    pub(super) findings: Findings,
     /// Verdicts and rules in force.
-    feedback: Feedback,
+    pub(super) feedback: Feedback,
     /// Records each rule matched, by its number in the feedback.
-    hits: BTreeMap<usize, u64>,
+    pub(super) hits: BTreeMap<usize, u64>,
 }
 
 /// The rows that are kept, and what was counted on the way.
@@ -169,9 +190,6 @@ pub(super) struct Kept {
     pub(super) found: Vec<u32>,
 }
 
-/// Is called with a batch, the number of its part, and the number of its first row in the part.
-type OnBatch<'e, Run> = &'e mut dyn FnMut(&mut Run, u32, u64, &RecordBatch) -> Result<(), ScoreError>;
-
 impl DayRun<'_> {
     fn timed<T>(
         &mut self,
@@ -184,263 +202,136 @@ impl DayRun<'_> {
         done
     }
 
-    /// Calls `each` for all batches of the day with the part's number and the first row's number.
-    fn pass(
-        &mut self,
-        stage: Stage,
-        columns: &[&str],
-        progress: &mut dyn Progress,
-        each: OnBatch<'_, Self>,
-    ) -> Result<(), ScoreError> {
-        let total = self.rows;
-        let mut done = 0;
-        let parts = std::mem::take(&mut self.parts);
-        let mut run = || {
-            for (number, part) in parts.iter().enumerate() {
-                parts::read(part, columns, None, &mut |first, batch| {
-                    if progress.stopped() {
-                        return Err(ScoreError::Stopped);
-                    }
-                    each(self, number as u32, first, batch)?;
-                    done += batch.num_rows() as u64;
-                    progress.step(stage, done, total);
-                    Ok(())
-                })?;
-            }
-            Ok(())
+    /// First pass: the corpus, and what the detectors found.
+    fn count(&mut self, reading: &Reading<'_>) -> Result<DayCorpus, ScoreError> {
+        prepare(reading, &mut self.speller)?;
+        let mut watches = match self.request.ranking {
+            Ranking::Fused => Watch::of(self.request.source, &self.request.internal),
+            Ranking::Spot => Vec::new(),
         };
-        let outcome = run();
-        self.parts = parts;
-        outcome
-    }
-
-    /// First pass: the corpus.
-    fn count(&mut self, progress: &mut dyn Progress) -> Result<DayCorpus, ScoreError> {
-        self.timed("count", |day| {
-            if matches!(day.speller, Speller::Proxy { .. }) {
-                day.pass(Stage::Agents, &["user_agent"], progress, &mut |day, _, _, batch| {
-                    day.speller.count_agents(batch)
-                })?;
-            }
-            let mut builder = CorpusBuilder::new(day.request.corpus);
-            let source = day.request.source;
-            let mut columns = day.speller.columns().to_vec();
-            let mut watch = (day.request.ranking == Ranking::Fused).then(|| {
-                columns.extend(watch::columns(source));
-                Watch::new(source, day.request.internal.clone())
-            });
-            columns.sort_unstable();
-            columns.dedup();
-            day.pass(Stage::Count, &columns, progress, &mut |day, _, _, batch| {
-                if let Some(watch) = &mut watch {
-                    watch.handle(batch)?;
-                }
-                let card = &mut day.card;
-                card.read += batch.num_rows() as u64;
-                day.speller.spell(batch, &mut |_, tokens| {
-                    match tokens {
-                        Ok(tokens) => {
-                            card.scored += 1;
-                            for (document, word) in [Some(tokens.first), tokens.second].into_iter().flatten() {
-                                builder.add(document, word, 1);
-                            }
-                        }
-                        Err(cause) => *card.invalid.entry(cause.as_str()).or_insert(0) += 1,
-                    }
-                    Ok(())
-                })
-            })?;
-            let (source_name, date) = (day.request.source.as_str(), day.request.date);
-            if day.card.read == 0 {
-                return Err(ScoreError::NoRecords { source_name, date });
-            }
-            if day.card.scored == 0 {
-                let causes: Vec<String> =
-                    day.card.invalid.iter().map(|(cause, rows)| format!("{cause} {rows}")).collect();
-                return Err(ScoreError::NoWords { source_name, date, rows: day.card.read, causes: causes.join(", ") });
-            }
-            day.noted = day.speller.noted();
-            day.findings = watch.map(Watch::finish).unwrap_or_default();
-            builder.add_extra(&day.request.extra);
-            Ok(builder.finish(day.speller.scheme()))
-        })
-    }
-
-    fn fit(&self, day: &DayCorpus, progress: &mut dyn Progress) -> Result<Model, ScoreError> {
-        let mut tell = |done: usize, total: usize| {
-            progress.step(Stage::Fit, done as u64, total as u64);
-            !progress.stopped()
-        };
-        let fitted = match self.request.optimizer {
-            Optimizer::Em => em::fit(&day.corpus, &self.request.em(), &mut tell),
-            Optimizer::Online => online::fit(&day.corpus, &self.request.online(), &mut tell),
-            Optimizer::Incremental => incremental::fit(&day.corpus, &self.request.incremental(), &mut tell),
-        };
-        fitted.map_err(|error| if error == LdaError::Stopped { ScoreError::Stopped } else { error.into() })
-    }
-
-    /// Second pass: looks up every record's scores and findings and keeps the most suspicious.
-    fn rank(
-        &mut self,
-        corpus: &DayCorpus,
-        scores: &[f64],
-        evidence: Option<&PairEvidence<'_>>,
-        progress: &mut dyn Progress,
-    ) -> Result<Kept, ScoreError> {
-        let members = if self.request.members == 0 { usize::MAX } else { self.request.members };
-        let mut selection = Selection::new(self.request.limit, members);
-        let mut decided = vec![0_u32; scores.len()];
-        let mut grouped = vec![0_u32; if evidence.is_some() { scores.len() } else { 0 }];
-        let mut found = vec![0_u32; self.findings.list().len()];
-        let mut columns = self.speller.columns().to_vec();
-        columns.push("record_id");
-        if evidence.is_some() {
-            columns.extend(watch::columns(self.request.source));
-            columns.sort_unstable();
-            columns.dedup();
+        let Counts { mut builder, card } = count(reading, self.request, &mut self.speller, &mut watches)?;
+        self.card = card;
+        let (source_name, date) = (self.request.source.as_str(), self.request.date);
+        if self.card.read == 0 {
+            return Err(ScoreError::NoRecords { source_name, date });
         }
-        let threshold = self.request.threshold;
-        let mut below = 0;
-        let groups = GroupIds::new(corpus, &self.findings, &self.feedback.groups(), self.speller.scheme());
-        // Behind all: as if every record were like it.
-        let last = (self.card.read.max(scores.len() as u64).max(1) as f64).ln() + 1.0;
-        self.pass(Stage::Score, &columns, progress, &mut |day, part, first, batch| {
-            let ids: &FixedSizeBinaryArray = parts::column(batch, "record_id")?;
-            let (findings, feedback, hits) = (&day.findings, &day.feedback, &mut day.hits);
-            let seen = if feedback.is_empty() { Vec::new() } else { watch::seen(day.request.source, batch)? };
-            let by_row = match evidence {
-                Some(_) => watch::of_batch(findings, day.request.source, batch)?,
-                None => Vec::new(),
-            };
-            day.speller.spell(batch, &mut |row, tokens| {
-                let Ok(tokens) = tokens else { return Ok(()) };
-                let look_up = |(document, word)| {
-                    let (_, place) = corpus.place(document, word)?;
-                    Some((scores.get(place).copied()?, place))
-                };
-                let one = look_up(tokens.first);
-                let other = tokens.second.and_then(look_up);
-                // The smaller of both sides; the source's where they are equal.
-                let (mut second, (score, mut place)) = match (one, other) {
-                    (Some(one), Some(other)) if other.0 < one.0 => (true, other),
-                    (Some(one), _) => (false, one),
-                    (None, Some(other)) => (true, other),
-                    // Every token of these files was counted by the first pass.
-                    (None, None) => return Ok(()),
-                };
-                count_up(&mut decided, place);
-                let (mut order_by, mut finding) = (score, 0);
-                let numbers = by_row.get(row).cloned().unwrap_or_default();
-                if let Some(evidence) = evidence {
-                    // The side with more evidence against it; Spot's where they are equal.
-                    let sides = [(false, one), (true, other)].into_iter().filter_map(|(side, at)| Some((side, at?.1)));
-                    for (side, at) in sides {
-                        if evidence.expected(at) < evidence.expected(place) {
-                            (second, place) = (side, at);
-                        }
-                    }
-                    let words = evidence.expected(place);
-                    let of = |number: &u32| findings.list().get(*number as usize).map(|f| f.ln_expected);
-                    order_by = add_up(numbers.iter().filter_map(of).chain([words]));
-                    // The strongest finding, if it is stronger than the words.
-                    let strongest =
-                        numbers.iter().filter_map(|n| Some((of(n)?, *n))).min_by(|a, b| a.0.total_cmp(&b.0));
-                    finding = strongest.filter(|(ln, _)| *ln < words).map_or(0, |(_, number)| number + 1);
-                    match finding {
-                        0 => count_up(&mut grouped, place),
-                        _ => count_up(&mut found, finding as usize - 1),
-                    }
-                }
-                let mut record_id = [0; 16];
-                if !ids.is_null(row) && ids.value(row).len() == record_id.len() {
-                    record_id.copy_from_slice(ids.value(row));
-                }
-                let mut rules = Vec::new();
-                let before = order_by;
-                if let Some(seen) = seen.get(row) {
-                    let seen = Seen { record_id, host: seen.0, peer: seen.1, port: seen.2, name: seen.3 };
-                    let group = || groups.of(place, finding);
-                    match feedback.rule_on(&seen, &group, order_by, last) {
-                        Ruled::Suppressed(rule) => {
-                            *hits.entry(rule).or_insert(0) += 1;
-                            return Ok(());
-                        }
-                        Ruled::Ranked(at, applied) => {
-                            applied.iter().for_each(|rule| *hits.entry(*rule).or_insert(0) += 1);
-                            (order_by, rules) = (at, applied);
-                        }
-                    }
-                }
-                if is_kept(score, threshold) {
-                    below += 1;
-                    let row = first + row as u64;
-                    let first_seen = tokens.first_seen;
-                    selection.push(Candidate {
-                        order_by,
-                        score,
-                        first_seen,
-                        record_id,
-                        place,
-                        finding,
-                        findings: numbers,
-                        second,
-                        part,
-                        row,
-                        before,
-                        rules,
-                    });
-                }
-                Ok(())
-            })
-        })?;
+        if self.card.scored == 0 {
+            let causes: Vec<String> = self.card.invalid.iter().map(|(cause, rows)| format!("{cause} {rows}")).collect();
+            return Err(ScoreError::NoWords { source_name, date, rows: self.card.read, causes: causes.join(", ") });
+        }
+        self.noted = self.speller.noted();
+        self.findings = Watch::finish(watches);
+        builder.add_extra(&self.request.extra);
+        Ok(builder.finish(self.speller.scheme()))
+    }
+
+    pub(super) fn take(&mut self, below: u64, hits: BTreeMap<usize, u64>) {
         self.card.below_threshold = below;
-        for (rule, records) in &self.hits {
+        for (rule, records) in &hits {
             self.card.rules.insert(self.feedback.name(*rule).to_owned(), *records);
         }
-        Ok(Kept { candidates: selection.finish(), decided, grouped, found })
+        self.hits = hits;
     }
 
+    /// Keeps the model, writes the rows and makes the run the current one.
     fn publish(
         mut self,
         lake: &Lake,
-        day: &DayCorpus,
-        model: &Model,
+        made: Made<'_>,
         kept: &[Scored],
-        (top_domains, threads): (Option<TopDomainsCard>, usize),
+        top_domains: (Option<TopDomainsCard>, usize),
         progress: &mut dyn Progress,
     ) -> Result<ScoreRun, ScoreError> {
         let request = self.request;
         let run_id = uuid::Uuid::now_v7().to_string();
         let now = state::now();
-        let fit = fit_card(request, model, day.corpus.tokens());
+        let Made { corpus: day, model, fit, drift, calibrations } = made;
         let model_id = model_id(request, &fit, day, self.speller.scheme());
         progress.step(Stage::Write, 0, kept.len() as u64);
         let start = Instant::now();
-        if !kept.is_empty() {
-            let run = RunColumns { run_id: &run_id, scored_at: now.0, model: &model_id, words: request.words.as_str() };
-            let rows = batch(kept, &self.parts, request.source, &mut self.speller, &run)?;
-            let kind = SetKind::Scores { run_id: run_id.clone(), source: request.source, date: request.date };
-            let mut set = lake.begin(kind, WriterOptions::new("scores"))?;
-            set.batch(Table::Scores(request.source), &rows)?;
+        if let Some(set) = self.rows(lake, kept, &run_id, &model_id, now)? {
             set.commit()?;
         }
         self.seconds.insert("write", start.elapsed().as_secs_f64());
-        self.card.kept = kept.len() as u64;
-        let rule_hits: Vec<_> =
-            self.hits.iter().filter_map(|(rule, records)| Some((self.feedback.rule(*rule)?, *records))).collect();
-        let card = self.model_card(model_id, fit, day, top_domains, threads);
+        let memory = (calibrations, self.speller.popularity());
+        let file = saved::keep(lake, request, &model_id, day, model, self.speller.scheme(), memory)?;
+        let card = self.finish(lake, (model_id, fit, drift), day, top_domains, kept.len(), now)?;
+        record_model(lake, request, &card, file, now)?;
         record_run(lake, request, &run_id, &card, now)?;
-        for (id, records) in rule_hits {
-            lake.state().count_rule_hits(id, records, now)?;
-        }
+        saved::tidy(lake, request)?;
         progress.step(Stage::Write, kept.len() as u64, kept.len() as u64);
         Ok(ScoreRun { run_id, card })
+    }
+
+    /// Writes the rows in place of those of the last look.
+    pub(super) fn publish_live(
+        mut self,
+        lake: &Lake,
+        made: Made<'_>,
+        kept: &[Scored],
+        progress: &mut dyn Progress,
+    ) -> Result<(), ScoreError> {
+        let request = self.request;
+        let run_id = live::run_id(request.source, request.date);
+        let now = state::now();
+        let Made { corpus: day, fit, drift, .. } = made;
+        let model_id = fit.warm_start.clone().unwrap_or_default();
+        if let Some(set) = self.rows(lake, kept, &run_id, &model_id, now)? {
+            set.commit_again()?;
+        }
+        let threads = rayon::current_num_threads();
+        let card = self.finish(lake, (model_id, fit, drift), day, (None, threads), kept.len(), now)?;
+        // A whole run may have come meanwhile: it stays.
+        if lake.state().current_run(request.source, request.date)?.is_none_or(|run| live::is_live(&run)) {
+            record_run(lake, request, &run_id, &card, now)?;
+        }
+        progress.step(Stage::Write, kept.len() as u64, kept.len() as u64);
+        Ok(())
+    }
+
+    fn rows(
+        &mut self,
+        lake: &Lake,
+        kept: &[Scored],
+        run_id: &str,
+        model: &str,
+        now: Micros,
+    ) -> Result<Option<SetWriter>, ScoreError> {
+        if kept.is_empty() {
+            return Ok(None);
+        }
+        let request = self.request;
+        let run = RunColumns { run_id, scored_at: now.0, model, words: request.words.as_str() };
+        let rows = batch(kept, &self.parts, request.source, &mut self.speller, &run)?;
+        let kind = SetKind::Scores { run_id: run_id.to_owned(), source: request.source, date: request.date };
+        let mut set = lake.begin(kind, WriterOptions::new("scores"))?;
+        set.batch(Table::Scores(request.source), &rows)?;
+        Ok(Some(set))
+    }
+
+    /// Counts the rules' hits, and makes the card.
+    fn finish(
+        mut self,
+        lake: &Lake,
+        (model, fit, drift): (String, FitCard, Option<DriftCard>),
+        day: &DayCorpus,
+        (top_domains, threads): (Option<TopDomainsCard>, usize),
+        kept: usize,
+        now: Micros,
+    ) -> Result<ModelCard, ScoreError> {
+        self.card.kept = kept as u64;
+        let hits: Vec<_> =
+            self.hits.iter().filter_map(|(rule, records)| Some((self.feedback.rule(*rule)?, *records))).collect();
+        for (id, records) in hits {
+            lake.state().count_rule_hits(id, records, now)?;
+        }
+        Ok(self.model_card(model, (fit, drift), day, top_domains, threads))
     }
 
     fn model_card(
         self,
         model: String,
-        fit: FitCard,
+        (fit, drift): (FitCard, Option<DriftCard>),
         day: &DayCorpus,
         top_domains: Option<TopDomainsCard>,
         threads: usize,
@@ -470,6 +361,8 @@ impl DayRun<'_> {
             source: request.source.as_str().into(),
             date: request.date.to_string(),
             words: request.words.as_str().into(),
+            features: self.speller.features(),
+            drift,
             fit,
             corpus,
             rows,
@@ -484,40 +377,26 @@ impl DayRun<'_> {
     }
 }
 
-fn count_up(counts: &mut [u32], at: usize) {
-    if let Some(count) = counts.get_mut(at) {
-        *count = count.saturating_add(1);
-    }
+fn json_of(card: &ModelCard) -> Result<String, ScoreError> {
+    serde_json::to_string(card).map_err(|error| ScoreError::Card(error.to_string()))
 }
 
-fn fit_card(request: &ScoreRequest, model: &Model, tokens: u64) -> FitCard {
-    let (alpha, beta) = match request.optimizer {
-        Optimizer::Em => (request.em().alpha, request.em().beta),
-        Optimizer::Online => (request.online().alpha, request.online().beta),
-        Optimizer::Incremental => (request.incremental().alpha, request.incremental().beta),
-    };
-    FitCard {
-        optimizer: request.optimizer.as_str(),
-        topics: model.topics(),
-        alpha,
-        beta,
-        iterations: model.iterations(),
-        seed: request.seed,
-        log_likelihood: model.log_likelihood(),
-        train_perplexity: (-model.log_likelihood() / tokens.max(1) as f64).exp(),
-        left_out_priors: LEFT_OUT_PRIORS,
-    }
-}
-
-/// Equal for equal training data and parameters.
-fn model_id(request: &ScoreRequest, fit: &FitCard, day: &DayCorpus, scheme: &dyn Scheme) -> String {
-    let FitCard { optimizer, topics, alpha, beta, iterations, seed, .. } = fit;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(day.digest(scheme).as_bytes());
-    hasher.update(format!("{optimizer} {topics} {alpha} {beta} {iterations} {seed}").as_bytes());
-    let hash = hasher.finalize().to_hex();
-    let hash: String = hash.chars().take(16).collect();
-    format!("{}-{}-{}-{hash}", request.source.as_str(), request.words.as_str(), request.date)
+fn record_model(
+    lake: &Lake,
+    request: &ScoreRequest,
+    card: &ModelCard,
+    file: String,
+    now: Micros,
+) -> Result<(), ScoreError> {
+    lake.state().put_model(&state::runs::Model {
+        model_id: card.model.clone(),
+        source: request.source,
+        words: request.words.as_str().to_owned(),
+        file: Some(file),
+        card: json_of(card)?,
+        created: now,
+    })?;
+    Ok(())
 }
 
 fn record_run(
@@ -527,23 +406,13 @@ fn record_run(
     card: &ModelCard,
     now: Micros,
 ) -> Result<(), ScoreError> {
-    let json = serde_json::to_string(card).map_err(|error| ScoreError::Card(error.to_string()))?;
-    let words = request.words.as_str().to_owned();
-    lake.state().put_model(&state::runs::Model {
-        model_id: card.model.clone(),
-        source: request.source,
-        words: words.clone(),
-        file: None,
-        card: json.clone(),
-        created: now,
-    })?;
     lake.state().put_run(&state::runs::Run {
         run_id: run_id.to_owned(),
         source: request.source,
         date: request.date,
-        words,
+        words: request.words.as_str().to_owned(),
         model: Some(card.model.clone()),
-        card: json,
+        card: json_of(card)?,
         created: now,
         current: true,
     })?;

@@ -59,7 +59,7 @@ pub struct Overflow {
 }
 
 /// Counts tokens.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CorpusBuilder {
     documents: Interner,
     words: HashMap<WordCode, u32>,
@@ -99,6 +99,19 @@ impl CorpusBuilder {
                 self.insert_word(OTHER_WORD)
             }
         };
+        self.add_pair(document, word, weight);
+    }
+
+    /// Counts a word in a document once, unless it is counted there already.
+    pub(super) fn ensure(&mut self, document: &str, word: WordCode) {
+        let known = self.documents.get(document).zip(self.words.get(&word).copied());
+        let has = known.is_some_and(|(d, w)| self.pairs.contains_key(&(u64::from(d) << 32 | u64::from(w))));
+        if !has {
+            self.add(document, word, 1);
+        }
+    }
+
+    fn add_pair(&mut self, document: u32, word: u32, weight: u32) {
         let mut pair = u64::from(document) << 32 | u64::from(word);
         if self.pairs.len() >= self.limits.pairs && !self.pairs.contains_key(&pair) {
             self.overflow.pair_tokens += u64::from(weight);
@@ -106,6 +119,39 @@ impl CorpusBuilder {
         }
         let count = self.pairs.entry(pair).or_insert(0);
         *count = count.saturating_add(weight);
+    }
+
+    /// Counts what another has counted, in the order it met things.
+    pub fn merge(&mut self, other: Self) {
+        let Self { documents, codes, pairs, overflow, .. } = other;
+        let mut document_places = Vec::with_capacity(documents.len());
+        for place in 0..documents.len() as u32 {
+            let name = documents.text(place);
+            document_places.push(self.documents.place(name));
+        }
+        let mut word_places = Vec::with_capacity(codes.len());
+        for code in codes {
+            let known = self.words.get(&code).copied();
+            let place = known.or_else(|| (self.codes.len() < self.limits.words).then(|| self.insert_word(code)));
+            word_places.push(place);
+        }
+        // Pairs in the order of their places: what stands past the bound does not depend on the order of a hash table.
+        let mut pairs: Vec<(u64, u32)> = pairs.into_iter().collect();
+        pairs.sort_unstable();
+        self.overflow.document_tokens += overflow.document_tokens;
+        self.overflow.word_tokens += overflow.word_tokens;
+        self.overflow.pair_tokens += overflow.pair_tokens;
+        for (pair, count) in pairs {
+            let document = document_places.get((pair >> 32) as usize).copied().flatten().unwrap_or_else(|| {
+                self.overflow.document_tokens += u64::from(count);
+                self.documents.force(OTHER)
+            });
+            let word = word_places.get(pair as u32 as usize).copied().flatten().unwrap_or_else(|| {
+                self.overflow.word_tokens += u64::from(count);
+                self.insert_word(OTHER_WORD)
+            });
+            self.add_pair(document, word, count);
+        }
     }
 
     /// Counts tokens given from outside.

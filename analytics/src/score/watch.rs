@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use aggregator::lake::Source;
 use arrow::array::{
-    Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    Array, ListArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray, UInt8Array, UInt16Array,
+    UInt32Array, UInt64Array,
 };
 
 use super::ScoreError;
@@ -20,6 +21,7 @@ macro_rules! value {
 }
 
 /// The detectors of a source, while they look.
+#[derive(Clone)]
 pub(super) enum Watch {
     Flow(Box<Flows>),
     Dns(Box<Names>),
@@ -46,7 +48,9 @@ pub(super) const fn columns(source: Source) -> &'static [&'static str] {
             "conn_state",
             "service",
         ],
-        Source::Dns => &["first_seen", "client_ip", "server_ip", "qname", "qtype", "rcode", "damage", "response_len"],
+        Source::Dns => {
+            &["first_seen", "client_ip", "server_ip", "qname", "qtype", "rcode", "damage", "response_len", "answers"]
+        }
         Source::Proxy => &[
             "first_seen",
             "client_ip",
@@ -62,11 +66,12 @@ pub(super) const fn columns(source: Source) -> &'static [&'static str] {
 }
 
 impl Watch {
-    pub(super) fn new(source: Source, internal: Internal) -> Self {
+    /// The detectors of a source, in as many as can look side by side.
+    pub(super) fn of(source: Source, internal: &Internal) -> Vec<Self> {
         match source {
-            Source::Flow => Self::Flow(Box::new(Flows::new(internal))),
-            Source::Dns => Self::Dns(Box::default()),
-            Source::Proxy => Self::Proxy(Box::new(Requests::new(internal))),
+            Source::Flow => Flows::side_by_side(internal).map(|flows| Self::Flow(Box::new(flows))).into(),
+            Source::Dns => vec![Self::Dns(Box::default())],
+            Source::Proxy => vec![Self::Proxy(Box::new(Requests::new(internal.clone())))],
         }
     }
 
@@ -79,12 +84,17 @@ impl Watch {
         }
     }
 
-    pub(super) fn finish(self) -> Findings {
-        match self {
-            Self::Flow(flows) => flows.finish(),
-            Self::Dns(names) => names.finish(),
-            Self::Proxy(requests) => requests.finish(),
+    /// What all of them found.
+    pub(super) fn finish(watches: Vec<Self>) -> Findings {
+        let mut findings = Findings::default();
+        for watch in watches {
+            findings.append(match watch {
+                Self::Flow(flows) => flows.finish(),
+                Self::Dns(names) => names.finish(),
+                Self::Proxy(requests) => requests.finish(),
+            });
         }
+        findings
     }
 }
 
@@ -181,8 +191,11 @@ fn dns_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, DnsRow<'_>)) -> Res
     let (qtype, rcode): (&UInt16Array, &UInt16Array) = (column(batch, "qtype")?, column(batch, "rcode")?);
     let length: &UInt16Array = column(batch, "response_len")?;
     let damage: &StringArray = column(batch, "damage")?;
+    let answers = Networks::of(batch)?;
+    let mut addresses = Vec::new();
     for at in 0..batch.num_rows() {
         let Some(client) = address(client, at) else { continue };
+        answers.row(at, &mut addresses);
         each(
             at,
             DnsRow {
@@ -194,10 +207,51 @@ fn dns_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, DnsRow<'_>)) -> Res
                 rcode: value!(rcode, at),
                 damaged: !damage.is_null(at),
                 response_len: value!(length, at),
+                addresses: &addresses,
             },
         );
     }
     Ok(())
+}
+
+/// Addresses in answers, as networks; none where the column is of another shape (an old file).
+struct Networks<'b> {
+    list: Option<(&'b ListArray, &'b UInt16Array, &'b UInt32Array, &'b StringArray)>,
+}
+
+/// Addresses looked at of one answer.
+const ADDRESSES: usize = 64;
+
+impl<'b> Networks<'b> {
+    fn of(batch: &'b RecordBatch) -> Result<Self, ScoreError> {
+        let list: &ListArray = column(batch, "answers")?;
+        let of = |list: &'b ListArray| {
+            let records: &StructArray = list.values().as_any().downcast_ref()?;
+            let kinds = records.column_by_name("type")?.as_any().downcast_ref()?;
+            let ttls = records.column_by_name("ttl")?.as_any().downcast_ref()?;
+            let data = records.column_by_name("data")?.as_any().downcast_ref()?;
+            Some((list, kinds, ttls, data))
+        };
+        Ok(Self { list: of(list) })
+    }
+
+    /// Network and time to live of each address in a row's answer.
+    fn row(&self, row: usize, networks: &mut Vec<(u64, u32)>) {
+        networks.clear();
+        let Some((list, kinds, ttls, data)) = self.list.filter(|(list, ..)| !list.is_null(row)) else { return };
+        let offsets = list.value_offsets();
+        let (Some(from), Some(to)) = (offsets.get(row), offsets.get(row + 1)) else { return };
+        let records = (*from as usize)..(*to as usize).min(kinds.len()).min(ttls.len()).min(data.len());
+        for at in records.take(ADDRESSES).filter(|at| matches!(kinds.value(*at), 1 | 28)) {
+            let network = match value!(data, at).and_then(|text| text.parse().ok()) {
+                Some(IpAddr::V4(v4)) => u64::from(v4.to_bits() >> 8),
+                // 48 bits, apart from those of IPv4.
+                Some(IpAddr::V6(v6)) => (v6.to_bits() >> 80) as u64 | 1 << 63,
+                None => continue,
+            };
+            networks.push((network, ttls.value(at)));
+        }
+    }
 }
 
 fn proxy_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, ProxyRow<'_>)) -> Result<(), ScoreError> {

@@ -90,7 +90,7 @@ impl DnsWord {
     /// As numbers.
     pub fn code(self) -> WordCode {
         let Self { class, length_bin, hour, subdomain_bin, entropy_bin, parts_bin, qtype, rcode } = self;
-        WordCode([
+        WordCode::of([
             class.into(),
             length_bin,
             hour.into(),
@@ -104,7 +104,7 @@ impl DnsWord {
 
     /// The way back.
     pub fn from_code(code: WordCode) -> Self {
-        let [class, length_bin, hour, subdomain_bin, entropy_bin, parts_bin, qtype, rcode] = code.0;
+        let [class, length_bin, hour, subdomain_bin, entropy_bin, parts_bin, qtype, rcode, ..] = code.0;
         Self {
             class: class as u8,
             length_bin,
@@ -194,7 +194,7 @@ impl Scheme for DnsScheme {
     }
 }
 
-fn query_type(number: u32) -> String {
+pub(crate) fn query_type(number: u32) -> String {
     let name = match number {
         1 => "A",
         2 => "NS",
@@ -218,7 +218,7 @@ fn query_type(number: u32) -> String {
     name.into()
 }
 
-fn response_code(number: u32) -> String {
+pub(crate) fn response_code(number: u32) -> String {
     let name = match number {
         0 => "NOERROR",
         1 => "FORMERR",

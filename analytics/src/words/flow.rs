@@ -104,21 +104,19 @@ const fn port_case(src: u32, dst: u32) -> (u32, bool, bool) {
 impl FlowWord {
     /// As numbers.
     pub const fn code(self) -> WordCode {
-        WordCode([
+        WordCode::of([
             self.server_side as u32,
             self.port,
             self.proto as u32,
             self.hour as u32,
             self.bytes_bin,
             self.packets_bin,
-            0,
-            0,
         ])
     }
 
     /// The way back; values out of range are cut to the field's width.
     pub const fn from_code(code: WordCode) -> Self {
-        let [side, port, proto, hour, bytes_bin, packets_bin, _, _] = code.0;
+        let [side, port, proto, hour, bytes_bin, packets_bin, ..] = code.0;
         Self { server_side: side != 0, port, proto: proto as u8, hour: hour as u8, bytes_bin, packets_bin }
     }
 }

@@ -1,6 +1,6 @@
 //! Words: a record as a short token that says what kind of record it is.
 //!
-//! Scheme `spot` is Apache Spot 1.0's, to the letter. A word is built as typed features
+//! Scheme `spot` is Apache Spot 1.0's, to the letter; scheme [`rich`] sees what Spot did not. A word is built as typed features
 //! ([`flow::FlowWord`], [`dns::DnsWord`], [`proxy::ProxyWord`]); the text is rendered from them, so whatever is
 //! said of a word later can name the feature and the range of values behind it.
 //!
@@ -15,11 +15,12 @@ pub mod labels;
 pub mod maths;
 pub mod protocol;
 pub mod proxy;
+pub mod rich;
 
 use std::fmt;
 
 /// Most components a word has, in any scheme.
-pub const COMPONENTS: usize = 8;
+pub const COMPONENTS: usize = 16;
 
 /// A word's features as plain numbers, in the order of [`Scheme::components`]: what the models count by.
 /// Unused places are 0. Two records have the same word text exactly when their codes are equal
@@ -28,6 +29,17 @@ pub const COMPONENTS: usize = 8;
 pub struct WordCode(pub [u32; COMPONENTS]);
 
 impl WordCode {
+    /// Of the first components; the rest is 0, and what is past the last place is left out.
+    pub const fn of<const N: usize>(values: [u32; N]) -> Self {
+        let mut code = [0; COMPONENTS];
+        let mut at = 0;
+        while at < N && at < COMPONENTS {
+            code[at] = values[at];
+            at += 1;
+        }
+        Self(code)
+    }
+
     /// The value of a component; 0 past the last.
     pub fn get(self, component: usize) -> u32 {
         self.0.get(component).copied().unwrap_or(0)
@@ -144,7 +156,7 @@ impl TimeOfDay {
 /// How one kind of record is put into words: names of the components, decoded values, text.
 ///
 /// One implementation per source; the models know nothing of what a component means.
-pub trait Scheme {
+pub trait Scheme: Sync {
     /// The components, in the order of the code.
     fn components(&self) -> &'static [Component];
     /// The word's text, as Spot writes it.

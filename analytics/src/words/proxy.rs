@@ -126,7 +126,7 @@ impl ProxyWord {
     /// As numbers.
     pub fn code(self) -> WordCode {
         let Self { class, hour, method, entropy_bin, content, agent_bin, length_bin, status } = self;
-        WordCode([
+        WordCode::of([
             class.into(),
             hour.into(),
             method,
@@ -140,7 +140,7 @@ impl ProxyWord {
 
     /// The way back.
     pub fn from_code(code: WordCode) -> Self {
-        let [class, hour, method, entropy_bin, content, agent_bin, length_bin, status] = code.0;
+        let [class, hour, method, entropy_bin, content, agent_bin, length_bin, status, ..] = code.0;
         Self {
             class: class as u8,
             hour: hour as u8,

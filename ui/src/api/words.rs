@@ -6,6 +6,7 @@
 use analytics::words::dns::DnsScheme;
 use analytics::words::flow::FlowScheme;
 use analytics::words::proxy::{Lexicon, ProxyScheme};
+use analytics::words::rich::{Kind, Told, take_apart};
 use analytics::words::{Scheme, WordCode};
 
 use super::types::Feature;
@@ -31,15 +32,25 @@ fn features(scheme: &impl Scheme, code: WordCode, word: &str, texts: &[&str]) ->
     )
 }
 
+/// Words of the scheme `rich` say their features' keys; `None` for others.
+fn rich(kind: Kind, word: &str) -> Option<Vec<Feature>> {
+    let told = take_apart(kind, word);
+    let feature = |told: Told| Feature { name: told.name.to_owned(), value: told.value, meaning: told.meaning };
+    (!told.is_empty()).then(|| told.into_iter().map(feature).collect())
+}
+
 /// `[-1_]P_proto_hour_bytes_packets`. `proto` is the record's number.
 pub(super) fn flow(word: &str, proto: u8) -> Vec<Feature> {
+    if let Some(features) = rich(Kind::Flow, word) {
+        return features;
+    }
     let read = || {
         let (side, base) = word.strip_prefix("-1_").map_or((0, word), |rest| (1, rest));
         let mut parts = base.rsplitn(4, '_');
         let (packets, bytes, hour) = (parts.next()?, parts.next()?, parts.next()?);
         let (port, name) = parts.next()?.split_once('_')?;
         let number = |text: &str| text.parse::<u32>().ok();
-        let code = WordCode([side, number(port)?, proto.into(), number(hour)?, number(bytes)?, number(packets)?, 0, 0]);
+        let code = WordCode::of([side, number(port)?, proto.into(), number(hour)?, number(bytes)?, number(packets)?]);
         let role = if side == 1 { "-1" } else { "–" };
         features(&FlowScheme, code, word, &[role, port, name, hour, bytes, packets])
     };
@@ -48,11 +59,14 @@ pub(super) fn flow(word: &str, proto: u8) -> Vec<Feature> {
 
 /// `class_length_hour_subdomain length_entropy_labels_type_rcode`
 pub(super) fn dns(word: &str) -> Vec<Feature> {
+    if let Some(features) = rich(Kind::Dns, word) {
+        return features;
+    }
     let read = || {
         let texts: Vec<&str> = word.split('_').collect();
         let &[class, length, hour, sub, entropy, labels, qtype, rcode] = texts.as_slice() else { return None };
         let number = |text: &str| text.parse::<u32>().ok();
-        let code = WordCode([
+        let code = WordCode::of([
             number(class)?,
             number(length)?,
             number(hour)?,
@@ -70,6 +84,9 @@ pub(super) fn dns(word: &str) -> Vec<Feature> {
 /// `class_hour_method_entropy_content type_agent count_length_status`. Method and content type come from the wire and may
 /// hold an underscore; `method` is the record's.
 pub(super) fn proxy(word: &str, method: &str) -> Vec<Feature> {
+    if let Some(features) = rich(Kind::Proxy, word) {
+        return features;
+    }
     const NO_STATUS: &str = "unknown_response_code";
     let read = || {
         let (class, rest) = word.split_once('_')?;
@@ -86,7 +103,7 @@ pub(super) fn proxy(word: &str, method: &str) -> Vec<Feature> {
         let mut lexicon = Lexicon::default();
         let (method_at, content_at) = (lexicon.place(method), lexicon.place(content));
         let status_code = if status == NO_STATUS { 0 } else { number(status)?.checked_add(1)? };
-        let code = WordCode([
+        let code = WordCode::of([
             number(class)?,
             number(hour)?,
             method_at,
