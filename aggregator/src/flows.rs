@@ -80,34 +80,12 @@ impl Flows {
         let hash = self.hasher.hash(&key) as u32;
         out.stats.packets_live += 1;
         out.stats.bytes_live += u64::from(packet.ip_bytes);
-        let slab = &self.slab;
-        let Some(place) = self.table.find(hash, |place| slab.peek(place).key == key) else {
+        let Some(place) = self.going_on(hash, &key, clock, packet, &mut out) else {
             return self.open(hash, key, sender, clock, packet, &mut out);
         };
-        let flow = self.slab.get(place);
-        let (deadline, reason) = flow.deadline(&self.timeouts);
-        if clock >= deadline && reason == EndReason::Active {
-            self.export(place, reason, &mut out);
-            self.slab.get(place).next_segment();
-        }
-        // Silence since before the active timeout may have ended it, too.
-        let flow = self.slab.get(place);
-        let (deadline, reason) = flow.deadline(&self.timeouts);
-        if clock >= deadline || flow.is_succeeded_by(packet) {
-            let reason = if clock >= deadline { reason } else { EndReason::Detected };
-            self.close(place, reason, &mut out);
-            return self.open(hash, key, sender, clock, packet, &mut out);
-        }
-        if flow.is_dormant() {
-            flow.number = self.next_number;
-            self.next_number += 1;
-            out.stats.flows_opened += 1;
-            out.stats.flows_live += 1;
-        }
-        if flow.add(clock, sender, packet) {
-            let (deadline, _) = flow.deadline(&self.timeouts);
-            self.wheel.cancel(place);
-            self.wheel.schedule(place, deadline);
+        self.wake(place, &mut out);
+        if self.slab.get(place).add(clock, sender, packet) {
+            self.reschedule(place);
         }
     }
 
@@ -139,23 +117,7 @@ impl Flows {
         let hash = self.hasher.hash(&key) as u32;
         out.stats.packets_live += counted.packets;
         out.stats.bytes_live += counted.ip_bytes;
-        let slab = &self.slab;
-        let mut found = self.table.find(hash, |place| slab.peek(place).key == key);
-        if let Some(place) = found {
-            let (deadline, reason) = self.slab.get(place).deadline(&self.timeouts);
-            if clock >= deadline && reason == EndReason::Active {
-                self.export(place, reason, &mut out);
-                self.slab.get(place).next_segment();
-            }
-            let flow = self.slab.get(place);
-            let (deadline, reason) = flow.deadline(&self.timeouts);
-            if clock >= deadline || flow.is_succeeded_by(first) {
-                let reason = if clock >= deadline { reason } else { EndReason::Detected };
-                self.close(place, reason, &mut out);
-                found = None;
-            }
-        }
-        let place = match found {
+        let place = match self.going_on(hash, &key, clock, first, &mut out) {
             Some(place) => place,
             None => {
                 if self.slab.len() >= self.max_flows {
@@ -169,6 +131,37 @@ impl Flows {
                 place
             }
         };
+        self.wake(place, &mut out);
+        if self.slab.get(place).add_counted(clock, sender, first, counted) {
+            self.reschedule(place);
+        }
+    }
+
+    /// The flow that a packet goes on with. One whose time came before is written first: then it goes on in its next
+    /// segment, or it is gone.
+    #[inline]
+    fn going_on(&mut self, hash: u32, key: &Key, clock: i64, packet: &Packet, out: &mut Out<'_>) -> Option<u32> {
+        let slab = &self.slab;
+        let place = self.table.find(hash, |place| slab.peek(place).key == *key)?;
+        let (deadline, reason) = self.slab.get(place).deadline(&self.timeouts);
+        if clock >= deadline && reason == EndReason::Active {
+            self.export(place, reason, out);
+            self.slab.get(place).next_segment();
+        }
+        // Silence since before the active timeout may have ended it, too.
+        let flow = self.slab.get(place);
+        let (deadline, reason) = flow.deadline(&self.timeouts);
+        if clock >= deadline || flow.is_succeeded_by(packet) {
+            let reason = if clock >= deadline { reason } else { EndReason::Detected };
+            self.close(place, reason, out);
+            return None;
+        }
+        Some(place)
+    }
+
+    /// A packet comes: a flow without one since its last record begins the next.
+    #[inline]
+    fn wake(&mut self, place: u32, out: &mut Out<'_>) {
         let flow = self.slab.get(place);
         if flow.is_dormant() {
             flow.number = self.next_number;
@@ -176,11 +169,13 @@ impl Flows {
             out.stats.flows_opened += 1;
             out.stats.flows_live += 1;
         }
-        if flow.add_counted(clock, sender, first, counted) {
-            let (deadline, _) = flow.deadline(&self.timeouts);
-            self.wheel.cancel(place);
-            self.wheel.schedule(place, deadline);
-        }
+    }
+
+    /// Its deadline came nearer.
+    fn reschedule(&mut self, place: u32) {
+        let (deadline, _) = self.slab.get(place).deadline(&self.timeouts);
+        self.wheel.cancel(place);
+        self.wheel.schedule(place, deadline);
     }
 
     /// Ends all that is due at `now`.
@@ -231,8 +226,7 @@ impl Flows {
                 return self.close(place, reason, out);
             }
             // Packets have come since it was put there.
-            self.wheel.cancel(place);
-            self.wheel.schedule(place, deadline);
+            self.reschedule(place);
         }
     }
 

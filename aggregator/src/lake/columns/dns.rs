@@ -11,6 +11,7 @@ use crate::community_id::CommunityId;
 use crate::record::DnsRecord;
 
 /// See the [module](self).
+#[derive(Default)]
 pub(in crate::lake) struct DnsColumns {
     record_id: Ids,
     first_seen: Times,
@@ -45,37 +46,7 @@ pub(in crate::lake) struct DnsColumns {
 
 impl Columns<DnsRecord> for DnsColumns {
     fn new(sensor: &str) -> Self {
-        Self {
-            record_id: Default::default(),
-            first_seen: Default::default(),
-            last_seen: Default::default(),
-            sensor: sensor.to_owned(),
-            origin: Default::default(),
-            client_ip: Default::default(),
-            client_port: Default::default(),
-            server_ip: Default::default(),
-            server_port: Default::default(),
-            transport: Default::default(),
-            id: Default::default(),
-            qname: Default::default(),
-            qname_wire: Default::default(),
-            qtype: Default::default(),
-            qclass: Default::default(),
-            question: Default::default(),
-            opcode: Default::default(),
-            rcode: Default::default(),
-            rtt_us: Default::default(),
-            query_len: Default::default(),
-            response_len: Default::default(),
-            response_frame_len: Default::default(),
-            flags: Default::default(),
-            edns_udp_size: Default::default(),
-            answers: Default::default(),
-            authorities: Default::default(),
-            additional_count: Default::default(),
-            damage: Default::default(),
-            community_id: Default::default(),
-        }
+        Self { sensor: sensor.to_owned(), ..Self::default() }
     }
 
     fn push(&mut self, row: &DnsRecord) {

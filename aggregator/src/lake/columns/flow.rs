@@ -9,6 +9,7 @@ use crate::community_id::CommunityId;
 use crate::record::{Exporter, FlowRecord, History};
 
 /// See the [module](self).
+#[derive(Default)]
 pub(in crate::lake) struct FlowColumns {
     rows: usize,
     record_id: Ids,
@@ -49,43 +50,7 @@ pub(in crate::lake) struct FlowColumns {
 
 impl Columns<FlowRecord> for FlowColumns {
     fn new(sensor: &str) -> Self {
-        Self {
-            rows: 0,
-            record_id: Default::default(),
-            first_seen: Default::default(),
-            last_seen: Default::default(),
-            flow_start: Default::default(),
-            segment: Default::default(),
-            sensor: sensor.to_owned(),
-            origin: Default::default(),
-            src_ip: Default::default(),
-            dst_ip: Default::default(),
-            src_port: Default::default(),
-            dst_port: Default::default(),
-            proto: Default::default(),
-            src_packets: Default::default(),
-            src_bytes: Default::default(),
-            dst_packets: Default::default(),
-            dst_bytes: Default::default(),
-            src_tcp_flags: Default::default(),
-            dst_tcp_flags: Default::default(),
-            src_tos: Default::default(),
-            dst_tos: Default::default(),
-            conn_state: Default::default(),
-            history: Default::default(),
-            src_mac: Default::default(),
-            dst_mac: Default::default(),
-            ethertype: Default::default(),
-            vlan: Default::default(),
-            cos: Default::default(),
-            end_reason: Default::default(),
-            exporter: ExporterColumns::default(),
-            sampling: Default::default(),
-            observations: Default::default(),
-            tunnel: Default::default(),
-            service: Default::default(),
-            community_id: Default::default(),
-        }
+        Self { sensor: sensor.to_owned(), ..Self::default() }
     }
 
     fn push(&mut self, row: &FlowRecord) {

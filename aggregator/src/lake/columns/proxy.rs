@@ -6,6 +6,7 @@ use super::{Address, Addresses, Columns, Few, GroupWriter, Ids, LongText, Number
 use crate::record::ProxyRecord;
 
 /// See the [module](self).
+#[derive(Default)]
 pub(in crate::lake) struct ProxyColumns {
     record_id: Ids,
     first_seen: Times,
@@ -48,45 +49,7 @@ pub(in crate::lake) struct ProxyColumns {
 
 impl Columns<ProxyRecord> for ProxyColumns {
     fn new(sensor: &str) -> Self {
-        Self {
-            record_id: Default::default(),
-            first_seen: Default::default(),
-            last_seen: Default::default(),
-            sensor: sensor.to_owned(),
-            origin: Default::default(),
-            client_ip: Default::default(),
-            client_port: Default::default(),
-            server_ip: Default::default(),
-            server_port: Default::default(),
-            scheme: Default::default(),
-            method: Default::default(),
-            host: Default::default(),
-            uri_path: Default::default(),
-            uri_query: Default::default(),
-            uri_extension: Default::default(),
-            full_uri: Default::default(),
-            user_agent: Default::default(),
-            referer: Default::default(),
-            content_type: Default::default(),
-            status: Default::default(),
-            username: Default::default(),
-            auth_group: Default::default(),
-            category: Default::default(),
-            action: Default::default(),
-            filter_result: Default::default(),
-            exception_id: Default::default(),
-            virus_id: Default::default(),
-            app_name: Default::default(),
-            app_operation: Default::default(),
-            duration_us: Default::default(),
-            request_bytes: Default::default(),
-            response_bytes: Default::default(),
-            tls_version: Default::default(),
-            tls_sni: Default::default(),
-            tls_alpn: Default::default(),
-            ja4: Default::default(),
-            community_id: Default::default(),
-        }
+        Self { sensor: sensor.to_owned(), ..Self::default() }
     }
 
     fn push(&mut self, row: &ProxyRecord) {
