@@ -4,16 +4,23 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aggregator::feed::{Feed, HomeNetworks, Listener, Report, SocketFeed};
 use aggregator::lake::Lake;
 use aggregator::live::{LiveOptions, LiveReport, run as capture_live};
+use aggregator::packets::PacketOptions;
 use bytesize::ByteSize;
+use capture::confine::Keep;
+use capture::duplicate::Duplicates;
 use capture::live::{ModeChoice, OpenOptions, PolicyChoice};
+use ui::Hub;
 
-use crate::appliance::capture::{CaptureShell, filter, open_all};
+use crate::appliance::capture::{CaptureShell, confine, filter, open_all, whole_packets};
 use crate::appliance::config::Tunnels;
-use crate::appliance::interrupt;
+use crate::appliance::{interrupt, metrics};
 use crate::output::{self, UsedWrongly};
 
 /// Capture live from network interfaces into the lake.
@@ -30,6 +37,9 @@ use crate::output::{self, UsedWrongly};
     after_help = "Examples:\n  spotter capture --interface eth1                      until interrupted, into ./lake\n  \
     spotter capture --interface eth1,eth2                 an optical tap: each direction on its own port\n  \
     spotter capture -i eth1 --duration 60s --json | jq .ledger\n  \
+    spotter capture -i eth1 --packets /data/packets --packets-size 100GB --packets-age 24h --packets-first-bytes 1MiB\n  \
+    spotter capture -i eth1 --metrics /run/spotter/metrics.sock\n  \
+    spotter capture -i eth1 --feed /run/spotter/live.sock  the Live page of a web application in another process\n  \
     spotter capture -i eth1 --filter 'net 10.9.0.0/16 port 9100 proto tcp'   leave out the backup network"
 )]
 pub(crate) struct Args {
@@ -87,9 +97,40 @@ pub(crate) struct Args {
     /// Keep flows of different VLANs apart.
     #[arg(long)]
     vlan_in_key: bool,
+    /// Leave out packets that a mirror port of both directions delivers twice; the ledger counts them. By AF_PACKET, since it takes
+    /// every packet whole.
+    #[arg(long)]
+    deduplicate: bool,
+    /// Keep the last packets as they are, in this folder: `spotter packets` carves them out. By AF_PACKET.
+    #[arg(long, value_name = "DIR")]
+    packets: Option<PathBuf>,
+    /// Bytes of kept packets; the oldest go.
+    #[arg(long, value_name = "SIZE", default_value = "10GB", requires = "packets")]
+    packets_size: ByteSize,
+    /// How long packets are kept, at most.
+    #[arg(long, value_name = "TIME", requires = "packets")]
+    packets_age: Option<humantime::Duration>,
+    /// Bytes kept of each packet; all without it.
+    #[arg(long, value_name = "BYTES", requires = "packets", value_parser = clap::value_parser!(u32).range(14..))]
+    packets_snaplen: Option<u32>,
+    /// Of each flow, keep the first N packets.
+    #[arg(long, value_name = "N", requires = "packets")]
+    packets_first: Option<u64>,
+    /// Of each flow, keep the first bytes.
+    #[arg(long, value_name = "SIZE", requires = "packets")]
+    packets_first_bytes: Option<ByteSize>,
     /// A connection this long makes a record and goes on in the next.
     #[arg(long, value_name = "TIME", default_value = "60s")]
     active_timeout: humantime::Duration,
+    /// Unix socket of the web application (`spotter serve --feed-socket`, `ui.feed_socket`): its Live page then shows this capture.
+    #[arg(long, value_name = "SOCKET")]
+    feed: Option<PathBuf>,
+    /// Networks of ours beside the private ones, for the live feed; with commas or repeated.
+    #[arg(long, value_name = "NET", value_delimiter = ',')]
+    home: Vec<String>,
+    /// Unix socket with metrics for Prometheus (`curl --unix-socket SOCKET http://localhost/metrics`).
+    #[arg(long, value_name = "SOCKET")]
+    metrics: Option<PathBuf>,
     /// Print the report as JSON: queues, records, the ledger.
     #[arg(long)]
     json: bool,
@@ -103,9 +144,11 @@ where
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let options = options(args)?;
+    let mut options = options(args)?;
+    let hub: Arc<Hub> = Arc::default();
+    options.feed = feed(args, &hub)?;
     let opening = OpenOptions {
-        mode: args.mode,
+        mode: whole_packets(args.mode, args.deduplicate || args.packets.is_some())?,
         policy: args.policy,
         force: args.force,
         receivers: args.receivers,
@@ -118,9 +161,63 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let lake = Lake::open(&args.lake)?;
     let shell = CaptureShell::new(args.filter.clone(), args.filter_file.clone(), interrupt::flag()?)?;
     let interfaces = open_all(&args.interface, &opening)?;
-    let report = capture_live(&lake, interfaces, &options, &shell)?;
+    let done = AtomicBool::new(false);
+    let report = std::thread::scope(|scope| {
+        if let Some(socket) = &args.metrics {
+            scope.spawn(|| {
+                confine(Keep::Files);
+                metrics::go_on(socket, &hub, &lake, &done);
+            });
+        }
+        let report = capture_live(&lake, interfaces, &options, &shell);
+        done.store(true, Ordering::Relaxed);
+        report
+    })?;
     print(&report, args.json)?;
     Ok(if report.imbalances.is_empty() && report.error.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The packet store.
+fn packets(args: &Args) -> anyhow::Result<Option<PacketOptions>> {
+    let Some(dir) = &args.packets else { return Ok(None) };
+    if args.packets_size.as_u64() < PacketOptions::LEAST_BYTES {
+        return Err(UsedWrongly("--packets-size: at least 64MiB".to_owned()).into());
+    }
+    Ok(Some(PacketOptions {
+        max_bytes: args.packets_size.as_u64(),
+        max_age: args.packets_age.map(Into::into),
+        snaplen: args.packets_snaplen.unwrap_or(u32::MAX),
+        first_packets: args.packets_first,
+        first_bytes: args.packets_first_bytes.map(|size| size.as_u64()),
+        ..PacketOptions::new(dir)
+    }))
+}
+
+/// The way to the web application.
+fn feed(args: &Args, hub: &Arc<Hub>) -> anyhow::Result<Option<Feed>> {
+    let home = HomeNetworks::new(&args.home).map_err(|e| UsedWrongly(format!("--home: {e}")))?;
+    let mut to: Vec<Arc<dyn Listener>> = Vec::new();
+    if let Some(path) = &args.feed {
+        to.push(Arc::new(SocketFeed::new(path, || confine(Keep::Files))?));
+    }
+    if args.metrics.is_some() {
+        to.push(Arc::clone(hub) as _);
+    }
+    let feed = Feed { source: args.interface.join(","), home: Arc::new(home), to: Arc::new(Everybody(to)) };
+    Ok((args.metrics.is_some() || args.feed.is_some()).then_some(feed))
+}
+
+/// All of them get every report.
+struct Everybody(Vec<Arc<dyn Listener>>);
+
+impl Listener for Everybody {
+    fn report(&self, report: Report) {
+        self.0.iter().for_each(|to| to.report(report.clone()));
+    }
+
+    fn ended(&self, source: &str) {
+        self.0.iter().for_each(|to| to.ended(source));
+    }
 }
 
 fn options(args: &Args) -> anyhow::Result<LiveOptions> {
@@ -136,6 +233,8 @@ fn options(args: &Args) -> anyhow::Result<LiveOptions> {
     options.timeouts.active = at_least("active-timeout", args.active_timeout.into(), Duration::from_secs(1))?;
     options.flush = at_least("flush", args.flush.into(), Duration::from_millis(100))?;
     options.vlan_in_key = args.vlan_in_key;
+    options.duplicates = if args.deduplicate { Duplicates::Remove } else { Duplicates::Count };
+    options.packets = packets(args)?;
     options.shards = usize::from(args.shards);
     options.ring_bytes = args.shard_ring.as_u64();
     options.sample = args.sample;

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     report(&lake, &labels, args.json)?;
     tracing::info!("generated, imported and scored in {:.1} s", began.elapsed().as_secs_f64());
     if !args.no_serve {
-        crate::serve::serve(&lake, args.listen, interrupt::flag()?)?;
+        crate::serve::serve(&lake, args.listen, Default::default(), None, interrupt::flag()?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

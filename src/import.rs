@@ -9,6 +9,7 @@ use aggregator::import::{
     FileOutcome, FileReport, ImportOptions, ImportReport, Input, Originals, Progress, Step, import,
 };
 use aggregator::lake::Lake;
+use capture::duplicate::Duplicates;
 use indicatif::ProgressBar;
 
 use crate::appliance::config::{Span, Tunnels};
@@ -48,6 +49,9 @@ pub(crate) struct Args {
     /// A connection this long makes a record and goes on in the next.
     #[arg(long, value_name = "TIME", default_value = "60s")]
     active_timeout: humantime::Duration,
+    /// Leave out packets that a mirror port of both directions delivered twice; the ledger counts them.
+    #[arg(long)]
+    deduplicate: bool,
     /// Store the captures themselves in the lake too, by sha256, as evidence.
     #[arg(long)]
     keep_originals: bool,
@@ -79,6 +83,7 @@ fn options(args: &Args) -> ImportOptions {
     options.decoder.tunnels = args.tunnels.into();
     options.timeouts.active = Span(args.active_timeout.into()).0.max(Duration::from_secs(1));
     options.vlan_in_key = args.vlan_in_key;
+    options.duplicates = if args.deduplicate { Duplicates::Remove } else { Duplicates::Count };
     options.originals = if args.keep_originals { Originals::Keep } else { Originals::Leave };
     options
 }

@@ -15,6 +15,7 @@ mod import;
 mod lake;
 mod manual;
 mod output;
+mod packets;
 mod query;
 mod run;
 mod score;
@@ -48,6 +49,7 @@ enum Command {
     Demo(demo::Args),
     Import(import::Args),
     Capture(Box<capture::Args>),
+    Packets(packets::Args),
     Collect(collect::Args),
     Score(score::Args),
     Query(query::Args),
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Capture(args) => capture::run(&args),
+        Command::Packets(args) => packets::run(&args),
         Command::Collect(args) => collect::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Query(args) => query::run(&args),

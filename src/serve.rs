@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aggregator::lake::Lake;
 use analytics::sql::EngineLimits;
-use ui::{Ready, ServeConfig};
+use ui::{Hub, Ready, ServeConfig};
 
 use crate::appliance::interrupt;
 use crate::output::UsedWrongly;
@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// A loopback address and port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8889")]
     listen: SocketAddr,
+    /// Unix socket at which `spotter capture --feed` of this machine reports, for the Live page.
+    #[arg(long, value_name = "SOCKET")]
+    feed_socket: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -36,15 +39,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Err(UsedWrongly(ui::ServeError::NotLoopback(args.listen).to_string()).into());
     }
     let lake = Lake::open_existing(&args.lake)?;
-    serve(&lake, args.listen, interrupt::flag()?)?;
+    serve(&lake, args.listen, Arc::default(), args.feed_socket.clone(), interrupt::flag()?)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Serves until the interrupt.
-pub(crate) fn serve(lake: &Lake, listen: SocketAddr, interrupt: &Arc<AtomicBool>) -> anyhow::Result<()> {
+pub(crate) fn serve(
+    lake: &Lake,
+    listen: SocketAddr,
+    live: Arc<Hub>,
+    feed_socket: Option<PathBuf>,
+    interrupt: &Arc<AtomicBool>,
+) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let config =
-        ServeConfig { listen, lake: lake.clone(), limits: EngineLimits::default(), on_ready: Box::new(announce) };
+    let config = ServeConfig {
+        listen,
+        lake: lake.clone(),
+        limits: EngineLimits::default(),
+        live,
+        feed_socket,
+        on_ready: Box::new(announce),
+    };
     let stop = async {
         while !interrupt.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -122,6 +122,17 @@ impl Aggregator {
         &mut self.records
     }
 
+    /// What waits to be taken.
+    pub(crate) const fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// Flows that began, so far.
+    #[inline]
+    pub(crate) const fn flows_opened(&self) -> u64 {
+        self.stats.flows_opened
+    }
+
     /// How many records wait to be taken.
     pub fn finished(&self) -> usize {
         self.records.flow.len() + self.records.dns.len() + self.records.proxy.len()

@@ -122,6 +122,16 @@ impl Books {
         self.seen
     }
 
+    /// Frames that were left out, and their length on the wire.
+    pub fn filtered(&self) -> Totals {
+        let mut sum = Totals::default();
+        for Totals { packets, bytes } in self.filtered.values() {
+            sum.packets += packets;
+            sum.bytes += bytes;
+        }
+        sum
+    }
+
     /// Frames that were counted in a flow, and their length on the wire.
     pub const fn received(&self) -> Totals {
         self.received

@@ -16,6 +16,7 @@ pub mod collect;
 pub mod confine;
 mod decode;
 pub mod doctor;
+pub mod duplicate;
 mod event;
 pub mod file;
 mod frame;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aggregator::feed::Feed;
 use aggregator::lake::Lake;
 use aggregator::live::{Flushed, LiveOptions, Role, Shell, run};
 use anyhow::Context;
 use capture::confine::{Keep, confine_thread};
+use capture::duplicate::Duplicates;
 use capture::live::source::{Interface, LinkEvent};
-use capture::live::{Filter, OpenOptions, open};
+use capture::live::{Filter, ModeChoice, OpenOptions, check_together, open};
 
 use super::config::{CaptureConfig, Config};
 use crate::output::{self, UsedWrongly};
@@ -30,8 +32,23 @@ pub(crate) fn filter(rules: &[String], file: Option<&Path>) -> anyhow::Result<Fi
     Filter::parse(all).map_err(|e| UsedWrongly(e.to_string()).into())
 }
 
+/// The mode where every packet must come whole: the kernel's flow cache counts most of them there.
+pub(crate) fn whole_packets(mode: ModeChoice, needed: bool) -> anyhow::Result<ModeChoice> {
+    match mode {
+        _ if !needed => Ok(mode),
+        ModeChoice::Auto | ModeChoice::AfPacket => Ok(ModeChoice::AfPacket),
+        ModeChoice::Xdp => Err(UsedWrongly(
+            "XDP counts most packets in the kernel and does not hand them out: use --mode af_packet (or auto) to leave out \
+             duplicates or to keep packets"
+                .to_owned(),
+        )
+        .into()),
+    }
+}
+
 /// Opens every interface, or none.
 pub(crate) fn open_all(names: &[String], options: &OpenOptions) -> anyhow::Result<Vec<Box<dyn Interface>>> {
+    check_together(names)?;
     let mut opened = Vec::new();
     for name in names {
         let interface = open(name, options)?;
@@ -99,13 +116,13 @@ impl Shell for CaptureShell<'_> {
         confine(match role {
             Role::Receiver => Keep::OpenSockets,
             Role::Worker => Keep::Nothing,
-            Role::Writer => Keep::Files,
+            Role::Writer | Role::Feed => Keep::Files,
         });
     }
 }
 
 /// Takes from the calling thread what it does not need.
-pub(super) fn confine(keep: Keep) {
+pub(crate) fn confine(keep: Keep) {
     match confine_thread(keep) {
         Ok(confined) => tracing::debug!(?keep, ?confined, "rights given up"),
         Err(error) => tracing::warn!(?keep, %error, "a thread keeps rights it does not need"),
@@ -113,9 +130,9 @@ pub(super) fn confine(keep: Keep) {
 }
 
 /// Captures until the interrupt. What cannot be opened is tried again.
-pub(super) fn go_on(lake: &Lake, config: &Config, capture: &CaptureConfig, interrupt: &AtomicBool) {
+pub(super) fn go_on(lake: &Lake, config: &Config, capture: &CaptureConfig, feed: &Feed, interrupt: &AtomicBool) {
     while !interrupt.load(Ordering::Relaxed) {
-        if let Err(error) = once(lake, config, capture, interrupt) {
+        if let Err(error) = once(lake, config, capture, feed, interrupt) {
             let name = &capture.name;
             tracing::error!("capture \"{name}\": {error:#}; trying again in {} s", RETRY.as_secs());
             super::pause(RETRY, interrupt);
@@ -123,9 +140,15 @@ pub(super) fn go_on(lake: &Lake, config: &Config, capture: &CaptureConfig, inter
     }
 }
 
-fn once(lake: &Lake, config: &Config, capture: &CaptureConfig, interrupt: &AtomicBool) -> anyhow::Result<()> {
+fn once(
+    lake: &Lake,
+    config: &Config,
+    capture: &CaptureConfig,
+    feed: &Feed,
+    interrupt: &AtomicBool,
+) -> anyhow::Result<()> {
     let opening = OpenOptions {
-        mode: capture.mode.parse()?,
+        mode: whole_packets(capture.mode.parse()?, capture.deduplicate || config.packets.dir.is_some())?,
         policy: capture.policy.parse()?,
         receivers: capture.receivers,
         ring_bytes: capture.ring.as_u64(),
@@ -144,6 +167,9 @@ fn once(lake: &Lake, config: &Config, capture: &CaptureConfig, interrupt: &Atomi
     options.shards = usize::from(capture.shards);
     options.flush = capture.flush.0;
     options.sample = capture.sample;
+    options.duplicates = if capture.deduplicate { Duplicates::Remove } else { Duplicates::Count };
+    options.packets = config.packets.of(&capture.name);
+    options.feed = Some(feed.clone());
     let shell = CaptureShell::new(capture.filter.clone(), capture.filter_file.clone(), interrupt)?;
     let report = run(lake, open_all(&capture.interfaces, &opening)?, &options, &shell)?;
     for imbalance in &report.imbalances {

@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aggregator::feed::{HomeError, HomeNetworks};
+use aggregator::packets::PacketOptions;
 use bytesize::ByteSize;
 use capture::live::{Filter, ModeChoice, PolicyChoice};
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,12 @@ pub(crate) struct Config {
     pub(crate) score: ScoreConfig,
     /// The web application.
     pub(crate) ui: UiConfig,
+    /// What of the network is ours.
+    pub(crate) network: NetworkConfig,
+    /// For Prometheus.
+    pub(crate) metrics: MetricsConfig,
+    /// The last packets as they are.
+    pub(crate) packets: PacketsConfig,
 }
 
 /// `[lake]`
@@ -145,6 +153,8 @@ pub(crate) struct CaptureConfig {
     pub(crate) shards: u16,
     /// How often finished records become visible.
     pub(crate) flush: Span,
+    /// Packets that a mirror port delivers twice are left out (by AF_PACKET only).
+    pub(crate) deduplicate: bool,
 }
 
 impl Default for CaptureConfig {
@@ -162,6 +172,7 @@ impl Default for CaptureConfig {
             ring: ByteSize::mib(64),
             shards: 1,
             flush: Span(Duration::from_secs(10)),
+            deduplicate: false,
         }
     }
 }
@@ -175,6 +186,7 @@ impl CaptureConfig {
         check(that(is_name(&self.name), "name: use 1 to 64 letters, digits, '.', '_' or '-'"));
         check(that(!self.interfaces.is_empty(), "interfaces is missing: name the interfaces, as [\"eth1\"]"));
         check(self.mode.parse::<ModeChoice>().map(drop).map_err(|e| e.to_string()));
+        check(that(!(self.deduplicate && self.mode == "xdp"), "deduplicate: needs mode = \"auto\" or \"af_packet\""));
         check(self.policy.parse::<PolicyChoice>().map(drop).map_err(|e| e.to_string()));
         check(that(self.sensor.as_deref().is_none_or(is_name), "sensor: use 1 to 64 letters, digits, '.', '_' or '-'"));
         check(Filter::parse(&self.filter).map(drop).map_err(|e| e.to_string()));
@@ -196,6 +208,8 @@ pub(crate) struct WatchConfig {
     pub(crate) dir: PathBuf,
     /// Sensor name of its records; `lake.sensor` if absent.
     pub(crate) sensor: Option<String>,
+    /// Packets that a mirror port delivered twice are left out.
+    pub(crate) deduplicate: bool,
 }
 
 /// `[score]`
@@ -235,6 +249,21 @@ impl Default for ScoreConfig {
     }
 }
 
+/// `[network]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct NetworkConfig {
+    /// Networks of ours beside the private ones (RFC 1918, RFC 6598, link-local, unique local): they make traffic of the Live
+    /// page incoming or outgoing.
+    pub(crate) home: Vec<String>,
+}
+
+impl NetworkConfig {
+    pub(crate) fn home(&self) -> Result<HomeNetworks, HomeError> {
+        HomeNetworks::new(&self.home)
+    }
+}
+
 /// `[ui]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
@@ -243,12 +272,60 @@ pub(crate) struct UiConfig {
     pub(crate) enabled: bool,
     /// Where. Loopback only: there are no accounts yet.
     pub(crate) listen: SocketAddr,
+    /// Unix socket (0660) at which captures in other processes report (`spotter capture --feed`). Absent: none.
+    pub(crate) feed_socket: Option<PathBuf>,
 }
 
 impl Default for UiConfig {
     fn default() -> Self {
-        Self { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 8889)) }
+        Self { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 8889)), feed_socket: None }
     }
+}
+
+/// `[packets]`: the last packets of every capture as they are, below `dir`. By AF_PACKET.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct PacketsConfig {
+    /// Folder of the store; a folder in it for each capture. Absent: no packets are kept.
+    pub(crate) dir: Option<PathBuf>,
+    /// Bytes of a capture's packets; the oldest go.
+    pub(crate) size: ByteSize,
+    /// How long packets are kept, at most.
+    pub(crate) age: Option<Span>,
+    /// Bytes kept of each packet. Absent: all.
+    pub(crate) snaplen: Option<u32>,
+    /// Of each flow, packets kept. Absent: all.
+    pub(crate) first_packets: Option<u64>,
+    /// Of each flow, bytes kept. Absent: all.
+    pub(crate) first_bytes: Option<ByteSize>,
+}
+
+impl Default for PacketsConfig {
+    fn default() -> Self {
+        Self { dir: None, size: ByteSize::gb(10), age: None, snaplen: None, first_packets: None, first_bytes: None }
+    }
+}
+
+impl PacketsConfig {
+    /// The store of a capture.
+    pub(crate) fn of(&self, capture: &str) -> Option<PacketOptions> {
+        Some(PacketOptions {
+            max_bytes: self.size.as_u64(),
+            max_age: self.age.map(|age| age.0),
+            snaplen: self.snaplen.unwrap_or(u32::MAX),
+            first_packets: self.first_packets,
+            first_bytes: self.first_bytes.map(|size| size.as_u64()),
+            ..PacketOptions::new(self.dir.as_ref()?.join(capture))
+        })
+    }
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct MetricsConfig {
+    /// Unix socket (0660) with the metrics for Prometheus. They are also at /metrics of the web application. Absent: none.
+    pub(crate) socket: Option<PathBuf>,
 }
 
 /// A length of time written as people write it: `90d`, `10min`, `60s`.
@@ -359,6 +436,20 @@ impl Config {
             }
         }
 
+        let PacketsConfig { dir, size, snaplen, .. } = &self.packets;
+        check(size.as_u64() < PacketOptions::LEAST_BYTES, "packets.size: at least 64MiB".to_owned());
+        check(snaplen.is_some_and(|bytes| bytes < 14), "packets.snaplen: at least 14".to_owned());
+        let xdp = self.capture.iter().find(|capture| dir.is_some() && capture.mode == "xdp");
+        let name = xdp.map(|capture| capture.name.as_str()).unwrap_or_default();
+        check(
+            xdp.is_some(),
+            format!(
+                "packets.dir: capture \"{name}\" has mode = \"xdp\", which does not hand out every packet: use auto or af_packet"
+            ),
+        );
+        let home = self.network.home().err().map(|e| e.to_string());
+        check(home.is_some(), format!("network.home: {}", home.unwrap_or_default()));
+
         let ScoreConfig { at, sources, limit, topics, .. } = &self.score;
         check(minute_of_day(at).is_none(), format!("score.at = \"{at}\": a time of day, UTC, as 00:30"));
         for source in sources {
@@ -445,6 +536,16 @@ fn known_keys() -> BTreeSet<String> {
     full.lake.max_bytes = Some(ByteSize::b(0));
     full.score.top_domains = Some(PathBuf::new());
     full.score.user_domain = Some(String::new());
+    full.ui.feed_socket = Some(PathBuf::new());
+    full.metrics.socket = Some(PathBuf::new());
+    full.packets = PacketsConfig {
+        dir: Some(PathBuf::new()),
+        age: Some(Span(Duration::ZERO)),
+        snaplen: Some(0),
+        first_packets: Some(0),
+        first_bytes: Some(ByteSize::b(0)),
+        ..PacketsConfig::default()
+    };
     let mut keys = BTreeSet::new();
     if let Ok(value) = toml::Value::try_from(&full) {
         collect_keys("", &value, &mut keys);

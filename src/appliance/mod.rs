@@ -8,6 +8,7 @@ pub(crate) mod capture;
 pub(crate) mod config;
 pub(crate) mod interrupt;
 mod live;
+pub(crate) mod metrics;
 mod nightly;
 mod schedule;
 mod upkeep;
@@ -17,8 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use aggregator::feed::Feed;
 use aggregator::lake::Lake;
-use config::Config;
+use config::{Config, UiConfig};
 
 /// Runs until the interrupt.
 pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Result<()> {
@@ -27,17 +29,22 @@ pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Resul
     let lake = Lake::open(&config.lake.dir)?;
     let (watched, captured) = (config.watch.len(), config.capture.len());
     tracing::info!("lake {}, {watched} watched folders, {captured} captures", lake.dir().display());
+    let live: Arc<ui::Hub> = Arc::default();
+    let home = Arc::new(config.network.home()?);
+    let feed = |source: &str| Feed { source: source.to_owned(), home: Arc::clone(&home), to: Arc::clone(&live) as _ };
     std::thread::scope(|scope| {
         let lake = &lake;
         for capture in &config.capture {
-            scope.spawn(move || capture::go_on(lake, config, capture, interrupt));
+            let feed = feed(&capture.name);
+            scope.spawn(move || capture::go_on(lake, config, capture, &feed, interrupt));
         }
         if !config.capture.is_empty() {
             // Threads begin with the rights of the one that starts them: only those above keep what opening interfaces takes.
             capture::confine(::capture::confine::Keep::Files);
         }
         for watched in &config.watch {
-            scope.spawn(|| watch::follow(lake, config, watched, interrupt));
+            let feed = feed(&watched.name);
+            scope.spawn(move || watch::follow(lake, config, watched, feed, interrupt));
         }
         scope.spawn(|| upkeep::go_on(lake, &config.lake, interrupt));
         if config.score.enabled {
@@ -46,8 +53,16 @@ pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Resul
                 scope.spawn(|| live::go_on(lake, &config.score, interrupt));
             }
         }
-        let served =
-            if config.ui.enabled { crate::serve::serve(lake, config.ui.listen, interrupt) } else { wait(interrupt) };
+        if let Some(socket) = &config.metrics.socket {
+            let live = Arc::clone(&live);
+            scope.spawn(move || metrics::go_on(socket, &live, lake, interrupt));
+        }
+        let served = if config.ui.enabled {
+            let UiConfig { listen, feed_socket, .. } = &config.ui;
+            crate::serve::serve(lake, *listen, Arc::clone(&live), feed_socket.clone(), interrupt)
+        } else {
+            wait(interrupt)
+        };
         // Whatever ended the web application ends the rest.
         interrupt.store(true, Ordering::Relaxed);
         served

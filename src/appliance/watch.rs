@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aggregator::feed::Feed;
 use aggregator::import::{FileReport, ImportOptions, Input, Originals, Progress, import};
 use aggregator::lake::Lake;
+use capture::duplicate::Duplicates;
 
 use super::config::{Config, WatchConfig};
 
@@ -20,14 +22,16 @@ pub(super) fn import_options(config: &Config, watch: &WatchConfig) -> ImportOpti
     options.timeouts.idle_other = config.flow.idle_timeout.0;
     options.limits.max_flows = config.flow.max_flows as usize;
     options.vlan_in_key = config.flow.vlan_in_key;
+    options.duplicates = if watch.deduplicate { Duplicates::Remove } else { Duplicates::Count };
     options.originals = if config.lake.keep_originals { Originals::Keep } else { Originals::Leave };
     options
 }
 
 /// Follows the folder. A lake that cannot be written is tried again: nothing is lost but time, since a file that
 /// is not in the lake is still in the folder.
-pub(super) fn follow(lake: &Lake, config: &Config, watch: &WatchConfig, interrupt: &AtomicBool) {
-    let options = import_options(config, watch);
+pub(super) fn follow(lake: &Lake, config: &Config, watch: &WatchConfig, feed: Feed, interrupt: &AtomicBool) {
+    let mut options = import_options(config, watch);
+    options.feed = Some(feed);
     let inputs = [Input::Watch(watch.dir.clone())];
     while !interrupt.load(Ordering::Relaxed) {
         tracing::info!("watch \"{}\": {}", watch.name, watch.dir.display());

@@ -5,7 +5,10 @@
 mod appliance;
 mod capture;
 mod capture_hosts;
+mod capture_mirror;
 mod capture_net;
+mod capture_packets;
 mod command;
 mod journey;
+mod live;
 mod support;

@@ -8,6 +8,7 @@ use analytics::sql::{Answer, Engine, Param, RowLimits, Rows};
 use tokio::sync::Semaphore;
 
 use crate::auth::Auth;
+use crate::live::Hub;
 use crate::problem::ApiError;
 
 /// API requests that are answered at a time; each may run a few queries.
@@ -27,6 +28,10 @@ pub(crate) struct App {
     turns: Semaphore,
     /// Answers that cost much.
     pub(crate) cache: crate::api::Cache,
+    /// What is on the wire now.
+    pub(crate) live: Arc<Hub>,
+    /// Places for those who watch it.
+    pub(crate) watchers: Arc<Semaphore>,
 }
 
 /// Shared by every request.
@@ -34,7 +39,13 @@ pub(crate) type Shared = Arc<App>;
 
 impl App {
     pub(crate) fn new(lake: Lake, engine: Engine, auth: Auth, port: u16) -> Self {
-        Self { engine, lake, auth, port, turns: Semaphore::new(CONCURRENT), cache: crate::api::Cache::default() }
+        let (turns, watchers) = (Semaphore::new(CONCURRENT), crate::api::live::places());
+        Self { engine, lake, auth, port, turns, cache: crate::api::Cache::default(), live: Arc::default(), watchers }
+    }
+
+    /// The same, with a hub to which sources report.
+    pub(crate) fn with_live(self, live: Arc<Hub>) -> Self {
+        Self { live, ..self }
     }
 
     /// The name of the session cookie. Cookies do not know ports, so the name does.

@@ -1,8 +1,8 @@
 //! The door: which requests are let in.
 //!
 //! In this order: the Host must be one of ours with our port (else a page of another site could reach us under its
-//! own name, by DNS rebinding); a browser that says that another site sent it is refused; anything but GET and HEAD
-//! needs our Origin or the API token; and all but the health check needs a session or the API token.
+//! own name, by DNS rebinding); a browser that says that another site sent it is refused; anything but GET and HEAD,
+//! and a WebSocket, needs our Origin or the API token; and all but the health check needs a session or the API token.
 
 use std::time::Instant;
 
@@ -40,7 +40,9 @@ fn admit(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap, now: Instan
     check_host(app.port, uri, headers)?;
     check_site(method, headers)?;
     let credential = credential(app, headers, now);
-    if !matches!(*method, Method::GET | Method::HEAD) && credential != Credential::ApiToken {
+    // A page of another site may open a WebSocket to us: browsers say only by Origin who did.
+    let changes = !matches!(*method, Method::GET | Method::HEAD) || headers.contains_key(header::UPGRADE);
+    if changes && credential != Credential::ApiToken {
         check_origin(app.port, headers)?;
     }
     let link = uri.path() == "/" && crate::spot::link_secret(uri).is_some();
@@ -89,7 +91,9 @@ fn check_origin(port: u16, headers: &HeaderMap) -> Result<(), ApiError> {
     let origin = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match origin.strip_prefix("http://") {
         Some(authority) if is_ours(authority, port) => Ok(()),
-        _ => Err(ApiError::Forbidden("a change needs the Origin of Spotter's own pages, or the API token".to_owned())),
+        _ => Err(ApiError::Forbidden(
+            "a change, or a WebSocket, needs the Origin of Spotter's own pages, or the API token".to_owned(),
+        )),
     }
 }
 

@@ -22,12 +22,16 @@ mod auth;
 mod author;
 mod guard;
 mod headers;
+mod live;
+mod metrics;
 mod problem;
 mod query;
 mod serve;
 mod spot;
 mod story;
 
+pub use live::{Hub, ListenError};
+pub use metrics::serve_metrics;
 pub use serve::{Ready, ServeConfig, ServeError, serve};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The listener: loopback only, so many connections, and an orderly end.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +9,13 @@ use aggregator::lake::Lake;
 use analytics::sql::{Engine, EngineLimits, QueryError};
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::app::App;
 use crate::auth::Auth;
+use crate::live::{Hub, ListenError, UnixSocket};
 
 /// Connections at a time; the next ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 128;
@@ -33,6 +34,10 @@ pub struct ServeConfig {
     pub lake: Lake,
     /// Bounds of the queries.
     pub limits: EngineLimits,
+    /// What is on the wire now: sources of this process report to it.
+    pub live: Arc<Hub>,
+    /// Where captures of other processes report: path of a unix socket.
+    pub feed_socket: Option<PathBuf>,
     /// Called once when the server listens: print the link.
     pub on_ready: Box<dyn FnOnce(Ready) + Send>,
 }
@@ -83,6 +88,9 @@ pub enum ServeError {
         /// The system's error.
         source: std::io::Error,
     },
+    /// There is no socket for the live feed.
+    #[error(transparent)]
+    Feed(#[from] ListenError),
     /// The query engine does not start.
     #[error(transparent)]
     Engine(#[from] QueryError),
@@ -96,29 +104,40 @@ pub enum ServeError {
 /// # Errors
 /// A [`ServeError`] where it cannot begin. Once it listens, single connections fail, the server does not.
 pub async fn serve(config: ServeConfig, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
-    let ServeConfig { listen, lake, limits, on_ready } = config;
+    let ServeConfig { listen, lake, limits, live, feed_socket, on_ready } = config;
     if !listen.ip().is_loopback() {
         return Err(ServeError::NotLoopback(listen));
     }
     let failed = |source| ServeError::Listen { address: listen, source };
     let engine = Engine::open(lake.clone(), limits)?;
+    let feed_socket = feed_socket.as_deref().map(UnixSocket::bind).transpose()?;
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let (auth, token) = Auth::new().map_err(ServeError::Random)?;
     let link = auth.new_link().map_err(ServeError::Random)?;
-    let app = Arc::new(App::new(lake, engine, auth, address.port()));
+    let app = Arc::new(App::new(lake, engine, auth, address.port()).with_live(Arc::clone(&live)));
+    let feeds = feed_socket.map(|socket| tokio::spawn(crate::live::listen(socket, Arc::clone(&live))));
     on_ready(Ready {
         address,
         link: format!("http://{address}/?token={}", link.reveal()),
         api_token: token.reveal().to_owned(),
     });
+    // Streams have no end of their own.
+    let shutdown = async {
+        shutdown.await;
+        live.close();
+    };
     accept(listener, crate::api::router(app), shutdown).await;
+    if let Some(feeds) = feeds {
+        feeds.abort();
+        drop(feeds.await);
+    }
     Ok(())
 }
 
 async fn accept(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let connections = GracefulShutdown::new();
+    let (stop, stopping) = watch::channel(());
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let next = async {
@@ -142,17 +161,27 @@ async fn accept(listener: TcpListener, router: Router, shutdown: impl Future<Out
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
-        let connection = connections.watch(connection);
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()))
+            .with_upgrades();
+        let mut stopping = stopping.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                _ = stopping.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "connection");
             }
             drop(place);
         });
     }
-    drop(listener);
-    if tokio::time::timeout(GRACE, connections.shutdown()).await.is_err() {
+    drop((listener, stop));
+    // All places are free when all connections have ended.
+    if tokio::time::timeout(GRACE, places.acquire_many(MAX_CONNECTIONS as u32)).await.is_err() {
         tracing::warn!("some requests did not end in time and were cut off");
     }
 }

@@ -5,11 +5,13 @@
 //! kept and marked.
 
 mod content;
+mod feed;
 mod list;
 mod options;
 mod unit;
 mod watch;
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::lake::{Lake, LakeError, check_sensor};
 
+use feed::FileFeed;
 use list::Candidate;
 pub use options::{
     FileOutcome, FileReport, Follow, ImportOptions, ImportReport, ImportTotals, Input, Originals, Progress, Step,
@@ -88,6 +91,7 @@ struct Run<'a> {
     done_bytes: u64,
     packets: u64,
     told: Instant,
+    feed: RefCell<FileFeed>,
 }
 
 impl<'a> Run<'a> {
@@ -110,6 +114,7 @@ impl<'a> Run<'a> {
             done_bytes: 0,
             packets: 0,
             told: Instant::now(),
+            feed: RefCell::new(FileFeed::new(options.feed.as_ref(), &options.sensor)),
         }
     }
 
@@ -120,7 +125,7 @@ impl<'a> Run<'a> {
 
     /// Imports one file. `None` where it is to be tried again later.
     fn file(&mut self, file: &Candidate, patience: Patience) -> Result<Option<FileOutcome>, LakeError> {
-        let unit = Unit { lake: self.lake, options: self.options, interrupt: self.interrupt };
+        let unit = Unit { lake: self.lake, options: self.options, interrupt: self.interrupt, feed: &self.feed };
         let before = (self.done_bytes, self.packets);
         let Self { progress, done, files, total_bytes, told, .. } = self;
         let report = unit.import(file, patience, &mut |bytes, packets| {
@@ -169,6 +174,7 @@ impl<'a> Run<'a> {
     }
 
     fn report(self) -> ImportReport {
+        self.feed.borrow_mut().end();
         ImportReport { files: self.reports.into(), total: self.total }
     }
 }

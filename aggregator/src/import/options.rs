@@ -61,6 +61,10 @@ pub struct ImportOptions {
     pub follow: Follow,
     /// Bytes of rows in memory; see [`crate::lake::WriterOptions::memory_limit`].
     pub memory_limit: usize,
+    /// What is done with packets that a mirror port delivered twice.
+    pub duplicates: capture::duplicate::Duplicates,
+    /// Who is told, a second at a time, what is read of captures.
+    pub feed: Option<crate::feed::Feed>,
 }
 
 impl ImportOptions {
@@ -75,6 +79,8 @@ impl ImportOptions {
             originals: Originals::Leave,
             follow: Follow::default(),
             memory_limit: 96 << 20,
+            duplicates: Default::default(),
+            feed: None,
         }
     }
 }

@@ -1,23 +1,31 @@
 //! The import of one file: its own decoder, flow table and set.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use capture::duplicate::{Counts, Detector, Duplicates, Verdict};
 use capture::file::{CaptureFile, CaptureReader, FileError};
 use capture::logs::LogReader;
-use capture::{Decoder, Nanos};
+use capture::{Decoder, Fate, Nanos};
 
 use super::content::{self, HashError};
+use super::feed::FileFeed;
 use super::list::Candidate;
 use super::{FileOutcome, FileReport, ImportOptions, Originals};
 use crate::exported_import::{self, LogReading};
+use crate::feed::Metered;
 use crate::lake::{ImportMark, Lake, LakeError, SetKind, SetWriter, WriterOptions};
-use crate::record::{Micros, Origin};
+use crate::record::{Micros, Origin, Records};
 use crate::state::imports::{Begun, ImportState};
+use crate::vlan_split::VlanSplit;
 use crate::{Aggregator, AggregatorConfig, Books, LedgerHead};
 
 /// Frames between two looks at the interrupt, the progress and what is finished.
 const STRIDE: u64 = 1_024;
+
+/// Files are judged alike by every run.
+const DUPLICATE_SEED: u64 = 0x5370_6f74_7465_7232;
 
 /// Finished records that are worth handing over.
 const BATCH: usize = 1_024;
@@ -36,6 +44,7 @@ pub(super) struct Unit<'a> {
     pub(super) lake: &'a Lake,
     pub(super) options: &'a ImportOptions,
     pub(super) interrupt: &'a AtomicBool,
+    pub(super) feed: &'a RefCell<FileFeed>,
 }
 
 /// What was read of a file.
@@ -50,6 +59,8 @@ struct Reading {
     /// Rows of a log; captures have none.
     rows: u64,
     imbalances: Vec<String>,
+    /// Packets that came twice, where they are many.
+    twice: Option<Counts>,
 }
 
 enum Opened {
@@ -187,6 +198,9 @@ impl Unit<'_> {
             report.error = Some(error.to_string());
             return Ok(Some(FileOutcome::Failed));
         }
+        if let Some(twice) = &reading.twice {
+            self.warn_of_duplicates(file, twice);
+        }
         report.imbalances.clone_from(&reading.imbalances);
         let counters = reading.all_counters();
         report.ledger = counters.iter().cloned().collect();
@@ -209,9 +223,25 @@ impl Unit<'_> {
         });
         let counts = serde_json::json!({ "packets": report.packets, "bytes": report.bytes, "ledger": report.ledger });
         let published = writer.commit_import(state, &counts.to_string(), report.error.as_deref())?;
+        self.feed.borrow_mut().file(&reading.books, &published.rows);
         report.records = published.rows;
         report.set = Some(published.set);
         Ok(Some(outcome))
+    }
+
+    fn look_at_vlans(&self, split: &mut VlanSplit, records: &Records) {
+        if self.options.vlan_in_key {
+            records.flow.iter().for_each(|flow| split.flow(flow));
+        }
+    }
+
+    fn warn_of_duplicates(&self, file: &Candidate, twice: &Counts) {
+        let what = match self.options.duplicates {
+            Duplicates::Count => "flows count them double; import with --deduplicate to leave copies out",
+            Duplicates::Remove => "they are left out",
+        };
+        let (name, share) = (file.name.display(), twice.share());
+        tracing::warn!("{name}: {share}% of the packets come twice, as from a mirror port of both directions; {what}");
     }
 
     fn frames(
@@ -228,9 +258,12 @@ impl Unit<'_> {
             vlan_in_key: self.options.vlan_in_key,
             ..AggregatorConfig::new(self.options.sensor.clone(), Origin::Pcap)
         });
+        let (mut detector, mut twice) = (Detector::new(DUPLICATE_SEED, self.options.duplicates), Counts::default());
         let (mut books, mut first, mut last) = (Books::new(), None::<Nanos>, None::<Nanos>);
         let (mut error, mut errors) = (None::<String>, 0_u64);
         let (mut bytes, mut until) = (0_u64, STRIDE);
+        let mut feed = self.feed.borrow_mut();
+        let mut split = VlanSplit::default();
         loop {
             match reader.next_frame() {
                 Ok(Some(frame)) => {
@@ -240,7 +273,16 @@ impl Unit<'_> {
                         first = Some(first.map_or(ts, |first| first.min(ts)));
                         last = Some(last.map_or(ts, |last| last.max(ts)));
                     }
-                    let fate = decoder.handle_frame(&frame, &mut aggregator);
+                    let mut meter = feed.meter();
+                    if let Some(meter) = &mut meter {
+                        meter.frames(1, frame.wire_len.into());
+                    }
+                    let is_copy = detector.look(&frame, &mut twice) == Verdict::Copy;
+                    let fate = if is_copy && self.options.duplicates == Duplicates::Remove {
+                        Fate::Filtered("duplicate")
+                    } else {
+                        decoder.handle_frame(&frame, &mut Metered::new(&mut aggregator, meter))
+                    };
                     books.fate(frame.wire_len, fate);
                 }
                 Ok(None) => break,
@@ -261,16 +303,21 @@ impl Unit<'_> {
                     return Ok(End::Shortened);
                 }
                 if aggregator.finished() >= BATCH {
+                    show(&mut feed, aggregator.records());
+                    self.look_at_vlans(&mut split, aggregator.records());
                     writer.drain_records(aggregator.records_mut())?;
                 }
+                feed.step(&books);
                 progress(bytes, books.frames().packets);
             }
         }
         if reader.is_shortened() {
             return Ok(End::Shortened);
         }
-        decoder.finish(&mut aggregator);
+        decoder.finish(&mut Metered::new(&mut aggregator, feed.meter()));
         aggregator.finish();
+        show(&mut feed, aggregator.records());
+        self.look_at_vlans(&mut split, aggregator.records());
         writer.drain_records(aggregator.records_mut())?;
         let stats = aggregator.stats();
         let imbalances = match books.close(&stats) {
@@ -280,9 +327,14 @@ impl Unit<'_> {
         for imbalance in &imbalances {
             tracing::error!(imbalance, "the books of an import do not close");
         }
-        let nonzero = [stats.counters(), decoder.counters(), reader.counters()].into_iter().flatten();
+        let counters = [stats.counters(), decoder.counters(), reader.counters(), twice.counters().to_vec()];
+        let nonzero = counters.into_iter().flatten().chain([("flows.halves_by_vlan", split.halves())]);
         let counters = nonzero.filter(|(_, value)| *value != 0).map(|(name, value)| (name.to_owned(), value)).collect();
-        Ok(End::Read(Box::new(Reading { books, first, last, error, errors, counters, rows: 0, imbalances })))
+        if let Some(warning) = split.warning() {
+            tracing::warn!("{warning}");
+        }
+        let twice = twice.is_worth_a_warning().then_some(twice);
+        Ok(End::Read(Box::new(Reading { books, first, last, error, errors, counters, rows: 0, imbalances, twice })))
     }
 
     fn log(
@@ -292,14 +344,14 @@ impl Unit<'_> {
         writer: &mut SetWriter,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<End, LakeError> {
-        let Self { lake, options, interrupt } = *self;
+        let Self { lake, options, interrupt, .. } = *self;
         let read = exported_import::read(lake, reader, &options.sensor, content, writer, interrupt, progress)?;
         let Some(LogReading { rows, first, last, error, counters, imbalances }) = read else {
             return Ok(End::Interrupted);
         };
         let errors = u64::from(error.is_some());
         let books = Books::new();
-        Ok(End::Read(Box::new(Reading { books, first, last, error, errors, counters, rows, imbalances })))
+        Ok(End::Read(Box::new(Reading { books, first, last, error, errors, counters, rows, imbalances, twice: None })))
     }
 }
 
@@ -357,6 +409,13 @@ fn changed(patience: Patience, report: &mut FileReport) -> Option<FileOutcome> {
     }
     report.error = Some("it changed while it was read: import it again when it is complete".to_owned());
     Some(FileOutcome::Failed)
+}
+
+/// Shows finished records to those who watch.
+fn show(feed: &mut FileFeed, records: &Records) {
+    if let Some(meter) = feed.meter() {
+        meter.records(&records.flow, &records.dns, &records.proxy);
+    }
 }
 
 fn failed(mut report: FileReport, reason: String) -> FileReport {

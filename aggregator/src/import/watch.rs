@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::list::{self, Candidate};
 use super::unit::Patience;
 use super::{FileOutcome, Run};
+use crate::Books;
 use crate::lake::LakeError;
 
 /// A file that ends inside a record and has not changed for so many times the settling time is damaged,
@@ -52,6 +53,7 @@ pub(super) fn watch(run: &mut Run<'_>, folders: &[PathBuf]) -> Result<(), LakeEr
         seen.retain(|path, _| present.contains(path));
         let until = Instant::now() + follow.interval;
         while !run.interrupted() && Instant::now() < until {
+            run.feed.borrow_mut().step(&Books::new());
             std::thread::sleep(NAP.min(until.saturating_duration_since(Instant::now())));
         }
     }

@@ -309,6 +309,11 @@ impl Inlet {
         self.batch.as_ref()?.item(entry)
     }
 
+    /// Batches in the ring, and how many there may be.
+    pub(super) fn fill(&self) -> (usize, usize) {
+        (self.shared.full.len(), self.shared.full.capacity())
+    }
+
     /// How far the outlet's time had come, once it has ended.
     pub(super) fn latest(&self) -> Nanos {
         Nanos(self.shared.latest.load(Ordering::Relaxed))

@@ -11,6 +11,9 @@
 //! | `received`, `not_ip`, `malformed` | of those: counted in a flow, and the other fates, with their causes |
 //! | `sent_on`, `lost_onward_ring`, `in_onward_ring` | packets read out of tunnels and fragments for another shard; of those, found its ring full; are in it |
 //! | `…lost_on_write` | finished records that could not be written (disk full), their packets and bytes |
+//! | `duplicates.judged`, `.copies`, `.unclear`, `.forgotten` | packets looked at for their copies; see [`capture::duplicate`]. Those left out are `packets.filtered.duplicate` |
+//! | `flows.halves_by_vlan` | with the VLAN id in the key: flows that are one direction of a connection whose other direction is in another VLAN |
+//! | `packets.store.offered` = `.stored` + `.cut_off` + `.lost_queue` + `.lost_disk` | packets that were to be kept as they are |
 //! | `queues_overtaken` | times a queue said nothing for so long that the others were not kept waiting |
 
 use std::collections::BTreeMap;
@@ -58,6 +61,10 @@ pub(super) struct Snapshot {
     pub(super) written: Written,
     pub(super) lost: Written,
     pub(super) write_errors: u64,
+    /// Flows that are one direction of a connection, the other being in another VLAN.
+    pub(super) halves: u64,
+    /// Counters of the packet store; none without one.
+    pub(super) store: Vec<(&'static str, u64)>,
 }
 
 /// Name and value of each counter of one queue, or of the capture.
@@ -138,6 +145,13 @@ impl Snapshot {
                 |name: &str| !matches!(name, "packets.seen" | "bytes.seen" | "packets.filtered" | "bytes.filtered");
             out.extend(books.counters().into_iter().filter(|(name, _)| of_frames(name)));
         }
+        if let Some(twice) = self.workers.duplicates.get(at) {
+            out.extend(twice.counters().map(|(name, value)| (name.to_owned(), value)));
+        }
+        // Dropped early or, of packets that came twice, here: one fate.
+        let left_out = self.workers.books.get(at).map(Books::filtered).unwrap_or_default();
+        *out.entry("packets.filtered".to_owned()).or_default() += left_out.packets;
+        *out.entry("bytes.filtered".to_owned()).or_default() += left_out.bytes;
         // Told in the kernel or here: one fate.
         for (name, in_kernel) in [("not_ip", receiver.queue.not_ip), ("malformed", receiver.queue.malformed)] {
             *out.entry(format!("packets.{name}")).or_default() += in_kernel.packets;
@@ -162,6 +176,7 @@ impl Snapshot {
         for (name, value) in [
             ("queues_overtaken", *overtaken),
             ("write_errors", self.write_errors),
+            ("flows.halves_by_vlan", self.halves),
             ("flows.lost_on_write", flows),
             ("packets.lost_on_write", packets),
             ("ip_bytes.lost_on_write", ip_bytes),
@@ -170,6 +185,7 @@ impl Snapshot {
         ] {
             out.insert(name.to_owned(), value);
         }
+        out.extend(self.store.iter().map(|(name, value)| ((*name).to_owned(), *value)));
         out
     }
 
@@ -211,7 +227,24 @@ impl Snapshot {
                 open.extend(self.unwritten(&mut stats));
             }
         }
+        if at_end {
+            open.extend(self.unkept());
+        }
         open
+    }
+
+    /// At the end every packet that was to be kept is, or has its counter.
+    fn unkept(&self) -> Option<String> {
+        let of = |name: &str| {
+            self.store.iter().filter(|(n, _)| *n == format!("packets.store.{name}")).map(|(_, v)| v).sum::<u64>()
+        };
+        let (left, right) =
+            (of("offered"), ["stored", "cut_off", "lost_queue", "lost_disk"].map(of).iter().sum::<u64>());
+        (left != right).then(|| {
+            format!(
+                "packets.store.offered = stored + cut_off + lost_queue + lost_disk: {left} on the left, {right} on the right"
+            )
+        })
     }
 
     /// At the end everything exported is written or counted as lost.

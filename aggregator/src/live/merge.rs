@@ -76,6 +76,12 @@ impl Merge {
         self.inlets.iter().map(Inlet::latest).max().filter(|latest| latest.0 != i64::MIN)
     }
 
+    /// Batches in the rings, and how many there may be.
+    pub(super) fn fill(&self) -> (u64, u64) {
+        let fills = self.inlets.iter().map(Inlet::fill);
+        fills.fold((0, 0), |(used, limit), (u, l)| (used + u as u64, limit + l as u64))
+    }
+
     /// Times a queue was not waited for any more.
     pub(super) const fn overtaken(&self) -> u64 {
         self.overtaken

@@ -13,10 +13,12 @@
 //!
 //! Promises: a receiver never waits for a shard (a full ring is counted), shards wait for the writer; the books close
 //! at the end, and every interval says what is on its way; memory is bounded by the rings, the flow tables and one set.
+//! Where somebody watches, a teller reports once a second what is on the wire (see [`crate::feed`]).
 //! When the disk is full the records of the interval are lost and counted, and capture goes on.
 
 mod batch;
 mod books;
+mod feed;
 mod merge;
 mod spread;
 mod worker;
@@ -29,21 +31,25 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use capture::duplicate::Duplicates;
 use capture::live::Filter;
 use capture::live::source::{Interface, LinkEvent, Mode, Received, Receiver, SourceError};
 use capture::{Decoder, DecoderConfig};
-use crossbeam::channel::{Sender, bounded};
+use crossbeam::channel::{Sender, TrySendError, bounded};
 
+use crate::feed::Feed;
 use crate::lake::{Lake, LakeError, check_sensor};
+use crate::packets::{PacketOptions, PacketStore};
 use crate::record::{Micros, Origin};
 use crate::{Aggregator, AggregatorConfig, Limits, Timeouts};
 
 use batch::{Inlet, Outlet, ring};
 use books::ReceiverCount;
+use feed::Metering;
 use merge::Merge;
 use spread::{Spread, Spreader};
-use worker::{Counted, Deep, Shard, Step};
-use write::{Asked, Sent, Source, Writer};
+use worker::{Counted, Deep, Shard, Step, Twice};
+use write::{Asked, Sent, Source, Writer, answer};
 
 /// Longest wait of a receiver for packets, and so for its stop.
 const RECEIVER_WAIT: Duration = Duration::from_millis(50);
@@ -88,6 +94,12 @@ pub struct LiveOptions {
     pub sample: u32,
     /// Ends after this time.
     pub duration: Option<Duration>,
+    /// What is done with packets that a mirror port delivers twice.
+    pub duplicates: Duplicates,
+    /// Where the last packets are kept as they are.
+    pub packets: Option<PacketOptions>,
+    /// Who is told, a second at a time, what is on the wire.
+    pub feed: Option<Feed>,
 }
 
 impl LiveOptions {
@@ -105,6 +117,9 @@ impl LiveOptions {
             memory_limit: 96 << 20,
             sample: 1,
             duration: None,
+            duplicates: Duplicates::Count,
+            packets: None,
+            feed: None,
         }
     }
 }
@@ -118,6 +133,8 @@ pub enum Role {
     Worker,
     /// Writes to the lake.
     Writer,
+    /// Tells those who watch.
+    Feed,
 }
 
 /// A set was published.
@@ -208,6 +225,14 @@ pub enum LiveError {
         /// What is allowed.
         range: &'static str,
     },
+    /// The packet store.
+    #[error("packets cannot be kept in {folder}: {error}")]
+    Packets {
+        /// Where.
+        folder: std::path::PathBuf,
+        /// The system's error.
+        error: std::io::Error,
+    },
     /// No thread.
     #[error("a thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -245,29 +270,53 @@ pub fn run(
     let common = Common {
         shell,
         asked: Asked {
-            answers: receivers.iter().map(|_| Mutex::new((0, ReceiverCount::default()))).collect(),
+            answers: receivers.iter().map(|_| Mutex::default()).collect(),
+            feed_answers: receivers.iter().map(|_| Mutex::default()).collect(),
             ..Asked::default()
         },
         ended: AtomicBool::new(false),
     };
     let origin = if modes.contains(&Mode::AfPacket) { Origin::AfPacket } else { Origin::Xdp };
-    let (spreaders, workers) = threads(options, origin, receivers.len());
+    let (spreaders, mut workers) = threads(options, origin, receivers.len());
+    let store = packet_store(options, &sources)?;
+    let kept = store.as_ref().map(PacketStore::counts);
+    if let Some(store) = &store {
+        for worker in &mut workers {
+            worker.shard.set_tap(store.tap());
+            worker.deep.iter_mut().for_each(|deep| deep.set_tap(store.tap()));
+        }
+    }
     let (sender, from_workers) = bounded(RECORDS_WAITING);
+    let (feed_sender, metered) = bounded(workers.len());
     let ended = std::thread::scope(|scope| -> Result<write::Ended, LiveError> {
         let common = &common;
         let spawn = |name: String| std::thread::Builder::new().name(name);
-        let writer = Writer::new(lake, options, &sources, &common.asked, workers.len());
+        let writer = Writer::new(lake, options, &sources, &common.asked, workers.len(), kept.clone());
         let writer = spawn("writer".to_owned()).spawn_scoped(scope, move || {
             common.shell.thread_starts(Role::Writer);
             let ended = writer.run(&from_workers, &|flushed| common.shell.flushed(&flushed));
             common.ended.store(true, Ordering::Release);
             ended
         })?;
-        for (number, worker) in workers.into_iter().enumerate() {
-            let sender = sender.clone();
-            spawn(format!("shard-{number}")).spawn_scoped(scope, move || work(common, number, worker, &sender))?;
+        if let Some(store) = store {
+            spawn("packets".to_owned()).spawn_scoped(scope, move || {
+                common.shell.thread_starts(Role::Writer);
+                store.run();
+            })?;
         }
-        drop(sender);
+        if let Some(feed) = &options.feed {
+            let teller = feed::Teller::new(feed, options, &sources, &modes, &common.asked, workers.len(), kept.clone());
+            spawn("feed".to_owned()).spawn_scoped(scope, move || {
+                common.shell.thread_starts(Role::Feed);
+                teller.run(&metered);
+            })?;
+        }
+        for (number, worker) in workers.into_iter().enumerate() {
+            let (sender, feed) = (sender.clone(), feed_sender.clone());
+            spawn(format!("shard-{number}"))
+                .spawn_scoped(scope, move || work(common, number, worker, &sender, &feed))?;
+        }
+        drop((sender, feed_sender));
         for (number, (receiver, spreader)) in receivers.into_iter().zip(spreaders).enumerate() {
             spawn(format!("receive-{number}"))
                 .spawn_scoped(scope, move || receive(common, number, receiver, spreader))?;
@@ -286,10 +335,20 @@ pub fn run(
     Ok(report)
 }
 
+fn packet_store(options: &LiveOptions, sources: &[Source]) -> Result<Option<PacketStore>, LiveError> {
+    let Some(packets) = &options.packets else { return Ok(None) };
+    let names: Vec<String> = sources.iter().map(|source| source.name.interface.clone()).collect();
+    let opened = PacketStore::open(packets.clone(), &names);
+    opened.map(Some).map_err(|error| LiveError::Packets { folder: packets.dir.clone(), error })
+}
+
 fn check(options: &LiveOptions) -> Result<(), LiveError> {
     check_sensor(&options.sensor)?;
     if !(1..=64).contains(&options.shards) {
         return Err(LiveError::OutOfRange { name: "shards", range: "1 to 64" });
+    }
+    if options.packets.as_ref().is_some_and(|packets| packets.max_bytes < PacketOptions::LEAST_BYTES) {
+        return Err(LiveError::OutOfRange { name: "the packet store's size", range: "at least 64 MiB" });
     }
     if options.flush < Duration::from_millis(100) {
         return Err(LiveError::OutOfRange { name: "flush", range: "at least 100 ms" });
@@ -335,6 +394,7 @@ fn threads(options: &LiveOptions, origin: Origin, receivers: usize) -> (Vec<Spre
         config.app.seed = RandomState::new().hash_one(seed);
         Decoder::new(config)
     };
+    let twice = || Twice::new(RandomState::new().hash_one(seed), options.duplicates, receivers);
     let mut limits = options.limits;
     limits.max_flows = limits.max_flows.div_ceil(shards);
     let shards = to_shards.into_iter().map(|inlets| {
@@ -345,10 +405,12 @@ fn threads(options: &LiveOptions, origin: Origin, receivers: usize) -> (Vec<Spre
             hash_seed: RandomState::new().hash_one(seed),
             ..AggregatorConfig::new(options.sensor.clone(), origin)
         });
-        Shard::new(Merge::new(inlets), receivers, decoder(), aggregator)
+        let meter = options.feed.as_ref().map(Feed::meter);
+        Shard::new(Merge::new(inlets), receivers, decoder(), aggregator, twice(), meter)
     });
     let deep = to_deep.into_iter().zip(onward);
-    let mut deep = deep.map(|(inlets, outlets)| Deep::new(Merge::new(inlets), receivers, decoder(), spread, outlets));
+    let mut deep =
+        deep.map(|(inlets, outlets)| Deep::new(Merge::new(inlets), receivers, decoder(), twice(), spread, outlets));
     let workers = shards.map(|shard| Worker { shard, deep: deep.next() }).collect();
     (spreaders, workers)
 }
@@ -356,7 +418,7 @@ fn threads(options: &LiveOptions, origin: Origin, receivers: usize) -> (Vec<Spre
 /// A receiver's thread.
 fn receive(common: &Common<'_>, number: usize, mut receiver: Box<dyn Receiver>, mut spreader: Spreader) {
     common.shell.thread_starts(Role::Receiver);
-    let (mut answered, mut errors) = (0, 0_u64);
+    let (mut answered, mut fed, mut errors) = (0, 0, 0_u64);
     let count = |receiver: &mut dyn Receiver, spreader: &Spreader, errors: u64| {
         let (handed, lost) = spreader.books();
         ReceiverCount { queue: receiver.books(), handed, lost, errors }
@@ -378,28 +440,36 @@ fn receive(common: &Common<'_>, number: usize, mut receiver: Box<dyn Receiver>, 
             answered = asked;
             // What is still gathered was handed over; it is found in the ring.
             spreader.flush();
-            common.asked.answer(number, asked, count(&mut *receiver, &spreader, errors));
+            answer(&common.asked.answers, number, asked, count(&mut *receiver, &spreader, errors));
+        }
+        let asked = common.asked.feed.load(Ordering::Acquire);
+        if asked != fed {
+            fed = asked;
+            answer(&common.asked.feed_answers, number, asked, count(&mut *receiver, &spreader, errors));
         }
     }
     spreader.flush();
     capture::live::source::Handler::complete_to(&mut spreader, capture::Nanos(i64::MAX));
-    common.asked.answer(number, u64::MAX, count(&mut *receiver, &spreader, errors));
+    let last = count(&mut *receiver, &spreader, errors);
+    answer(&common.asked.feed_answers, number, u64::MAX, last.clone());
+    answer(&common.asked.answers, number, u64::MAX, last);
 }
 
 /// A worker's thread.
-fn work(common: &Common<'_>, number: usize, mut worker: Worker, to: &Sender<Sent>) {
+fn work(common: &Common<'_>, number: usize, mut worker: Worker, to: &Sender<Sent>, feed: &Sender<Metering>) {
     common.shell.thread_starts(Role::Worker);
-    let mut answered = 0;
+    let (mut answered, mut fed) = (0, 0);
     // An error means that the writer is gone, and with it everybody who wants records.
     let send = |sent: Sent| drop(to.send(sent));
-    let count = |worker: &Worker, last: bool| {
+    let count = |worker: &Worker| {
         let mut counted = Counted::default();
         worker.shard.count(&mut counted);
         if let Some(deep) = &worker.deep {
             deep.count(&mut counted);
         }
-        Sent::Counted { worker: number, counted: Box::new(counted), last }
+        Box::new(counted)
     };
+    let told = |worker: &Worker, last: bool| Sent::Counted { worker: number, counted: count(worker), last };
     loop {
         let deep = worker.deep.as_mut().map_or(Step::Ended, Deep::step);
         let shard = worker.shard.step();
@@ -409,7 +479,13 @@ fn work(common: &Common<'_>, number: usize, mut worker: Worker, to: &Sender<Sent
         }
         if asked != answered {
             answered = asked;
-            send(count(&worker, false));
+            send(told(&worker, false));
+        }
+        let asked = common.asked.feed.load(Ordering::Acquire);
+        if asked != fed {
+            fed = asked;
+            let counted = count(&worker);
+            feed_part(&mut worker, number, asked, counted, feed);
         }
         match (deep, shard) {
             (Step::Ended, Step::Ended) => break,
@@ -420,7 +496,18 @@ fn work(common: &Common<'_>, number: usize, mut worker: Worker, to: &Sender<Sent
     if worker.shard.finished() > 0 {
         send(Sent::Records(Box::new(worker.shard.take_records())));
     }
-    send(count(&worker, true));
+    let counted = count(&worker);
+    feed_part(&mut worker, number, u64::MAX, counted, feed);
+    send(told(&worker, true));
+}
+
+/// Hands over what was metered; what finds no place waits for the next time.
+fn feed_part(worker: &mut Worker, number: usize, asked: u64, counted: Box<Counted>, to: &Sender<Metering>) {
+    let Some(part) = worker.shard.take_part() else { return };
+    let metering = Metering { worker: number, asked, part: Box::new(part), counted };
+    if let Err(TrySendError::Full(metering)) = to.try_send(metering) {
+        worker.shard.put_back(*metering.part);
+    }
 }
 
 /// Looks after the interfaces until the end is asked for, then stops them.

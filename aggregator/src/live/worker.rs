@@ -4,12 +4,15 @@
 //! With several shards each worker has a second part, the deep reader: frames with tunnels and fragments, whose
 //! connection is known only when they have been read. What it reads goes on to the shards like a receiver's frames.
 
+use capture::duplicate::{Counts, Detector, Duplicates, Verdict};
 use capture::live::source::Tally;
-use capture::{Decoder, Message, Nanos, Packet, Place, Sink};
+use capture::{Decoder, Fate, Frame, Message, Nanos, Packet, Place, Sink};
 
 use super::batch::{Content, Item, Outlet};
 use super::merge::Merge;
 use super::spread::Spread;
+use crate::feed::{Meter, Metered, Part};
+use crate::packets::{Tap, flow_hash};
 use crate::record::Records;
 use crate::{Aggregator, Books, Stats};
 
@@ -48,27 +51,72 @@ pub(super) struct Counted {
     pub(super) taken_over: Tally,
     /// Times a queue was not waited for.
     pub(super) overtaken: u64,
+    /// Packets that came twice, by receiver.
+    pub(super) duplicates: Vec<Counts>,
+    /// Batches in the rings to this worker, and how many there may be.
+    pub(super) rings: (u64, u64),
 }
 
 impl Counted {
     /// Adds what another worker counted.
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { books, taken, stats, decoders, sent_on, lost, taken_over, overtaken } = other;
+        let Self { books, taken, stats, decoders, sent_on, lost, taken_over, overtaken, duplicates, rings } = other;
         add_by_receiver(self, books, taken);
+        self.add_duplicates(duplicates);
         self.stats.add(stats);
         self.decoders.extend_from_slice(decoders);
         self.sent_on += *sent_on;
         self.lost += *lost;
         self.taken_over += *taken_over;
         self.overtaken += overtaken;
+        self.add_rings(*rings);
+    }
+
+    fn add_duplicates(&mut self, counts: &[Counts]) {
+        self.duplicates.resize(counts.len().max(self.duplicates.len()), Counts::default());
+        self.duplicates.iter_mut().zip(counts).for_each(|(sum, counts)| sum.add(counts));
+    }
+
+    const fn add_rings(&mut self, (used, limit): (u64, u64)) {
+        self.rings = (self.rings.0 + used, self.rings.1 + limit);
     }
 }
+
+/// Looks for packets that come twice, by receiver.
+pub(super) struct Twice {
+    detector: Detector,
+    what: Duplicates,
+    counts: Vec<Counts>,
+}
+
+impl Twice {
+    pub(super) fn new(seed: u64, what: Duplicates, receivers: usize) -> Self {
+        Self { detector: Detector::new(seed, what), what, counts: vec![Counts::default(); receivers] }
+    }
+
+    /// A frame that is a copy, and to be left out.
+    #[inline]
+    fn leaves_out(&mut self, frame: &Frame<'_>, receiver: usize) -> bool {
+        let Some(counts) = self.counts.get_mut(receiver) else { return false };
+        self.detector.look(frame, counts) == Verdict::Copy && self.what == Duplicates::Remove
+    }
+}
+
+/// What becomes of a copy that is left out.
+const COPY: Fate = Fate::Filtered("duplicate");
 
 /// The shard.
 pub(super) struct Shard {
     merge: Merge,
     decoder: Decoder,
     aggregator: Aggregator,
+    twice: Twice,
+    /// To the packet store.
+    tap: Option<Tap>,
+    /// For those who watch.
+    meter: Option<Meter>,
+    /// Finished records, by kind, that were metered already.
+    metered: [usize; 3],
     books: Vec<Books>,
     taken: Vec<Tally>,
     taken_over: Tally,
@@ -77,11 +125,22 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(merge: Merge, receivers: usize, decoder: Decoder, aggregator: Aggregator) -> Self {
+    pub(super) fn new(
+        merge: Merge,
+        receivers: usize,
+        decoder: Decoder,
+        aggregator: Aggregator,
+        twice: Twice,
+        meter: Option<Meter>,
+    ) -> Self {
         Self {
             merge,
             decoder,
             aggregator,
+            twice,
+            tap: None,
+            meter,
+            metered: [0; 3],
             books: vec![Books::new(); receivers],
             taken: vec![Tally::default(); receivers],
             taken_over: Tally::default(),
@@ -90,9 +149,17 @@ impl Shard {
         }
     }
 
+    /// The way to the packet store.
+    pub(super) fn set_tap(&mut self, tap: Tap) {
+        self.tap = Some(tap);
+    }
+
     pub(super) fn step(&mut self) -> Step {
         if self.ended {
             return Step::Ended;
+        }
+        if let Some(tap) = &mut self.tap {
+            tap.send_if_old();
         }
         let mut left = STRIDE;
         while left > 0 {
@@ -107,11 +174,13 @@ impl Shard {
                     return if left == STRIDE { Step::Idle } else { Step::Busy };
                 }
             };
-            let Self { merge, decoder, aggregator, books, taken, taken_over, .. } = self;
+            let Self { merge, decoder, aggregator, twice, tap, meter, books, taken, taken_over, .. } = self;
+            let mut sink = Metered::new(aggregator, meter.as_mut());
+            sink.wants_flow = tap.is_some();
             let Some(inlet) = merge.inlet(turn.inlet) else { return Step::Idle };
             while left > 0 && inlet.head().is_some_and(|head| head <= turn.until) {
                 if let Some(microflows) = inlet.fresh() {
-                    aggregator.expect(microflows);
+                    sink.aggregator.expect(microflows);
                 }
                 left -= 1;
                 let Some(entry) = inlet.next() else { break };
@@ -121,22 +190,26 @@ impl Shard {
                     Some(Item::Frame(frame)) => {
                         taken.add(frame.wire_len);
                         books.seen(frame.wire_len);
-                        let fate = decoder.handle_frame(&frame, aggregator);
+                        let is_copy = twice.leaves_out(&frame, receiver);
+                        let fate = if is_copy { COPY } else { decoder.handle_frame(&frame, &mut sink) };
+                        if let (Some(tap), false) = (tap.as_mut(), is_copy) {
+                            tap.frame(entry.receiver, &frame, sink.flow.take());
+                        }
                         books.fate(frame.wire_len, fate);
                     }
                     Some(Item::Packet(packet)) => {
                         taken_over.add(packet.ip_bytes);
-                        aggregator.packet(packet);
+                        sink.packet(packet);
                     }
                     Some(Item::Payload { packet, payload, frame_len }) => {
-                        decoder.handle_payload_of(packet, payload, frame_len, aggregator);
+                        decoder.handle_payload_of(packet, payload, frame_len, &mut sink);
                     }
                     Some(Item::Microflow(microflow)) => {
                         let (a, b) = (&microflow.from_low, &microflow.from_high);
                         let (packets, wire) = (a.packets + b.packets, a.wire_bytes + b.wire_bytes);
                         *taken += Tally { packets, bytes: wire };
                         books.counted(packets, wire, a.ip_bytes + b.ip_bytes);
-                        aggregator.microflow(microflow);
+                        sink.microflow(microflow);
                     }
                     None => {}
                 }
@@ -150,17 +223,23 @@ impl Shard {
             return;
         }
         self.told = passed.0;
-        self.decoder.advance(passed, &mut self.aggregator);
-        self.aggregator.advance(passed);
+        self.advance(passed);
+    }
+
+    fn advance(&mut self, to: Nanos) {
+        let Self { decoder, aggregator, meter, .. } = self;
+        decoder.advance(to, &mut Metered::new(aggregator, meter.as_mut()));
+        self.aggregator.advance(to);
     }
 
     fn finish(&mut self) {
         if let Some(latest) = self.merge.latest() {
-            self.decoder.advance(latest, &mut self.aggregator);
-            self.aggregator.advance(latest);
+            self.advance(latest);
         }
-        self.decoder.finish(&mut self.aggregator);
+        let Self { decoder, aggregator, meter, .. } = self;
+        decoder.finish(&mut Metered::new(aggregator, meter.as_mut()));
         self.aggregator.finish();
+        self.tap = None;
         self.ended = true;
     }
 
@@ -170,11 +249,42 @@ impl Shard {
     }
 
     pub(super) fn take_records(&mut self) -> Records {
+        self.meter_records();
+        self.metered = [0; 3];
         self.aggregator.take_records()
     }
 
+    /// Shows the meter what was finished since the last time.
+    fn meter_records(&mut self) {
+        let Some(meter) = &mut self.meter else { return };
+        let Records { flow, dns, proxy } = self.aggregator.records();
+        let [flows, names, requests] = &mut self.metered;
+        let new = |all: usize, seen: &mut usize| std::mem::replace(seen, all);
+        let (flows, names, requests) = (new(flow.len(), flows), new(dns.len(), names), new(proxy.len(), requests));
+        meter.records(
+            flow.get(flows..).unwrap_or_default(),
+            dns.get(names..).unwrap_or_default(),
+            proxy.get(requests..).unwrap_or_default(),
+        );
+    }
+
+    /// What was metered since the last call; `None` where nobody watches.
+    pub(super) fn take_part(&mut self) -> Option<Part> {
+        self.meter_records();
+        self.meter.as_mut().map(Meter::take)
+    }
+
+    /// A part that could not be handed over.
+    pub(super) fn put_back(&mut self, part: Part) {
+        if let Some(meter) = &mut self.meter {
+            meter.put_back(part);
+        }
+    }
+
     pub(super) fn count(&self, counted: &mut Counted) {
-        let Self { merge, decoder, aggregator, books, taken, taken_over, .. } = self;
+        let Self { merge, decoder, aggregator, twice, books, taken, taken_over, .. } = self;
+        counted.add_rings(merge.fill());
+        counted.add_duplicates(&twice.counts);
         add_by_receiver(counted, books, taken);
         counted.stats.add(&aggregator.stats());
         counted.decoders.extend(decoder.counters());
@@ -194,6 +304,8 @@ fn add_by_receiver(counted: &mut Counted, books: &[Books], taken: &[Tally]) {
 pub(super) struct Deep {
     merge: Merge,
     decoder: Decoder,
+    twice: Twice,
+    tap: Option<Tap>,
     onward: Onward,
     books: Vec<Books>,
     taken: Vec<Tally>,
@@ -208,6 +320,8 @@ struct Onward {
     receiver: u16,
     sent: Tally,
     lost: Content,
+    /// The flow of the packet that was read last.
+    flow: Option<u64>,
 }
 
 impl Onward {
@@ -228,6 +342,7 @@ impl Onward {
 impl Sink for Onward {
     fn packet(&mut self, packet: &Packet) {
         let receiver = self.receiver;
+        self.flow = Some(flow_hash(packet));
         self.sent.add(packet.ip_bytes);
         if let Some(outlet) = self.outlet(packet) {
             outlet.batch().packet(receiver, packet);
@@ -253,11 +368,27 @@ impl Sink for Onward {
 }
 
 impl Deep {
-    pub(super) fn new(merge: Merge, receivers: usize, decoder: Decoder, spread: Spread, outlets: Vec<Outlet>) -> Self {
+    pub(super) fn new(
+        merge: Merge,
+        receivers: usize,
+        decoder: Decoder,
+        twice: Twice,
+        spread: Spread,
+        outlets: Vec<Outlet>,
+    ) -> Self {
         Self {
             merge,
             decoder,
-            onward: Onward { spread, outlets, receiver: 0, sent: Tally::default(), lost: Content::default() },
+            twice,
+            tap: None,
+            onward: Onward {
+                spread,
+                outlets,
+                receiver: 0,
+                sent: Tally::default(),
+                lost: Content::default(),
+                flow: None,
+            },
             books: vec![Books::new(); receivers],
             taken: vec![Tally::default(); receivers],
             told: i64::MIN,
@@ -265,9 +396,17 @@ impl Deep {
         }
     }
 
+    /// The way to the packet store.
+    pub(super) fn set_tap(&mut self, tap: Tap) {
+        self.tap = Some(tap);
+    }
+
     pub(super) fn step(&mut self) -> Step {
         if self.ended {
             return Step::Ended;
+        }
+        if let Some(tap) = &mut self.tap {
+            tap.send_if_old();
         }
         let (mut left, mut last) = (STRIDE, None);
         while left > 0 {
@@ -281,6 +420,7 @@ impl Deep {
                     self.decoder.finish(&mut self.onward);
                     latest.into_iter().for_each(|latest| self.onward.flush(latest));
                     self.onward.flush(Nanos(i64::MAX));
+                    self.tap = None;
                     self.ended = true;
                     return Step::Ended;
                 }
@@ -295,7 +435,7 @@ impl Deep {
                     return if left == STRIDE { Step::Idle } else { Step::Busy };
                 }
             };
-            let Self { merge, decoder, onward, books, taken, .. } = self;
+            let Self { merge, decoder, twice, tap, onward, books, taken, .. } = self;
             let Some(inlet) = merge.inlet(turn.inlet) else { return Step::Idle };
             while left > 0 && inlet.head().is_some_and(|head| head <= turn.until) {
                 left -= 1;
@@ -306,7 +446,11 @@ impl Deep {
                     onward.receiver = entry.receiver;
                     taken.add(frame.wire_len);
                     books.seen(frame.wire_len);
-                    let fate = decoder.handle_frame(&frame, onward);
+                    let is_copy = twice.leaves_out(&frame, receiver);
+                    let fate = if is_copy { COPY } else { decoder.handle_frame(&frame, onward) };
+                    if let (Some(tap), false) = (tap.as_mut(), is_copy) {
+                        tap.frame(entry.receiver, &frame, onward.flow.take());
+                    }
                     books.fate(frame.wire_len, fate);
                     last = Some(entry.ts);
                 }
@@ -321,7 +465,9 @@ impl Deep {
     }
 
     pub(super) fn count(&self, counted: &mut Counted) {
-        let Self { merge, decoder, onward, books, taken, .. } = self;
+        let Self { merge, decoder, twice, onward, books, taken, .. } = self;
+        counted.add_rings(merge.fill());
+        counted.add_duplicates(&twice.counts);
         add_by_receiver(counted, books, taken);
         counted.decoders.extend(decoder.counters());
         counted.sent_on += onward.sent;

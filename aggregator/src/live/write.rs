@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use capture::duplicate::{Counts, Duplicates};
 use capture::live::source::QueueName;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 
@@ -15,7 +16,9 @@ use super::worker::Counted;
 use super::{Flushed, LiveOptions};
 use crate::LedgerHead;
 use crate::lake::{Lake, LakeError, Published, SetKind, SetWriter, WriterOptions};
+use crate::packets::SharedCounts;
 use crate::record::{Micros, Records};
+use crate::vlan_split::VlanSplit;
 
 /// What workers send.
 pub(super) enum Sent {
@@ -36,22 +39,39 @@ pub(super) struct Asked {
     pub(super) receivers: AtomicU64,
     /// The answers, with the number of the question.
     pub(super) answers: Vec<Mutex<(u64, ReceiverCount)>>,
+    /// The same for the live feed, which asks workers and receivers at once.
+    pub(super) feed: AtomicU64,
+    pub(super) feed_answers: Vec<Mutex<(u64, ReceiverCount)>>,
+    /// What the writer has done.
+    pub(super) written: Mutex<WriterTold>,
 }
 
-impl Asked {
-    pub(super) fn answer(&self, receiver: usize, number: u64, count: ReceiverCount) {
-        if let Some(slot) = self.answers.get(receiver) {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = (number, count);
-        }
-    }
+/// What the writer has done since its start, for the feed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WriterTold {
+    pub(super) written: Written,
+    pub(super) lost: Written,
+    pub(super) write_errors: u64,
+    pub(super) records: BTreeMap<&'static str, u64>,
+    pub(super) sets: u64,
+    pub(super) halves: u64,
+}
 
-    fn have_answered(&self, number: u64) -> bool {
-        self.answers.iter().all(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).0 >= number)
-    }
+/// Where receivers put their answers.
+type Answers = [Mutex<(u64, ReceiverCount)>];
 
-    fn counts(&self) -> Vec<ReceiverCount> {
-        self.answers.iter().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).1.clone()).collect()
+pub(super) fn answer(answers: &Answers, receiver: usize, number: u64, count: ReceiverCount) {
+    if let Some(slot) = answers.get(receiver) {
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = (number, count);
     }
+}
+
+pub(super) fn have_answered(answers: &Answers, number: u64) -> bool {
+    answers.iter().all(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).0 >= number)
+}
+
+pub(super) fn counts(answers: &Answers) -> Vec<ReceiverCount> {
+    answers.iter().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).1.clone()).collect()
 }
 
 /// A queue's place in the ledger.
@@ -84,7 +104,20 @@ pub(super) struct Writer<'a> {
     interval_start: Micros,
     records: BTreeMap<&'static str, u64>,
     sets: u64,
+    /// Packets that came twice, by queue, when they were looked at last; and when that was warned of.
+    twice: Vec<(Counts, Option<Instant>)>,
+    /// Of the packet store.
+    kept: Option<SharedCounts>,
+    /// Directions in different VLANs; told once.
+    split: VlanSplit,
+    split_told: bool,
 }
+
+/// How long the packet store may take to write what it has, at the end.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two warnings of the same.
+const WARN_AGAIN: Duration = Duration::from_secs(600);
 
 /// What the writer leaves.
 pub(super) struct Ended {
@@ -106,6 +139,7 @@ impl<'a> Writer<'a> {
         sources: &'a [Source],
         asked: &'a Asked,
         workers: usize,
+        kept: Option<SharedCounts>,
     ) -> Self {
         Self {
             lake,
@@ -121,6 +155,10 @@ impl<'a> Writer<'a> {
             interval_start: now(),
             records: BTreeMap::new(),
             sets: 0,
+            twice: vec![Default::default(); sources.len()],
+            kept,
+            split: VlanSplit::default(),
+            split_told: false,
         }
     }
 
@@ -153,7 +191,7 @@ impl<'a> Writer<'a> {
                     self.asked.receivers.store(number, Ordering::Release);
                     phase = Phase::AskedReceivers;
                 }
-                Phase::AskedReceivers if self.asked.have_answered(number) => {
+                Phase::AskedReceivers if have_answered(&self.asked.answers, number) => {
                     if let Err(error) = self.close_interval(false, flushed) {
                         tracing::error!(%error, "records of this interval could not be written and are counted as lost");
                     }
@@ -162,8 +200,17 @@ impl<'a> Writer<'a> {
                 _ => {}
             }
         }
+        self.wait_for_store();
         let error = self.close_interval(true, flushed).err();
         Ended { snapshot: self.snapshot, records: self.records, sets: self.sets, error }
+    }
+
+    /// What the store still writes belongs into the last ledger. Not for ever: a disk may hang.
+    fn wait_for_store(&self) {
+        let end = Instant::now() + STORE_PATIENCE;
+        while self.kept.as_ref().is_some_and(|kept| !kept.is_final.load(Ordering::Acquire)) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn take(&mut self, mut records: Records) {
@@ -172,6 +219,9 @@ impl<'a> Writer<'a> {
             Written { dns: records.dns.len() as u64, proxy: records.proxy.len() as u64, ..Written::default() };
         for flow in &mut records.flow {
             content.flows += 1;
+            if self.options.vlan_in_key {
+                self.split.flow(flow);
+            }
             for direction in std::iter::once(&mut flow.src).chain(&mut flow.dst) {
                 content.packets += direction.packets;
                 content.ip_bytes += direction.bytes;
@@ -214,12 +264,19 @@ impl<'a> Writer<'a> {
 
     /// Ends the interval: its ledger, and the set is published.
     fn close_interval(&mut self, at_end: bool, flushed: &dyn Fn(Flushed)) -> Result<(), LakeError> {
-        self.snapshot.receivers = self.asked.counts();
+        self.snapshot.receivers = counts(&self.asked.answers);
         let mut workers = Counted::default();
         for counted in &self.latest {
             workers.add(counted);
         }
         self.snapshot.workers = workers;
+        self.snapshot.store = self.kept.as_ref().map(|kept| kept.counters()).unwrap_or_default();
+        self.warn_of_duplicates();
+        self.snapshot.halves = self.split.halves();
+        if let (false, Some(warning)) = (self.split_told, self.split.warning()) {
+            self.split_told = true;
+            tracing::warn!("{warning}");
+        }
         let start = std::mem::replace(&mut self.interval_start, now());
         let end = self.interval_start;
         self.failed = false;
@@ -232,7 +289,8 @@ impl<'a> Writer<'a> {
                 tracing::error!(imbalance, "the books of an interval do not close");
             }
         }
-        match self.publish(start, end, &queues, &whole) {
+        let published = self.publish(start, end, &queues, &whole);
+        let closed = match published {
             Ok(published) => {
                 self.snapshot.written += std::mem::take(&mut self.in_set);
                 self.told = (queues, whole);
@@ -249,6 +307,40 @@ impl<'a> Writer<'a> {
                 // The next ledger covers this interval, too.
                 self.interval_start = start;
                 Err(error)
+            }
+        };
+        let Self { snapshot: Snapshot { written, lost, write_errors, halves, .. }, records, sets, asked, .. } = self;
+        *asked.written.lock().unwrap_or_else(PoisonError::into_inner) = WriterTold {
+            written: *written,
+            lost: *lost,
+            write_errors: *write_errors,
+            records: records.clone(),
+            sets: *sets,
+            halves: *halves,
+        };
+        closed
+    }
+
+    /// A mirror port that delivers packets twice makes every flow look twice as large.
+    fn warn_of_duplicates(&mut self) {
+        let now = &self.snapshot.workers.duplicates;
+        for ((source, (before, warned)), now) in self.sources.iter().zip(&mut self.twice).zip(now) {
+            let Counts { judged, copies, .. } = std::mem::replace(before, *now);
+            let found = Counts { judged: now.judged - judged, copies: now.copies - copies, ..Counts::default() };
+            let is_new = warned.is_none_or(|at| at.elapsed() >= WARN_AGAIN);
+            if found.is_worth_a_warning() && is_new {
+                *warned = Some(Instant::now());
+                let QueueName { interface, queue } = &source.name;
+                let what = match self.options.duplicates {
+                    Duplicates::Count => {
+                        "flows count them double: mirror one direction of each port, or leave copies out (deduplicate)"
+                    }
+                    Duplicates::Remove => "they are left out",
+                };
+                tracing::warn!(
+                    "{interface} queue {queue}: {}% of the packets come twice, as from a mirror port of both directions; {what}",
+                    found.share()
+                );
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Check, State, line};
 use crate::af_packet::{Control, features};
-use crate::live::{HostUse, Policy, PolicyChoice};
+use crate::live::{HostUse, ModeChoice, Policy, PolicyChoice, Stacked};
 
 /// ethtool requests (linux/ethtool.h).
 const GET_DRIVER: u32 = 0x03;
@@ -73,7 +73,7 @@ pub(super) fn checks(name: &str) -> Vec<Check> {
         Err(error) => return vec![Check::new("interface", State::Unknown, error.to_string(), there).of(name)],
     };
     let looked = Looked { name, folder: Path::new("/sys/class/net").join(name), control };
-    let mut checks = vec![looked.link(there), looked.policy()];
+    let mut checks = vec![looked.link(there), looked.policy(), looked.standing()];
     let driver = looked.driver();
     checks.push(looked.xdp(driver.as_deref()));
     checks.extend([
@@ -112,7 +112,7 @@ impl Looked<'_> {
                     (has_address, "an address"),
                     (has_default_route, "the default route"),
                     (has_route, "a route"),
-                    (has_master, "a master"),
+                    (has_master, "a master, or an interface that stands on it"),
                 ];
                 let uses: Vec<_> = uses.iter().filter(|(there, _)| *there).map(|(_, what)| *what).collect();
                 let found = match policy {
@@ -122,6 +122,24 @@ impl Looked<'_> {
                 Check::new("policy", State::Good, found, why)
             }
             Err(error) => Check::new("policy", State::Unknown, error.to_string(), why),
+        }
+    }
+
+    /// What it stands on, and what stands on it.
+    fn standing(&self) -> Check {
+        let why = "a member of a bond shows a part of the traffic, a VLAN sub-interface no tags";
+        let stacked = Stacked::of(self.name);
+        match stacked.mode(ModeChoice::Auto) {
+            Ok((_, Some(note))) => {
+                let below = stacked.master.as_ref().or(stacked.lower.first()).map_or("the other", String::as_str);
+                Check::new("standing", State::Warning, note, why).mend(format!("spotter capture --interface {below}"))
+            }
+            Ok((_, None)) if stacked.is_bond => {
+                let members = stacked.lower.join(", ");
+                Check::new("standing", State::Good, format!("a bond of {members}: all their traffic"), why)
+            }
+            Ok((_, None)) => Check::new("standing", State::Good, "on its own", why),
+            Err(error) => Check::new("standing", State::Unknown, error.to_string(), why),
         }
     }
 
@@ -187,6 +205,13 @@ impl Looked<'_> {
         let symmetric = bytes.chunks_exact(2).all(|pair| pair == SYMMETRIC_KEY);
         let found =
             format!("{table} places, key of {key} bytes, {}", if symmetric { "symmetric" } else { "not symmetric" });
+        let found = match symmetric {
+            true => found,
+            // It works as it is; who wants it cheaper is told how.
+            false => {
+                format!("{found} (cheaper: ethtool -X {} hkey {})", self.name, ["6d:5a"].repeat(key / 2).join(":"))
+            }
+        };
         Check::new("rss", State::Good, found, why)
     }
 
@@ -292,7 +317,8 @@ mod tests {
     fn the_loopback_interface_is_looked_at_whole() {
         let checks = checks("lo");
         let names: Vec<_> = checks.iter().map(|c| c.name).collect();
-        let all = ["interface", "policy", "driver", "queues", "rss", "ring", "offloads", "interrupts", "losses"];
+        let all =
+            ["interface", "policy", "standing", "driver", "queues", "rss", "ring", "offloads", "interrupts", "losses"];
         assert_eq!(names, all);
         assert!(checks.iter().all(|c| c.interface.as_deref() == Some("lo") && !c.found.is_empty()));
     }

@@ -6,8 +6,10 @@ mod microflow;
 mod open;
 mod policy;
 pub mod source;
+mod stacked;
 
 pub use filter::{Filter, FilterError, MAX_RULES, Net, Rule};
 pub use microflow::{MicroDirection, Microflow};
 pub use open::{ModeChoice, OpenOptions, open};
 pub use policy::{HostUse, Policy, PolicyChoice};
+pub use stacked::{Stacked, check_together};

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::af_packet::{AfPacket, AfPacketOptions};
 use crate::live::source::{Interface, SourceError};
-use crate::live::{Filter, HostUse, Policy, PolicyChoice};
+use crate::live::{Filter, HostUse, Policy, PolicyChoice, Stacked};
 
 /// Which way of capture is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -76,10 +76,14 @@ impl Default for OpenOptions {
 /// It does not exist, is not Ethernet, is refused by its policy, or privileges are missing.
 pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Interface>, SourceError> {
     let policy = HostUse::of(name)?.policy(name, options.policy, options.force)?;
-    if options.mode != ModeChoice::AfPacket {
+    let (mode, note) = Stacked::of(name).mode(options.mode)?;
+    if let Some(note) = note {
+        tracing::info!(interface = name, "{note}");
+    }
+    if mode != ModeChoice::AfPacket {
         match open_xdp(name, policy, options) {
             Ok(interface) => return Ok(interface),
-            Err(error) if options.mode == ModeChoice::Xdp => return Err(error),
+            Err(error) if mode == ModeChoice::Xdp => return Err(error),
             Err(error) => tracing::info!(interface = name, %error, "XDP cannot be had: capturing by AF_PACKET"),
         }
     }

@@ -1,10 +1,10 @@
 //! What a captured interface is for: only for capture, or for the host too.
 
 use std::fs;
-use std::path::Path;
 use std::str::FromStr;
 
 use crate::af_packet::Control;
+use crate::live::Stacked;
 use crate::live::source::SourceError;
 
 /// What a captured interface is for.
@@ -50,7 +50,7 @@ pub struct HostUse {
     pub has_default_route: bool,
     /// Any other route does.
     pub has_route: bool,
-    /// It is part of a bridge or bond.
+    /// It is part of a bridge or bond, or another interface (a VLAN, a macvlan) stands on it.
     pub has_master: bool,
 }
 
@@ -62,11 +62,12 @@ impl HostUse {
         if control.index(interface).map_err(kernel)?.is_none() {
             return Err(SourceError::NoInterface(interface.to_owned()));
         }
+        let stacked = Stacked::of(interface);
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let mut found = Self {
             has_address: control.has_ipv4_address(interface).map_err(kernel)?
                 || has_ipv6_address(&read("/proc/self/net/if_inet6"), interface),
-            has_master: Path::new("/sys/class/net").join(interface).join("master").exists(),
+            has_master: stacked.master.is_some() || !stacked.upper.is_empty(),
             ..Self::default()
         };
         found.routes(&read("/proc/self/net/route"), &read("/proc/self/net/ipv6_route"), interface);
@@ -106,7 +107,11 @@ impl HostUse {
             PolicyChoice::Inline => Ok(Policy::Inline),
             PolicyChoice::Auto if has_address || has_default_route || has_route || has_master => Ok(Policy::Inline),
             PolicyChoice::Auto => Ok(Policy::Tap),
-            PolicyChoice::Tap if force || !(has_address || has_default_route) => Ok(Policy::Tap),
+            PolicyChoice::Tap if force || !(has_address || has_default_route || has_master) => Ok(Policy::Tap),
+            PolicyChoice::Tap if !(has_address || has_default_route) => Err(SourceError::Refused(format!(
+                "'{interface}' belongs to a bond or bridge, or a VLAN stands on it: as a tap it would take their packets away; use --policy inline, \
+                 take it out (ip link set {interface} nomaster), or --force"
+            ))),
             PolicyChoice::Tap => Err(SourceError::Refused(format!(
                 "'{interface}' has {}: as a tap this host could not be reached over it any more; use --policy inline, or --force",
                 if has_default_route { "the default route" } else { "an address" }
@@ -160,6 +165,9 @@ mod tests {
         assert_eq!(use_of("tap0").policy("tap0", PolicyChoice::Auto, false).expect("auto"), Policy::Tap);
         let member = HostUse { has_master: true, ..HostUse::default() };
         assert_eq!(member.policy("eth3", PolicyChoice::Auto, false).expect("auto"), Policy::Inline);
+        let refused = member.policy("eth3", PolicyChoice::Tap, false).expect_err("refused").to_string();
+        assert!(refused.contains("ip link set eth3 nomaster") && refused.contains("--policy inline"), "{refused}");
+        assert_eq!(member.policy("eth3", PolicyChoice::Tap, true).expect("forced"), Policy::Tap);
     }
 
     #[test]

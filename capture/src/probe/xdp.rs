@@ -254,11 +254,7 @@ fn attach(name: &str, ifindex: u32, options: &XdpOptions) -> Result<(Mode, Attac
         for frags in [true, false] {
             match attach_as(name, ifindex, options, Mode::XdpDriver, frags) {
                 Ok(attached) => return Ok((Mode::XdpDriver, attached)),
-                Err(ProbeError::Program(program)) if is_busy(&program) => {
-                    return Err(SourceError::Refused(format!(
-                        "'{name}' has an XDP program already (`ip link show {name}`): take it off, or use --mode af_packet"
-                    )));
-                }
+                Err(ProbeError::Program(program)) if is_busy(&program) => return Err(busy(name)),
                 Err(error) => refusal = Some(error),
             }
         }
@@ -268,6 +264,7 @@ fn attach(name: &str, ifindex: u32, options: &XdpOptions) -> Result<(Mode, Attac
     }
     match attach_as(name, ifindex, options, Mode::XdpGeneric, false) {
         Ok(attached) => Ok((Mode::XdpGeneric, attached)),
+        Err(ProbeError::Program(program)) if is_busy(&program) => Err(busy(name)),
         // What the driver said tells more, where there was no right to load anything.
         Err(generic) => Err(error(refusal.unwrap_or(generic))),
     }
@@ -275,9 +272,21 @@ fn attach(name: &str, ifindex: u32, options: &XdpOptions) -> Result<(Mode, Attac
 
 fn is_busy(error: &aya::programs::ProgramError) -> bool {
     match error {
-        aya::programs::ProgramError::SyscallError(error) => error.io_error.kind() == io::ErrorKind::ResourceBusy,
+        aya::programs::ProgramError::SyscallError(error) => says_busy(&error.io_error),
         _ => false,
     }
+}
+
+/// EBUSY: a program in the same mode. EEXIST: one in the other mode, beside which none can be.
+fn says_busy(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::AlreadyExists)
+}
+
+fn busy(name: &str) -> SourceError {
+    SourceError::Refused(format!(
+        "'{name}' has an XDP program already (`ip -details link show {name}`): take it off (`ip link set dev {name} xdp off; \
+         ip link set dev {name} xdpgeneric off`, or `xdp-loader unload {name} --all`), or use --mode af_packet, which sees what that program lets pass"
+    ))
 }
 
 fn attach_as(name: &str, ifindex: u32, options: &XdpOptions, mode: Mode, frags: bool) -> Result<Attached, ProbeError> {

@@ -10,6 +10,7 @@ mod high;
 mod ingest;
 mod investigate;
 mod list;
+pub(crate) mod live;
 mod params;
 mod query;
 mod record;
@@ -30,7 +31,7 @@ use utoipa::OpenApi;
 
 use crate::app::Shared;
 use crate::problem::ApiError;
-use crate::{assets, guard, headers, spot};
+use crate::{assets, guard, headers, metrics, spot};
 pub(crate) use investigate::cache::Cache;
 use types::{Health, Link};
 
@@ -84,6 +85,8 @@ const MAX_BODY: usize = 64 << 10;
         views::delete_view,
         around::around_flow,
         around::around_dns,
+        live::live,
+        live::live_sse,
         status::status,
     ),
     components(schemas(types::Problem))
@@ -139,9 +142,12 @@ pub(crate) fn router(app: Shared) -> Router {
         .route("/views", get(views::saved_views).post(views::save_view))
         .route("/views/{id}", delete(views::delete_view))
         .route("/query/{source}", get(query::query))
+        .route("/live", get(live::live))
+        .route("/live.sse", get(live::live_sse))
         .route("/status", get(status::status));
     Router::new()
         .nest("/api/v1", api)
+        .route("/metrics", get(metrics::metrics))
         .route("/api/openapi.json", get(document))
         .route("/", get(spot::front))
         .route("/index.html", get(index))
@@ -154,6 +160,7 @@ pub(crate) fn router(app: Shared) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(headers::secure))
+        .layer(middleware::from_fn_with_state(app.clone(), metrics::count))
         .with_state(app)
 }
 

@@ -21,6 +21,7 @@ fn paths() -> Vec<String> {
             "/icon.svg",
             "/assets/x.js",
             "/api/openapi.json",
+            "/metrics",
             "/files/ui/flow/suspicious.html",
             "/nowhere",
         ]
@@ -244,7 +245,14 @@ async fn only_loopback_is_listened_on() {
 }
 
 fn config(listen: &str, lake: Lake) -> ServeConfig {
-    ServeConfig { listen: listen.parse().unwrap(), lake, limits: EngineLimits::default(), on_ready: Box::new(|_| {}) }
+    ServeConfig {
+        listen: listen.parse().unwrap(),
+        lake,
+        limits: EngineLimits::default(),
+        live: Default::default(),
+        feed_socket: None,
+        on_ready: Box::new(|_| {}),
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ export function typeOf(schema) {
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
   const either = schema.oneOf ?? schema.anyOf;
   if (either) return either.map(typeOf).join(" | ");
+  // A variant of a tagged enum: what it carries, and its tag.
+  if (schema.allOf) return schema.allOf.map(part).join(" & ");
   const kinds = Array.isArray(schema.type) ? schema.type : [schema.type];
   return kinds
     .map((kind) => {
@@ -46,6 +48,14 @@ export function typeOf(schema) {
       }
     })
     .join(" | ");
+}
+
+/** A part of an intersection: here an object may stand without a name. */
+function part(schema) {
+  if (!schema.properties) return typeOf(schema);
+  return `{ ${Object.entries(schema.properties)
+    .map(([field, type]) => `${field}: ${typeOf(type)}`)
+    .join("; ")} }`;
 }
 
 function declaration(name, schema) {
