@@ -19,6 +19,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import measures as m  # noqa: E402
+import published  # noqa: E402
 import sets  # noqa: E402
 from lake import Lake  # noqa: E402
 
@@ -248,6 +249,22 @@ def labelled(arguments, out):
     dns_tunnels(arguments, out)
 
 
+def published_sets(arguments, out):
+    for given in arguments.published:
+        kind, _, path = given.partition("=")
+        if kind not in published.READERS or not path:
+            raise SystemExit(f"--published {given}: KIND=PATH with KIND one of {', '.join(published.READERS)}")
+        reader, note = published.READERS[kind]
+        rejected = published.Rejected()
+        rows = reader(path, rejected)
+        if not rows:
+            raise SystemExit(f"--published {given}: no line of it could be read: {dict(rejected.most_common(3))}")
+        note += "; its reader is untested on the original"
+        if rejected:
+            note += f"; {sum(rejected.values())} lines left out: {dict(rejected.most_common(3))}"
+        records(arguments, f"{kind}: {os.path.basename(path)}", "flow", rows, note, out)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spotter", default="target/release/spotter", help="the command to evaluate")
@@ -259,6 +276,8 @@ def main():
     parser.add_argument("--score-args", default="", help="arguments for `spotter score` in one string, as \"--words spot\"")
     parser.add_argument("--lakes", help="folder in which synthetic days are kept for the next time; else they are made anew")
     parser.add_argument("--day", help="the example `day` of the package perf: makes days without the way over a capture")
+    parser.add_argument("--published", action="append", default=[], metavar="KIND=PATH",
+                        help="a public set at hand: ctu13=X.binetflow, unsw-nb15=X.csv, cidds001=X.csv, ugr16=X.csv, lanl=FOLDER; again for each")
     parser.add_argument("--out", default="eval.jsonl")
     arguments = parser.parse_args()
     arguments.spotter = os.path.abspath(arguments.spotter)
@@ -269,6 +288,7 @@ def main():
             synthetic(arguments, out)
         if arguments.shared:
             labelled(arguments, out)
+        published_sets(arguments, out)
 
 
 if __name__ == "__main__":

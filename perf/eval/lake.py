@@ -1,7 +1,6 @@
 """Writes records of labelled sets as parts of a lake, scores them with the `spotter` command, and reads the scores back."""
 
 import csv
-import datetime
 import glob
 import io
 import os
@@ -11,9 +10,7 @@ import uuid
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-DAY = datetime.date(2026, 3, 11)
-MIDNIGHT = int(datetime.datetime(2026, 3, 11, tzinfo=datetime.timezone.utc).timestamp() * 1_000_000)
-DAY_MICROS = 86_400_000_000
+from clock import DAY, MIDNIGHT
 
 TS = pa.timestamp("us", "UTC")
 TYPES = {
@@ -86,24 +83,6 @@ class Lake:
             at = table.schema.get_field_index("first_seen")
             table = table.set_column(at, "first_seen", table.column("first_seen").cast(pa.int64()))
         return table.to_pylist()
-
-
-def fold(times):
-    """Times in seconds onto the one day; longer sets are folded, which keeps intervals below a day."""
-    first = min(times)
-    return lambda t: MIDNIGHT + int((t - first) * 1e6) % DAY_MICROS
-
-
-def zeek(stream):
-    """Rows of a Zeek log (tab separated) as dicts; unset fields are None."""
-    fields = []
-    for line in stream:
-        line = line.rstrip("\n")
-        if line.startswith("#fields"):
-            fields = line.split("\t")[1:]
-        elif line and not line.startswith("#"):
-            values = line.split("\t")
-            yield {k: (None if v in ("-", "(empty)") else v) for k, v in zip(fields, values)}
 
 
 def csv_rows(text):

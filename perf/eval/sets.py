@@ -5,7 +5,7 @@ import gzip
 import os
 import random
 
-from lake import DAY_MICROS, MIDNIGHT, fold, zeek
+from clock import DAY_MICROS, MIDNIGHT, fold, zeek
 
 PROTO = {"tcp": 6, "udp": 17, "icmp": 1}
 
