@@ -106,7 +106,8 @@ mod tests {
             assert_eq!(data.len(), wire_len as usize);
             wire += wire_len;
             let packet = SlicedPacket::from_ethernet(data).expect("readable");
-            let Some(TransportSlice::Tcp(tcp)) = packet.transport else { panic!("no TCP") };
+            let tcp = packet.transport.and_then(|t| if let TransportSlice::Tcp(tcp) = t { Some(tcp) } else { None });
+            let tcp = tcp.expect("TCP");
             let ip = packet.net.expect("IP").ip_payload_ref().expect("payload").payload.len();
             assert_eq!(ip, data.len() - 34);
             assert_eq!(tcp.sequence_number(), 7_000 + seen * 1_448);
