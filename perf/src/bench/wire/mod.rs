@@ -166,7 +166,8 @@ fn measure(
         }
     }
     for (peer, series) in &peers {
-        let rows: [(&str, &'static str, Better, fn(&Reached) -> f64); 2] = [
+        type Value = fn(&Reached) -> f64;
+        let rows: [(&str, &'static str, Better, Value); 2] = [
             ("lossless rate", "packets/s", Better::More, |r| r.rate),
             ("CPU per packet", "ns/packet", Better::Less, |r| r.kernel + r.process),
         ];
