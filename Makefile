@@ -49,8 +49,9 @@ unit: target ## Unit, property, corpus and fault tests of every crate
 browser: build ## The web application in a real headless Chromium
 	tests/browser/run.sh $(SPOTTER)
 
-python: build ## DuckDB and pyarrow read the lake
+python: build ## DuckDB and pyarrow read the lake; a fuzzer finds no server error in the API
 	tests/python/run.sh $(SPOTTER)
+	tests/python/api.sh $(SPOTTER)
 
 deny: ## Licences, advisories, duplicate crates
 	scripts/deny.sh

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::appliance::interrupt;
 use crate::output::{self, UsedWrongly};
+use crate::serve::Service;
 
 /// A synthetic day with known attacks: generate packets, import them, score, say where each attack stands, serve.
 ///
@@ -58,8 +59,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    if !args.no_serve && !args.listen.ip().is_loopback() {
-        return Err(UsedWrongly(ui::ServeError::NotLoopback(args.listen).to_string()).into());
+    let service = Service::local(args.listen);
+    if !args.no_serve {
+        service.check()?;
     }
     let config = synth_config(args)?;
     let began = Instant::now();
@@ -72,7 +74,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     report(&lake, &labels, args.json)?;
     tracing::info!("generated, imported and scored in {:.1} s", began.elapsed().as_secs_f64());
     if !args.no_serve {
-        crate::serve::serve(&lake, args.listen, Default::default(), None, interrupt::flag()?)?;
+        crate::serve::serve(&lake, service, Default::default(), interrupt::flag()?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

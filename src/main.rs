@@ -3,6 +3,7 @@
 
 mod allocator;
 mod appliance;
+mod audit;
 mod backup;
 mod bench;
 mod bench_lda;
@@ -20,6 +21,8 @@ mod query;
 mod run;
 mod score;
 mod serve;
+mod token;
+mod user;
 
 use std::process::ExitCode;
 
@@ -54,6 +57,9 @@ enum Command {
     Score(score::Args),
     Query(query::Args),
     Serve(serve::Args),
+    User(user::Args),
+    Token(token::Args),
+    Audit(audit::Args),
     Run(run::Args),
     Config(config::Args),
     Lake(lake::Args),
@@ -83,6 +89,9 @@ fn main() -> ExitCode {
         Command::Score(args) => score::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::User(args) => user::run(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Lake(args) => lake::run(&args),

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::with_capacity(1 << 16, stdout.lock());
     engine.block_on(async {
         let mut answer = engine.sql(&sql).await?;
-        write(&mut answer, args.format, &mut out, WriteOptions { terminal }).await?;
+        write(&mut answer, args.format, &mut out, WriteOptions { terminal, ..WriteOptions::default() }).await?;
         anyhow::Ok(())
     })?;
     Ok(ExitCode::SUCCESS)

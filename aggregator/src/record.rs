@@ -3,7 +3,7 @@
 use capture::{Ip, IpVersion, ResourceRecord, Service, Tunnel};
 
 /// Microseconds since the Unix epoch, UTC.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize)]
 pub struct Micros(pub i64);
 
 /// Identity of a record: a hash of sensor, origin, start, key and segment. The same after a second

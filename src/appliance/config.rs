@@ -15,6 +15,9 @@ use aggregator::packets::PacketOptions;
 use bytesize::ByteSize;
 use capture::live::{Filter, ModeChoice, PolicyChoice};
 use serde::{Deserialize, Serialize};
+use ui::{Network, Transport};
+
+use crate::serve::{Service, TLS_FOLDER};
 
 /// The whole of `spotter.toml`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -270,15 +273,49 @@ impl NetworkConfig {
 pub(crate) struct UiConfig {
     /// The web application is served.
     pub(crate) enabled: bool,
-    /// Where. Loopback only: there are no accounts yet.
+    /// Where. Without TLS, and without a proxy that is named, only on loopback.
     pub(crate) listen: SocketAddr,
     /// Unix socket (0660) at which captures in other processes report (`spotter capture --feed`). Absent: none.
     pub(crate) feed_socket: Option<PathBuf>,
+    /// Host names by which browsers reach it, beside localhost and IP addresses.
+    pub(crate) hosts: Vec<String>,
+    /// HTTPS with a certificate that is made and kept in the lake's folder `tls`.
+    pub(crate) tls: bool,
+    /// HTTPS with this certificate chain (PEM); needs `tls_key`.
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key (PEM).
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Plain HTTP for reverse proxies in these networks, which speak HTTPS to the browsers.
+    pub(crate) insecure_behind_proxy: Vec<String>,
 }
 
 impl Default for UiConfig {
     fn default() -> Self {
-        Self { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 8889)), feed_socket: None }
+        Self {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8889)),
+            hosts: Vec::new(),
+            tls: false,
+            tls_cert: None,
+            tls_key: None,
+            insecure_behind_proxy: Vec::new(),
+            feed_socket: None,
+        }
+    }
+}
+
+impl UiConfig {
+    /// As the server takes it. Networks that are none are left out: [`Config::problems`] has refused them.
+    pub(crate) fn service(&self, lake: &Path) -> Service {
+        let transport = match (&self.tls_cert, &self.tls_key) {
+            (Some(chain), Some(key)) => Transport::Certificate { chain: chain.clone(), key: key.clone() },
+            _ if self.tls => Transport::Generated(lake.join(TLS_FOLDER)),
+            _ if !self.insecure_behind_proxy.is_empty() => {
+                Transport::BehindProxy(self.insecure_behind_proxy.iter().filter_map(|text| text.parse().ok()).collect())
+            }
+            _ => Transport::Plain,
+        };
+        Service { listen: self.listen, transport, names: self.hosts.clone(), feed_socket: self.feed_socket.clone() }
     }
 }
 
@@ -460,13 +497,24 @@ impl Config {
         }
         check(*limit == 0, "score.limit: at least 1".to_owned());
         check(!(2..=256).contains(topics), "score.topics: from 2 to 256".to_owned());
+        let ui = &self.ui;
         check(
-            !self.ui.listen.ip().is_loopback(),
-            format!(
-                "ui.listen = \"{}\": only a loopback address (127.0.0.1 or [::1]) is served until there are accounts; reach it by an SSH tunnel",
-                self.ui.listen
-            ),
+            ui.tls_cert.is_some() != ui.tls_key.is_some(),
+            "ui.tls_cert and ui.tls_key go together: give both or neither".to_owned(),
         );
+        let ways = [ui.tls, ui.tls_cert.is_some(), !ui.insecure_behind_proxy.is_empty()];
+        check(
+            ways.into_iter().filter(|is_given| *is_given).count() > 1,
+            "ui: give one of tls, tls_cert with tls_key, and insecure_behind_proxy".to_owned(),
+        );
+        for network in &ui.insecure_behind_proxy {
+            if let Err(error) = network.parse::<Network>() {
+                check(true, format!("ui.insecure_behind_proxy: {error}"));
+            }
+        }
+        if let Err(error) = ui.service(&self.lake.dir).check() {
+            check(true, format!("ui.listen = \"{}\": {error}", ui.listen));
+        }
         found
     }
 

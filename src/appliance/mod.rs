@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use aggregator::feed::Feed;
 use aggregator::lake::Lake;
-use config::{Config, UiConfig};
+use config::Config;
 
 /// Runs until the interrupt.
 pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Result<()> {
@@ -58,8 +58,7 @@ pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Resul
             scope.spawn(move || metrics::go_on(socket, &live, lake, interrupt));
         }
         let served = if config.ui.enabled {
-            let UiConfig { listen, feed_socket, .. } = &config.ui;
-            crate::serve::serve(lake, *listen, Arc::clone(&live), feed_socket.clone(), interrupt)
+            crate::serve::serve(lake, config.ui.service(&config.lake.dir), Arc::clone(&live), interrupt)
         } else {
             wait(interrupt)
         };

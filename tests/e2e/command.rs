@@ -104,5 +104,5 @@ fn the_packaged_configuration_is_valid() {
 fn serving_beyond_loopback_is_refused() {
     let folder = tempfile::tempdir().expect("folder");
     let lake = folder.path().to_string_lossy().into_owned();
-    spotter(["serve", "--lake", &lake, "--listen", "0.0.0.0:0"]).failed(2, "refusing to listen on 0.0.0.0");
+    spotter(["serve", "--lake", &lake, "--listen", "0.0.0.0:0"]).failed(2, "refusing to serve plain HTTP on 0.0.0.0");
 }

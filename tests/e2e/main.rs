@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod accounts;
 mod appliance;
 mod capture;
 mod capture_hosts;

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
+use crate::door::escape;
 use crate::problem::ApiError;
 
 #[derive(RustEmbed)]
@@ -79,10 +80,6 @@ pub(crate) fn refusal(error: &ApiError) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
     let text = format!("{}<br>{}", escape(&problem.detail), escape(&problem.action));
     (status, [(header::CONTENT_TYPE, HTML)], page(&problem.title, &text)).into_response()
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn page(title: &str, text: &str) -> String {

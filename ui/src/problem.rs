@@ -8,6 +8,15 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::types::Problem;
+use crate::door::Least;
+
+fn needs(least: &Least) -> String {
+    match least {
+        Least::Open | Least::Link => "it needs an account".to_owned(),
+        Least::Metrics => "it needs the scope metrics".to_owned(),
+        Least::Role(role) => format!("it needs the role {role}"),
+    }
+}
 
 /// What a handler answers instead of data.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +27,35 @@ pub(crate) enum ApiError {
     /// The request comes from another site, or names another host.
     #[error("refused: {0}")]
     Forbidden(String),
+    /// The caller's role is too low.
+    #[error("{name} may not do this: {}", needs(least))]
+    Role {
+        /// What is asked for.
+        least: Least,
+        /// Who asked.
+        name: String,
+    },
+    /// The name or the password is wrong.
+    #[error("the name or the password is wrong")]
+    WrongPassword,
+    /// Too many passwords were tried.
+    #[error("too many wrong passwords from here: wait {0} s")]
+    Throttled(u64),
+    /// There is no set-up code any more.
+    #[error("there is an account already, or the code has expired")]
+    Closed,
+    /// What was asked for does not go with what is there.
+    #[error("{0}")]
+    Refused(String),
+    /// The body is too long.
+    #[error("the request's body has more than {0} bytes")]
+    TooLarge(usize),
+    /// The address is too long.
+    #[error("the request's address has more than {0} bytes")]
+    LongAddress(usize),
+    /// The client sends too slowly.
+    #[error("the request's body did not come within {0} s")]
+    Slow(u64),
     /// A parameter is wrong: which one, and what was expected.
     #[error("{0}")]
     Bad(String),
@@ -73,6 +111,45 @@ impl ApiError {
                 "forbidden",
                 "The request was refused",
                 "Use the address that `spotter serve` prints, and send changes from its own pages or with the API token.",
+            ),
+            Self::Role { .. } => (
+                StatusCode::FORBIDDEN,
+                "role",
+                "Your role does not allow it",
+                "Ask an administrator for the role, or do it with an account that has it.",
+            ),
+            Self::WrongPassword => (
+                StatusCode::UNAUTHORIZED,
+                "wrong_password",
+                "Not signed in",
+                "Try again; an administrator sets a new password by `spotter user password NAME`.",
+            ),
+            Self::Throttled(_) => {
+                (StatusCode::TOO_MANY_REQUESTS, "throttled", "Too many tries", "Wait, then try again.")
+            }
+            Self::Closed => (
+                StatusCode::FORBIDDEN,
+                "closed",
+                "Set-up is closed",
+                "Make an account by `spotter user add NAME --role admin`, or start Spotter again for a new code.",
+            ),
+            Self::Refused(_) => (
+                StatusCode::CONFLICT,
+                "refused",
+                "This cannot be done now",
+                "See what is there, and ask for something else.",
+            ),
+            Self::TooLarge(_) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too large", "Send less at a time.")
+            }
+            Self::LongAddress(_) => {
+                (StatusCode::URI_TOO_LONG, "too_long", "The address is too long", "Use a shorter filter.")
+            }
+            Self::Slow(_) => (
+                StatusCode::REQUEST_TIMEOUT,
+                "slow",
+                "The request did not arrive in time",
+                "Send it again, over a faster connection.",
             ),
             Self::Bad(_) => (
                 StatusCode::BAD_REQUEST,
@@ -155,6 +232,11 @@ impl IntoResponse for ApiError {
         match status {
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                if let Self::Throttled(seconds) = self {
+                    headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                }
             }
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"spotter\""));

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::Shared;
 use crate::assets;
-use crate::auth::SESSION_LIFE;
+use crate::door::{SESSION_LIFE, set_cookie, with_cookies};
 use crate::problem::ApiError;
 
 /// The secret of a one-time link.
@@ -27,22 +27,17 @@ fn see_other(to: &str) -> Response {
 /// stays in no history.
 pub(crate) async fn front(State(app): State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
     let Some(secret) = link_secret(&uri) else { return assets::index(&headers) };
-    match app.auth.redeem(secret, Instant::now()) {
+    match app.blocking(|lake| Ok(lake.state().has_admin()?)).await {
+        // There are accounts: links open nothing any more.
+        Ok(true) => return see_other("/"),
+        Ok(false) => {}
+        Err(error) => return error.into_response(),
+    }
+    match app.console.redeem(secret, Instant::now()) {
         Ok(Some(session)) => {
-            let cookie = format!(
-                "{}={}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}",
-                app.cookie_name(),
-                session.reveal(),
-                SESSION_LIFE.as_secs()
-            );
-            let mut response = see_other("/");
-            match HeaderValue::from_str(&cookie) {
-                Ok(value) => {
-                    response.headers_mut().insert(header::SET_COOKIE, value);
-                    response
-                }
-                Err(error) => ApiError::Broken(error.to_string()).into_response(),
-            }
+            let seconds = i64::try_from(SESSION_LIFE.as_secs()).unwrap_or(i64::MAX);
+            let cookie = set_cookie(&app.site, &app.cookie_name(), session.reveal(), "Strict", seconds);
+            with_cookies(see_other("/"), [cookie])
         }
         // A link that was used: whoever has the session already only wants the page.
         Ok(None) => see_other("/"),

@@ -18,6 +18,7 @@
 //! [`WriterOptions::max_partitions`] hours in one set).
 
 mod adopt;
+pub mod books;
 mod buckets;
 mod chunk;
 mod columns;

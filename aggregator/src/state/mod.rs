@@ -1,18 +1,24 @@
 //! The state database beside the lake: `LAKE/state.sqlite`, small and transactional.
 //!
 //! One file per area: [`imports`], [`sets`] (the lake's journal), [`runs`], [`verdicts`], [`rules`],
-//! [`settings`], [`jobs`], [`stories`], [`views`]; [`mod@backup`] copies all of it while it is used. Every change is one immediate
+//! [`settings`], [`jobs`], [`stories`], [`views`], [`users`], [`sessions`], [`tokens`], [`audit`],
+//! [`queries`]; [`mod@backup`] copies all of it while it is used. Every change is one immediate
 //! transaction; several processes may use it at once (write-ahead log, [`BUSY_TIMEOUT`]).
 
+pub mod audit;
 pub mod backup;
 pub mod imports;
 pub mod jobs;
 mod migrations;
+pub mod queries;
 pub mod rules;
 pub mod runs;
+pub mod sessions;
 pub mod sets;
 pub mod settings;
 pub mod stories;
+pub mod tokens;
+pub mod users;
 pub mod verdicts;
 pub mod views;
 

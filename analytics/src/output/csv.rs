@@ -1,5 +1,6 @@
 //! CSV by RFC 4180, lines ended by LF.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use super::cell::{Cell, unique_names};
@@ -16,7 +17,8 @@ pub(super) async fn write(answer: &mut Answer, out: &mut dyn Write, options: Wri
         if column > 0 {
             lines.push(',');
         }
-        push(&mut lines, name, to_terminal);
+        let name = if options.spreadsheet { defused(name) } else { name.into() };
+        push(&mut lines, &name, to_terminal);
     }
     lines.push('\n');
     let mut text = String::new();
@@ -32,6 +34,11 @@ pub(super) async fn write(answer: &mut Answer, out: &mut dyn Write, options: Wri
                 }
                 text.clear();
                 cell.push_text(&mut text).map_err(|detail| OutputError::Format { format: "csv", detail })?;
+                if options.spreadsheet && !array.data_type().is_numeric() {
+                    if let Cow::Owned(safe) = defused(&text) {
+                        text = safe;
+                    }
+                }
                 push(&mut lines, &text, to_terminal);
             }
             lines.push('\n');
@@ -43,6 +50,17 @@ pub(super) async fn write(answer: &mut Answer, out: &mut dyn Write, options: Wri
     }
     out.write_all(lines.as_bytes())?;
     Ok(())
+}
+
+/// Text that no spreadsheet takes for a formula (OWASP, "CSV injection").
+pub(crate) fn defused(text: &str) -> Cow<'_, str> {
+    let is_formula =
+        text.trim_start_matches([' ', '"']).starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    if is_formula || text.starts_with(['\t', '\r', '\n']) {
+        Cow::Owned(format!("'{text}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// One field, quoted where it must be. Empty text is quoted, because null is nothing.

@@ -65,6 +65,9 @@ pub struct WriteOptions {
     /// A terminal, and how many columns it has: tables are cut to it, and CSV is escaped. `None`: a file or a
     /// pipe.
     pub terminal: Option<usize>,
+    /// A spreadsheet will open it: text in CSV that it would take for a formula (`=`, `+`, `-`, `@` or a tab at the
+    /// beginning) gets an apostrophe before it. Numbers stay as they are.
+    pub spreadsheet: bool,
 }
 
 /// What was written.

@@ -21,6 +21,7 @@ use object_store::local::LocalFileSystem;
 use tokio::sync::Semaphore;
 
 use super::answer::{Answer, Deadline};
+use super::columns::Columns;
 use super::error::{QueryError, explain};
 use super::limits::EngineLimits;
 use super::param::Param;
@@ -119,6 +120,16 @@ impl Engine {
     pub async fn query_rows(&self, sql: &str, params: Vec<Param>, limits: RowLimits) -> Result<Rows, QueryError> {
         let answer = self.start(sql, params, limits.within(&self.core.limits)).await?;
         Rows::collect(answer).await
+    }
+
+    /// Plans and starts a query within `limits`, where they are tighter than the engine's.
+    pub async fn sql_within(&self, sql: &str, limits: RowLimits) -> Result<Answer, QueryError> {
+        self.start(sql, Vec::new(), limits.within(&self.core.limits)).await
+    }
+
+    /// Runs a query to its end and gives its columns: for a table on a page. At most `max_bytes` of text are kept.
+    pub async fn query_columns(&self, sql: &str, limits: RowLimits, max_bytes: usize) -> Result<Columns, QueryError> {
+        Columns::collect(self.sql_within(sql, limits).await?, max_bytes).await
     }
 
     async fn start(&self, sql: &str, params: Vec<Param>, limits: RowLimits) -> Result<Answer, QueryError> {

@@ -13,6 +13,7 @@
 //! `unix_tstamp`) opens only the files of that range.
 
 mod answer;
+mod columns;
 mod engine;
 mod error;
 mod functions;
@@ -28,6 +29,7 @@ mod views;
 mod workers;
 
 pub use answer::Answer;
+pub use columns::{Column, Columns};
 pub use engine::Engine;
 pub use error::QueryError;
 pub use limits::EngineLimits;

@@ -9,7 +9,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::{UInt16Type, UInt64Type};
 use serde_json::{Value, json};
 
-const PIPE: WriteOptions = WriteOptions { terminal: None };
+const PIPE: WriteOptions = WriteOptions { terminal: None, spreadsheet: false };
 
 fn written(engine: &Engine, sql: &str, format: Format, options: WriteOptions) -> Vec<u8> {
     let mut out = Vec::new();
@@ -43,7 +43,7 @@ fn hostile() -> TestLake {
 fn nothing_from_the_wire_steers_a_terminal() {
     let lake = hostile();
     let engine = lake.engine();
-    let terminal = WriteOptions { terminal: Some(200) };
+    let terminal = WriteOptions { terminal: Some(200), spreadsheet: false };
     let queries =
         ["SELECT host, user_agent FROM proxy", "SELECT qname, answers FROM dns", "SELECT 1 AS \"\u{1b}[2J\u{202e}\""];
     for sql in queries {
@@ -131,7 +131,7 @@ fn a_table_is_aligned_and_cut_only_for_a_terminal() {
          \u{20}12345  a rather long text  NULL\n"
     );
     assert_eq!(
-        text(&engine, sql, Format::Table, WriteOptions { terminal: Some(26) }),
+        text(&engine, sql, Format::Table, WriteOptions { terminal: Some(26), spreadsheet: false }),
         "number  label         part\n\
          ──────  ────────────  ────\n\
          \u{20}    1  short          1.5\n\
@@ -164,7 +164,13 @@ fn parquet_holds_the_same_rows() {
 
     let to_terminal = engine.block_on(async {
         let mut answer = engine.sql("SELECT 1").await.unwrap();
-        output::write(&mut answer, Format::Parquet, &mut Vec::new(), WriteOptions { terminal: Some(80) }).await
+        output::write(
+            &mut answer,
+            Format::Parquet,
+            &mut Vec::new(),
+            WriteOptions { terminal: Some(80), spreadsheet: false },
+        )
+        .await
     });
     assert!(matches!(to_terminal, Err(OutputError::BinaryToTerminal)));
 }

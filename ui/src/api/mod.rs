@@ -1,11 +1,13 @@
 //! REST under `/api/v1`, described by `/api/openapi.json` (checked in as `ui/openapi.json`).
 
+mod accounts;
 mod around;
 mod books;
 mod days;
 mod details;
 mod export;
 mod filter;
+pub(crate) mod graphql;
 mod high;
 mod ingest;
 mod investigate;
@@ -15,6 +17,7 @@ mod params;
 mod query;
 mod record;
 mod rows;
+pub(crate) mod sql;
 mod status;
 mod stories;
 pub mod types;
@@ -24,19 +27,16 @@ mod words;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
 use axum::{Json, Router, middleware};
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi;
 
 use crate::app::Shared;
+use crate::door::{ADMIN, ANALYST, Guard, Least, OPEN, Routes, VIEWER};
 use crate::problem::ApiError;
-use crate::{assets, guard, headers, metrics, spot};
+use crate::{assets, door, headers, metrics, spot};
 pub(crate) use investigate::cache::Cache;
 use types::{Health, Link};
-
-/// Bytes a request's body may have.
-const MAX_BODY: usize = 64 << 10;
 
 /// The OpenAPI document.
 #[derive(OpenApi)]
@@ -88,6 +88,27 @@ const MAX_BODY: usize = 64 << 10;
         live::live,
         live::live_sse,
         status::status,
+        accounts::me::me,
+        accounts::me::logout,
+        accounts::me::password,
+        accounts::me::sessions,
+        accounts::me::end_session,
+        accounts::tokens::my_tokens,
+        accounts::tokens::add_token,
+        accounts::tokens::revoke_mine,
+        accounts::users::users,
+        accounts::users::add_user,
+        accounts::users::change_user,
+        accounts::tokens::tokens,
+        accounts::tokens::revoke_any,
+        accounts::audit::audit,
+        accounts::audit::check_audit,
+        sql::run,
+        sql::schema,
+        sql::export,
+        sql::saved::list,
+        sql::saved::keep,
+        sql::saved::remove,
     ),
     components(schemas(types::Problem))
 )]
@@ -104,60 +125,97 @@ pub fn openapi() -> Result<String, serde_json::Error> {
     document.to_pretty_json().map(|text| text + "\n")
 }
 
+/// Every route with the least role it asks for. A new route goes here.
+pub(crate) fn routes() -> Routes {
+    Routes::default()
+        .get(OPEN, "/api/v1/health", health)
+        .get(OPEN, "/login", door::login_page)
+        .post(OPEN, "/login", door::login)
+        .get(OPEN, "/setup", door::setup_page)
+        .post(OPEN, "/setup", door::setup)
+        .get(OPEN, "/door.css", door::style)
+        .get(OPEN, "/door.js", door::script)
+        .post(ADMIN, "/api/v1/links", new_link)
+        .get(VIEWER, "/api/v1/days", days::days)
+        .get(VIEWER, "/api/v1/suspicious/flow", list::suspicious_flow)
+        .get(VIEWER, "/api/v1/suspicious/dns", list::suspicious_dns)
+        .get(VIEWER, "/api/v1/suspicious/proxy", list::suspicious_proxy)
+        .get(VIEWER, "/api/v1/suspicious/flow/{record_id}", list::scored_flow)
+        .get(VIEWER, "/api/v1/suspicious/dns/{record_id}", list::scored_dns)
+        .get(VIEWER, "/api/v1/suspicious/proxy/{record_id}", list::scored_proxy)
+        .get(VIEWER, "/api/v1/details/flow", details::flow_details)
+        .get(VIEWER, "/api/v1/details/dns", details::dns_details)
+        .get(VIEWER, "/api/v1/details/proxy", details::proxy_details)
+        .get(VIEWER, "/api/v1/record/{source}/{record_id}", record::record)
+        .get(VIEWER, "/api/v1/ingest/{source}", ingest::ingest)
+        .get(VIEWER, "/api/v1/ingest", ingest::ingest_span)
+        .get(VIEWER, "/api/v1/investigation", investigate::investigation)
+        .get(VIEWER, "/api/v1/investigation/connections", investigate::connections)
+        .get(VIEWER, "/api/v1/timeline", investigate::timeline)
+        .get(VIEWER, "/api/v1/volume", investigate::volume)
+        .get(VIEWER, "/api/v1/service/{proto}/{port}", investigate::service)
+        .get(VIEWER, "/api/v1/export/{view}/{source}", export::export)
+        .get(VIEWER, "/api/v1/high", high::high)
+        .get(VIEWER, "/api/v1/board", investigate::board)
+        .get(VIEWER, "/api/v1/stories", stories::stories)
+        .post(ANALYST, "/api/v1/stories", stories::tell)
+        .get(VIEWER, "/api/v1/stories/{story_id}", stories::story)
+        .put(ANALYST, "/api/v1/stories/{story_id}", stories::edit)
+        .delete(ANALYST, "/api/v1/stories/{story_id}", stories::retire)
+        .post(ANALYST, "/api/v1/stories/{story_id}/comments", stories::comment)
+        .post(ANALYST, "/api/v1/stories/{story_id}/pins", stories::pin)
+        .delete(ANALYST, "/api/v1/stories/{story_id}/pins/{source}/{record_id}", stories::unpin)
+        .get(VIEWER, "/api/v1/stories/{story_id}/report.html", stories::report)
+        .get(VIEWER, "/api/v1/stories/{story_id}/evidence.tar", stories::evidence)
+        .get(VIEWER, "/api/v1/around/flow", around::around_flow)
+        .get(VIEWER, "/api/v1/around/dns", around::around_dns)
+        .get(VIEWER, "/api/v1/views", views::saved_views)
+        .post(VIEWER, "/api/v1/views", views::save_view)
+        .delete(VIEWER, "/api/v1/views/{id}", views::delete_view)
+        .get(VIEWER, "/api/v1/query/{source}", query::query)
+        .get(VIEWER, "/api/v1/live", live::live)
+        .get(VIEWER, "/api/v1/live.sse", live::live_sse)
+        .get(Least::Metrics, "/metrics", metrics::metrics)
+        .get(VIEWER, "/api/v1/status", status::status)
+        .get(VIEWER, "/api/v1/me", accounts::me::me)
+        .post(VIEWER, "/api/v1/logout", accounts::me::logout)
+        .post(VIEWER, "/api/v1/me/password", accounts::me::password)
+        .get(VIEWER, "/api/v1/me/sessions", accounts::me::sessions)
+        .delete(VIEWER, "/api/v1/me/sessions/{id}", accounts::me::end_session)
+        .get(VIEWER, "/api/v1/me/tokens", accounts::tokens::my_tokens)
+        .post(VIEWER, "/api/v1/me/tokens", accounts::tokens::add_token)
+        .delete(VIEWER, "/api/v1/me/tokens/{id}", accounts::tokens::revoke_mine)
+        .get(ADMIN, "/api/v1/users", accounts::users::users)
+        .post(ADMIN, "/api/v1/users", accounts::users::add_user)
+        .patch(ADMIN, "/api/v1/users/{name}", accounts::users::change_user)
+        .get(ADMIN, "/api/v1/tokens", accounts::tokens::tokens)
+        .delete(ADMIN, "/api/v1/tokens/{id}", accounts::tokens::revoke_any)
+        .get(ADMIN, "/api/v1/audit", accounts::audit::audit)
+        .get(ADMIN, "/api/v1/audit/check", accounts::audit::check_audit)
+        .post(ANALYST, "/api/v1/sql", sql::run)
+        .post(ANALYST, "/api/v1/sql/export", sql::export)
+        .get(ANALYST, "/api/v1/sql/schema", sql::schema)
+        .get(ANALYST, "/api/v1/sql/queries", sql::saved::list)
+        .post(ANALYST, "/api/v1/sql/queries", sql::saved::keep)
+        .delete(ANALYST, "/api/v1/sql/queries/{id}", sql::saved::remove)
+        .post(VIEWER, "/graphql", graphql::graphql)
+        .get(VIEWER, "/api/openapi.json", document)
+        .get(VIEWER, "/index.html", index)
+        .get(VIEWER, "/icon.svg", assets::icon)
+        .get(VIEWER, "/assets/{*path}", assets::asset)
+        .get(VIEWER, "/files/ui/{folder}/{page}", spot::old_page)
+        .get(Least::Link, "/", spot::front)
+}
+
 /// All routes behind the guard.
 pub(crate) fn router(app: Shared) -> Router {
-    let api = Router::new()
-        .route("/health", get(health))
-        .route("/links", post(new_link))
-        .route("/days", get(days::days))
-        .route("/suspicious/flow", get(list::suspicious_flow))
-        .route("/suspicious/dns", get(list::suspicious_dns))
-        .route("/suspicious/proxy", get(list::suspicious_proxy))
-        .route("/suspicious/flow/{record_id}", get(list::scored_flow))
-        .route("/suspicious/dns/{record_id}", get(list::scored_dns))
-        .route("/suspicious/proxy/{record_id}", get(list::scored_proxy))
-        .route("/details/flow", get(details::flow_details))
-        .route("/details/dns", get(details::dns_details))
-        .route("/details/proxy", get(details::proxy_details))
-        .route("/record/{source}/{record_id}", get(record::record))
-        .route("/ingest/{source}", get(ingest::ingest))
-        .route("/ingest", get(ingest::ingest_span))
-        .route("/investigation", get(investigate::investigation))
-        .route("/investigation/connections", get(investigate::connections))
-        .route("/timeline", get(investigate::timeline))
-        .route("/volume", get(investigate::volume))
-        .route("/service/{proto}/{port}", get(investigate::service))
-        .route("/export/{view}/{source}", get(export::export))
-        .route("/high", get(high::high))
-        .route("/board", get(investigate::board))
-        .route("/stories", get(stories::stories).post(stories::tell))
-        .route("/stories/{story_id}", get(stories::story).put(stories::edit).delete(stories::retire))
-        .route("/stories/{story_id}/comments", post(stories::comment))
-        .route("/stories/{story_id}/pins", post(stories::pin))
-        .route("/stories/{story_id}/pins/{source}/{record_id}", delete(stories::unpin))
-        .route("/stories/{story_id}/report.html", get(stories::report))
-        .route("/stories/{story_id}/evidence.tar", get(stories::evidence))
-        .route("/around/flow", get(around::around_flow))
-        .route("/around/dns", get(around::around_dns))
-        .route("/views", get(views::saved_views).post(views::save_view))
-        .route("/views/{id}", delete(views::delete_view))
-        .route("/query/{source}", get(query::query))
-        .route("/live", get(live::live))
-        .route("/live.sse", get(live::live_sse))
-        .route("/status", get(status::status));
-    Router::new()
-        .nest("/api/v1", api)
-        .route("/metrics", get(metrics::metrics))
-        .route("/api/openapi.json", get(document))
-        .route("/", get(spot::front))
-        .route("/index.html", get(index))
-        .route("/icon.svg", get(assets::icon))
-        .route("/assets/{*path}", get(assets::asset))
-        .route("/files/ui/{folder}/{page}", get(spot::old_page))
+    let routes = routes();
+    let guard = Guard::new(app.clone(), routes.table());
+    routes
+        .into_router()
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
-        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
+        .layer(middleware::from_fn_with_state(guard, door::guard))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(headers::secure))
         .layer(middleware::from_fn_with_state(app.clone(), metrics::count))
@@ -171,10 +229,15 @@ async fn health() -> Json<Health> {
 }
 
 /// A new one-time link, for another browser.
-#[utoipa::path(post, path = "/api/v1/links", responses((status = 200, body = Link), (status = 403, body = types::Problem)))]
+#[utoipa::path(post, path = "/api/v1/links", responses((status = 200, body = Link), (status = 403, body = types::Problem), (status = 409, body = types::Problem)))]
 async fn new_link(State(app): State<Shared>) -> Result<Json<Link>, ApiError> {
-    let secret =
-        app.auth.new_link().map_err(|error| ApiError::Broken(format!("no random numbers from the system: {error}")))?;
+    if app.blocking(|lake| Ok(lake.state().has_admin()?)).await? {
+        return Err(ApiError::Refused("there are accounts: links open nothing any more".to_owned()));
+    }
+    let secret = app
+        .console
+        .new_link()
+        .map_err(|error| ApiError::Broken(format!("no random numbers from the system: {error}")))?;
     Ok(Json(Link { url: format!("http://127.0.0.1:{}/?token={}", app.port, secret.reveal()) }))
 }
 

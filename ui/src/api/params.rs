@@ -1,5 +1,7 @@
 //! Parameters of a request; what cannot be read is a problem that names it.
 
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -19,6 +21,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
             Err(rejection) => Err(ApiError::Bad(rejection.body_text())),
         }
     }
+}
+
+/// The JSON body; what is wrong with it is a problem that says so.
+pub(super) fn body<T>(json: Result<Json<T>, JsonRejection>) -> Result<T, ApiError> {
+    json.map(|Json(value)| value).map_err(|rejection| ApiError::Bad(rejection.body_text()))
 }
 
 /// `flow`, `dns` or `proxy` in a path.

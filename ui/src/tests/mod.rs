@@ -1,7 +1,9 @@
 //! The server as its clients see it: requests in, answers out, over a real lake in a temporary folder.
 
+mod accounts;
 mod data;
 mod door;
+mod graphql;
 mod invest;
 mod lake;
 mod triage;
@@ -16,8 +18,8 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::app::App;
-use crate::auth::Auth;
+use crate::app::{App, Parts};
+use crate::door::{Console, Site};
 
 /// Port that the tests' server believes to listen on.
 const PORT: u16 = 8080;
@@ -29,6 +31,8 @@ struct Server {
     link: String,
     /// The API token.
     token: String,
+    lake: aggregator::lake::Lake,
+    app: Arc<App>,
     _dir: tempfile::TempDir,
 }
 
@@ -56,10 +60,20 @@ impl Answer {
 impl Server {
     fn over(dir: tempfile::TempDir, lake: aggregator::lake::Lake) -> Self {
         let limits = EngineLimits { threads: 1, ..EngineLimits::default() };
-        let (auth, token) = Auth::new().unwrap();
-        let link = auth.new_link().unwrap().reveal().to_owned();
-        let app = App::new(lake.clone(), Engine::open(lake, limits).unwrap(), auth, PORT);
-        Self { router: crate::api::router(Arc::new(app)), link, token: token.reveal().to_owned(), _dir: dir }
+        let kept = lake.clone();
+        let (console, token) = Console::new().unwrap();
+        let link = console.new_link().unwrap().reveal().to_owned();
+        let engine = Engine::open(lake.clone(), limits).unwrap();
+        let site = Site::loopback(PORT);
+        let app = Arc::new(App::new(Parts { lake, engine, console, site, port: PORT }).unwrap());
+        Self {
+            router: crate::api::router(Arc::clone(&app)),
+            link,
+            token: token.reveal().to_owned(),
+            lake: kept,
+            app,
+            _dir: dir,
+        }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
@@ -67,6 +81,11 @@ impl Server {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// The lake behind it.
+    fn lake(&self) -> &aggregator::lake::Lake {
+        &self.lake
     }
 
     /// GET with the API token.

@@ -17,6 +17,8 @@ const reference = (ref) => ref.replace("#/components/schemas/", "");
 
 /** The TypeScript of a schema. */
 export function typeOf(schema) {
+  // Anything: the value of a cell.
+  if (Object.keys(schema).every((key) => key === "description")) return "unknown";
   if (schema.$ref) return reference(schema.$ref);
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
   const either = schema.oneOf ?? schema.anyOf;

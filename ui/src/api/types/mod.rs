@@ -3,12 +3,14 @@
 //! Times are RFC 3339 in UTC with microseconds, days `YYYY-MM-DD` in UTC, identifiers lower-case hexadecimal.
 //! `null` means "not observed", as in the lake.
 
+mod accounts;
 mod around;
 mod details;
 mod investigate;
 mod list;
 mod live;
 mod query;
+mod sql;
 mod status;
 mod story;
 mod timeline;
@@ -17,12 +19,14 @@ mod views;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+pub use accounts::*;
 pub use around::*;
 pub use details::*;
 pub use investigate::*;
 pub use list::*;
 pub use live::*;
 pub use query::*;
+pub use sql::*;
 pub use status::*;
 pub use story::*;
 pub use timeline::*;

@@ -57,6 +57,13 @@ export async function send<K extends keyof Changes>(what: K, body: Changes[K]["b
   return (await ask(address(path, values), { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }, signal)) as Changes[K]["answer"];
 }
 
+/** What happens when the session has ended. */
+let onSignedOut: () => void = () => {};
+
+export function whenSignedOut(run: () => void): void {
+  onSignedOut = run;
+}
+
 async function ask(url: string, init: RequestInit, signal?: AbortSignal): Promise<unknown> {
   let response: Response;
   try {
@@ -65,6 +72,7 @@ async function ask(url: string, init: RequestInit, signal?: AbortSignal): Promis
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(0, "The server does not answer", "", "Is `spotter serve` still running? This page goes on when it is.");
   }
+  if (response.status === 401) onSignedOut();
   if (!response.ok) throw await failure(response);
   if (response.status === 204) return undefined;
   return response.json();

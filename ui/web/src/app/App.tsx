@@ -11,7 +11,8 @@ import { Toasts } from "../parts/toast";
 import { ValueMenu } from "../parts/value/Menu";
 import { zoneLabel } from "../text/time";
 import { followKeys, useKeys, visit, visitAddress } from "./keys";
-import { route, tooNew } from "./route";
+import { loadMe, may, me } from "./me";
+import { href, route, tooNew } from "./route";
 import { Settings } from "./Settings";
 import { zone } from "./settings";
 
@@ -21,6 +22,7 @@ export const App: FunctionComponent = () => {
   const help = useSignal(false);
   const at = route.value;
   useEffect(followKeys, []);
+  useEffect(() => void loadMe(), []);
   useKeys("Everywhere", [{ keys: ["?"], text: "this help", run: () => void (help.value = true) }]);
   useEffect(() => {
     document.title = `${pageOf(at.page)?.title(at).trim() ?? "Not found"} – Spotter`;
@@ -40,6 +42,11 @@ export const App: FunctionComponent = () => {
         <button type="button" class="zone" title="Zone of the times shown. Press to switch between UTC and this browser's zone." onClick={() => (zone.value = zone.value === "utc" ? "local" : "utc")}>
           {zoneLabel()}
         </button>
+        {me.value ? (
+          <a class="who" href={href("account")} title={`Signed in as ${me.value.name}, ${me.value.role}`} aria-current={at.page === "account" ? "page" : undefined}>
+            {me.value.name}
+          </a>
+        ) : null}
         <Settings />
         <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick={() => (help.value = true)}>
           ?
@@ -66,7 +73,7 @@ function Navigation() {
     <nav aria-label="Pages">
       {SECTIONS.map((entries, section) => (
         <ul key={section}>
-          {entries.flatMap((entry) =>
+          {entries.filter((entry) => may(entry.least)).flatMap((entry) =>
             entry.links.map((link) => (
               <li key={entry.name + link.label}>
                 <a

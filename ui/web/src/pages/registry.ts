@@ -3,6 +3,7 @@
 // opened. To add one, add a line.
 
 import type { FunctionComponent } from "preact";
+import type { Role } from "../api/types";
 import type { At } from "../app/route";
 
 export interface PageProps {
@@ -30,6 +31,8 @@ export interface PageEntry {
   title: (at: At) => string;
   /** Links of the navigation; none for pages that are reached from others. */
   links: readonly Link[];
+  /** Who is shown the links; absent: everyone. The server decides who may. */
+  least?: Role;
   /** Parameters that go along to another page of this kind: the day, the time range. */
   carries?: readonly string[];
   load: () => Promise<PageModule>;
@@ -82,10 +85,30 @@ export const SECTIONS: readonly (readonly PageEntry[])[] = [
       load: () => import("./ingest/Page"),
     },
     {
+      name: "sql",
+      title: () => "SQL",
+      links: [{ label: "SQL", path: [], key: "q" }],
+      least: "analyst",
+      load: () => import("./sql/Page"),
+    },
+    {
       name: "health",
       title: () => "Health",
       links: [{ label: "Health", path: [], key: "h" }],
       load: () => import("./health/Page"),
+    },
+    {
+      name: "admin",
+      title: () => "Admin",
+      links: [{ label: "Admin", path: [] }],
+      least: "admin",
+      load: () => import("./admin/Page"),
+    },
+    {
+      name: "account",
+      title: () => "Account",
+      links: [],
+      load: () => import("./account/Page"),
     },
   ],
 ];

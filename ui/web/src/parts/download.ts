@@ -25,7 +25,7 @@ export function fileName(text: string, extension: string): string {
   return `${text.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[-.]+|[-.]+$/g, "").slice(0, 120) || "spotter"}.${extension}`;
 }
 
-function save(blob: Blob, name: string): void {
+export function saveBlob(blob: Blob, name: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
@@ -35,7 +35,7 @@ function save(blob: Blob, name: string): void {
 }
 
 export function saveText(text: string, name: string, type = "text/plain"): void {
-  save(new Blob([text], { type: `${type};charset=utf-8` }), name);
+  saveBlob(new Blob([text], { type: `${type};charset=utf-8` }), name);
 }
 
 export function saveCsv(columns: readonly string[], rows: readonly (readonly CellValue[])[], name: string): void {
@@ -101,5 +101,5 @@ export async function savePng(drawing: SVGSVGElement | HTMLCanvasElement, name: 
     await image.decode();
     canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
   }
-  save(await canvasBlob(canvas), fileName(name, "png"));
+  saveBlob(await canvasBlob(canvas), fileName(name, "png"));
 }

@@ -1,4 +1,4 @@
-//! Who may ask: one-time links, sessions, the API token.
+//! The console: one-time links, their sessions, the API token of the process. Whoever started the server is its admin.
 //!
 //! Secrets are 256 random bits, handed out once and kept as BLAKE3 hashes, in memory: they end with the process.
 //! Hashes are compared in constant time. The numbers of links and sessions are bounded; the oldest gives way.
@@ -21,7 +21,7 @@ const MAX_SECRET: usize = 128;
 pub(crate) struct Secret(String);
 
 impl Secret {
-    fn new() -> Result<Self, getrandom::Error> {
+    pub(super) fn new() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
         let mut text = String::with_capacity(64);
@@ -56,18 +56,18 @@ struct Session {
 }
 
 /// Everything that opens the door.
-pub(crate) struct Auth {
+pub(crate) struct Console {
     api_token: blake3::Hash,
     links: Mutex<VecDeque<blake3::Hash>>,
     sessions: Mutex<VecDeque<Session>>,
 }
 
-impl Auth {
+impl Console {
     /// Nobody is signed in. Gives the API token too.
     pub(crate) fn new() -> Result<(Self, Secret), getrandom::Error> {
         let token = Secret::new()?;
-        let auth = Self { api_token: token.hash(), links: Mutex::default(), sessions: Mutex::default() };
-        Ok((auth, token))
+        let console = Self { api_token: token.hash(), links: Mutex::default(), sessions: Mutex::default() };
+        Ok((console, token))
     }
 
     /// A new one-time link's secret.
@@ -119,6 +119,12 @@ impl Auth {
         true
     }
 
+    /// Ends the session with this secret.
+    pub(crate) fn end_session(&self, secret: &str) {
+        let asked = hash(secret);
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).retain(|session| session.hash != asked);
+    }
+
     /// Is this the API token?
     pub(crate) fn is_api_token(&self, token: &str) -> bool {
         token.len() <= MAX_SECRET && hash(token) == self.api_token
@@ -131,51 +137,51 @@ mod tests {
 
     #[test]
     fn a_link_opens_one_session_and_only_one() {
-        let (auth, _) = Auth::new().unwrap();
+        let (console, _) = Console::new().unwrap();
         let now = Instant::now();
-        let link = auth.new_link().unwrap();
+        let link = console.new_link().unwrap();
         assert_eq!(link.reveal().len(), 64);
-        let session = auth.redeem(link.reveal(), now).unwrap().unwrap();
-        assert!(auth.redeem(link.reveal(), now).unwrap().is_none());
-        assert!(auth.is_session(session.reveal(), now));
-        assert!(!auth.is_session(link.reveal(), now));
-        assert!(!auth.is_session("", now));
+        let session = console.redeem(link.reveal(), now).unwrap().unwrap();
+        assert!(console.redeem(link.reveal(), now).unwrap().is_none());
+        assert!(console.is_session(session.reveal(), now));
+        assert!(!console.is_session(link.reveal(), now));
+        assert!(!console.is_session("", now));
     }
 
     #[test]
     fn a_session_ends_when_it_is_not_used() {
-        let (auth, _) = Auth::new().unwrap();
+        let (console, _) = Console::new().unwrap();
         let now = Instant::now();
-        let session = auth.redeem(auth.new_link().unwrap().reveal(), now).unwrap().unwrap();
+        let session = console.redeem(console.new_link().unwrap().reveal(), now).unwrap().unwrap();
         let later = now + SESSION_LIFE - Duration::from_secs(1);
-        assert!(auth.is_session(session.reveal(), later));
-        assert!(auth.is_session(session.reveal(), later + SESSION_LIFE - Duration::from_secs(1)));
-        assert!(!auth.is_session(session.reveal(), later + 3 * SESSION_LIFE));
+        assert!(console.is_session(session.reveal(), later));
+        assert!(console.is_session(session.reveal(), later + SESSION_LIFE - Duration::from_secs(1)));
+        assert!(!console.is_session(session.reveal(), later + 3 * SESSION_LIFE));
     }
 
     #[test]
     fn the_numbers_are_bounded_and_the_oldest_gives_way() {
-        let (auth, _) = Auth::new().unwrap();
+        let (console, _) = Console::new().unwrap();
         let now = Instant::now();
-        let first = auth.new_link().unwrap();
+        let first = console.new_link().unwrap();
         for _ in 0..MAX_LINKS {
-            auth.new_link().unwrap();
+            console.new_link().unwrap();
         }
-        assert!(auth.redeem(first.reveal(), now).unwrap().is_none());
-        let oldest = auth.redeem(auth.new_link().unwrap().reveal(), now).unwrap().unwrap();
+        assert!(console.redeem(first.reveal(), now).unwrap().is_none());
+        let oldest = console.redeem(console.new_link().unwrap().reveal(), now).unwrap().unwrap();
         for _ in 0..MAX_SESSIONS {
-            auth.redeem(auth.new_link().unwrap().reveal(), now).unwrap().unwrap();
+            console.redeem(console.new_link().unwrap().reveal(), now).unwrap().unwrap();
         }
-        assert!(!auth.is_session(oldest.reveal(), now));
-        assert_eq!(auth.sessions.lock().unwrap().len(), MAX_SESSIONS);
+        assert!(!console.is_session(oldest.reveal(), now));
+        assert_eq!(console.sessions.lock().unwrap().len(), MAX_SESSIONS);
     }
 
     #[test]
     fn the_api_token_is_no_link_and_no_session() {
-        let (auth, token) = Auth::new().unwrap();
-        assert!(auth.is_api_token(token.reveal()));
-        assert!(!auth.is_api_token(&token.reveal()[1..]));
-        assert!(!auth.is_session(token.reveal(), Instant::now()));
-        assert!(auth.redeem(token.reveal(), Instant::now()).unwrap().is_none());
+        let (console, token) = Console::new().unwrap();
+        assert!(console.is_api_token(token.reveal()));
+        assert!(!console.is_api_token(&token.reveal()[1..]));
+        assert!(!console.is_session(token.reveal(), Instant::now()));
+        assert!(console.redeem(token.reveal(), Instant::now()).unwrap().is_none());
     }
 }

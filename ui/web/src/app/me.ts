@@ -1,0 +1,29 @@
+// Who is signed in, and what that may do. The server decides; this only hides what it would refuse.
+
+import { signal } from "@preact/signals";
+import { get } from "../api/client";
+import type { Me, Role } from "../api/types";
+
+const ORDER: readonly Role[] = ["viewer", "analyst", "admin"];
+
+export const me = signal<Me | undefined>(undefined);
+
+/** Asks the server. A failure leaves it open: the pages say what is wrong. */
+export async function loadMe(): Promise<void> {
+  try {
+    me.value = await get("/api/v1/me", {});
+  } catch {
+    me.value = undefined;
+  }
+}
+
+/** May whoever is signed in do what asks for `least`? */
+export function may(least: Role | undefined): boolean {
+  if (least === undefined) return true;
+  return me.value !== undefined && ORDER.indexOf(me.value.role) >= ORDER.indexOf(least);
+}
+
+/** Where to sign in again; the view stays in the fragment, and is there afterwards. */
+export function signInAgain(): void {
+  if (me.value?.via === "session") location.assign(`/login${location.hash}`);
+}
