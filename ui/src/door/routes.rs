@@ -67,7 +67,6 @@ impl Routes {
     }
 
     /// Adds `PUT path`.
-    #[expect(dead_code, reason = "for the routes to come")]
     pub(crate) fn put<T: 'static>(self, least: Least, path: &'static str, handler: impl Handler<T, Shared>) -> Self {
         self.add(Method::PUT, MethodFilter::PUT, least, path, MAX_BODY, handler)
     }
