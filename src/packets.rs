@@ -195,7 +195,7 @@ fn of_record(lake: &Lake, id: &str, given: Selection) -> anyhow::Result<Selectio
     let mut text = Vec::new();
     engine.block_on(async {
         let mut answer = engine.sql(&sql).await?;
-        write(&mut answer, Format::JsonLines, &mut text, WriteOptions { terminal: None }).await?;
+        write(&mut answer, Format::JsonLines, &mut text, WriteOptions::default()).await?;
         anyhow::Ok(())
     })?;
     let text = String::from_utf8(text)?;
