@@ -130,10 +130,10 @@ fn selection(args: &Args) -> anyhow::Result<Selection> {
     wanted.community_id.clone_from(&args.community_id);
     wanted.from = args.from.as_ref().map(|time| nanos(time, "from")).transpose()?;
     wanted.to = args.to.as_ref().map(|time| nanos(time, "to")).transpose()?;
-    if let Some(id) = &args.record {
-        if id.len() != 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(UsedWrongly(format!("--record \"{id}\": a record_id has 32 hexadecimal digits")).into());
-        }
+    if let Some(id) = &args.record
+        && (id.len() != 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()))
+    {
+        return Err(UsedWrongly(format!("--record \"{id}\": a record_id has 32 hexadecimal digits")).into());
     }
     Ok(wanted)
 }

@@ -86,7 +86,10 @@ impl Counts {
 
     /// Copies in a hundred packets, rounded.
     pub const fn share(&self) -> u64 {
-        if self.judged == 0 { 0 } else { (100 * self.copies + self.judged / 2) / self.judged }
+        match (100 * self.copies + self.judged / 2).checked_div(self.judged) {
+            Some(share) => share,
+            None => 0,
+        }
     }
 
     /// Whether so many copies are worth a warning: at least one in a hundred, and not by chance.

@@ -156,7 +156,6 @@ fn with_accounts_and_tls_it_serves_other_addresses_and_takes_a_new_certificate_a
     assert!(ask("/api/v1/health", &[]).contains("200 OK"), "the new certificate is in use");
     assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill runs").success());
     let mut rest = String::new();
-    drop(wait_for);
     for line in lines.by_ref() {
         rest.push_str(&line.expect("text"));
     }

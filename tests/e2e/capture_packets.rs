@@ -124,7 +124,7 @@ fn a_full_disk_of_the_store_is_survived_and_counted() {
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=20M", "none", text(&store)]).status();
     assert!(mounted.expect("mount starts").success());
     let unmount = Unmount(store.clone());
-    let frames = Frames((0..900_u16).map(|n| big(n)).collect());
+    let frames = Frames((0..900_u16).map(big).collect());
     let arguments = ["-i", "tap0", "--packets", text(&store), "--packets-size", "64MiB", "--flush", "300ms"];
     let mut capture = wires.capture(&lake, &arguments);
     for _ in 0..2 {

@@ -95,7 +95,7 @@ fn connect(path: &Path) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-fn send_all(path: &PathBuf, shared: &Shared) {
+fn send_all(path: &Path, shared: &Shared) {
     let Shared { waiting, lost, stop, bell } = shared;
     let mut stream: Option<UnixStream> = None;
     let mut told = false;

@@ -34,10 +34,11 @@ pub(super) async fn write(answer: &mut Answer, out: &mut dyn Write, options: Wri
                 }
                 text.clear();
                 cell.push_text(&mut text).map_err(|detail| OutputError::Format { format: "csv", detail })?;
-                if options.spreadsheet && !array.data_type().is_numeric() {
-                    if let Cow::Owned(safe) = defused(&text) {
-                        text = safe;
-                    }
+                if options.spreadsheet
+                    && !array.data_type().is_numeric()
+                    && let Cow::Owned(safe) = defused(&text)
+                {
+                    text = safe;
                 }
                 push(&mut lines, &text, to_terminal);
             }

@@ -201,7 +201,6 @@ impl Today {
             feedback: &feedback,
         };
         let ranked = rank(&all_parts, request, speller, &evidence, &rows)?;
-        drop(all_parts);
         let judged = judge(&corpus, &model, &scores, &ranked.kept, Some(&pairs), &findings, &feedback, scheme);
         listed.clear();
         for row in &judged.rows {

@@ -112,7 +112,7 @@ fn text(message: &LiveMessage) -> Option<Utf8Bytes> {
 
 impl State {
     fn take(&mut self, mut report: Report) {
-        let message = LiveMessage::Second(report.second);
+        let message = LiveMessage::Second(Box::new(report.second));
         // An error means that nobody watches.
         if let (Some(clients), Some(text)) = (&self.clients, text(&message)) {
             drop(clients.send(text));

@@ -37,9 +37,12 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// `text/plain; version=0.0.4`, as Prometheus asks for.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Requests that were answered, by method and status.
+/// How many, and the seconds they took together, by method and status.
+type Answered = BTreeMap<(&'static str, u16), (u64, f64)>;
+
+/// Requests that were answered.
 #[derive(Debug, Default)]
-pub(crate) struct HttpCounts(Mutex<BTreeMap<(&'static str, u16), (u64, f64)>>);
+pub(crate) struct HttpCounts(Mutex<Answered>);
 
 impl HttpCounts {
     fn add(&self, method: &Method, status: StatusCode, seconds: f64) {

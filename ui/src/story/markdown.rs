@@ -63,11 +63,11 @@ impl Reader {
 
     fn start(&mut self, tag: Tag<'_>) {
         match tag {
-            Tag::Paragraph | Tag::HtmlBlock => {
-                // The first paragraph of an item is the item.
-                if self.open.as_ref().is_none_or(|open| open.kind != "item" || !open.spans.is_empty()) {
-                    self.begin(if self.quotes > 0 { "quote" } else { "paragraph" }, self.quotes, None);
-                }
+            // The first paragraph of an item is the item.
+            Tag::Paragraph | Tag::HtmlBlock
+                if self.open.as_ref().is_none_or(|open| open.kind != "item" || !open.spans.is_empty()) =>
+            {
+                self.begin(if self.quotes > 0 { "quote" } else { "paragraph" }, self.quotes, None);
             }
             Tag::Heading { level, .. } => self.begin("heading", depth(level), None),
             Tag::CodeBlock(_) => {

@@ -1,5 +1,7 @@
 //! Formats against what their specifications and tools say.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::sync::Arc;
 
 use aggregator::lake::{Source, schema};

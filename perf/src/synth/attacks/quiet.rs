@@ -164,7 +164,6 @@ fn channel(
     kind: Attack,
     host: usize,
     server: IpAddr,
-    port: u16,
     name: &str,
     basis: &'static str,
     description: String,
@@ -176,12 +175,12 @@ fn channel(
         description,
         basis,
         servers: vec![server],
-        ports: vec![port],
+        ports: vec![443],
         records: vec![
             Selector {
                 client: clients.clone(),
                 server: vec![server],
-                server_port: vec![port],
+                server_port: vec![443],
                 ..Selector::of(Source::Flow)
             },
             Selector { client: clients.clone(), name_under: names.clone(), ..Selector::of(Source::Dns) },
@@ -201,7 +200,7 @@ pub(super) fn jitter(sim: &mut Sim, random: &mut Random) {
     let count = (10 * HOUR / sleep) as u64;
     let description = format!("implant checks in every {} s, jitter 50 % either way, by TLS as {name}", sleep / SECOND);
     let basis = "Sliver: jitter of half the interval by default; other profiles 30 to 50 %";
-    let story = channel(sim, Attack::BeaconJitter, host, server.into(), 443, &name, basis, description);
+    let story = channel(sim, Attack::BeaconJitter, host, server.into(), &name, basis, description);
     let first = last_day(sim, 8 * HOUR) + random.below(HOUR as u64) as i64;
     begin(
         sim,
@@ -229,7 +228,7 @@ pub(super) fn seldom(sim: &mut Sim, random: &mut Random) {
     let count = ((23 * HOUR - MINUTE) / sleep) as u64;
     let description = format!("implant checks in every {} min, jitter 10 %, day and night, as {name}", sleep / MINUTE);
     let basis = "MITRE ATT&CK T1029; long-haul servers of Cobalt Strike operators check in once in hours";
-    let story = channel(sim, Attack::BeaconSeldom, host, server.into(), 443, &name, basis, description);
+    let story = channel(sim, Attack::BeaconSeldom, host, server.into(), &name, basis, description);
     let first = last_day(sim, 10 * MINUTE) + random.below(30 * MINUTE as u64) as i64;
     begin(
         sim,
@@ -294,7 +293,7 @@ pub(super) fn doh(sim: &mut Sim, random: &mut Random) {
     let (gap, count) = by(sim, (6 * MINUTE, 60), (90 * SECOND, 200), (10 * SECOND, 1_200));
     let description = format!("{count} connections of DNS over HTTPS to {name}");
     let basis = "RFC 8484; dnscat2 and godoh carry their polls in it";
-    let story = channel(sim, Attack::DohTunnel, host, server.into(), 443, &name, basis, description);
+    let story = channel(sim, Attack::DohTunnel, host, server.into(), &name, basis, description);
     let first = office_time(sim, random, 5);
     begin(
         sim,

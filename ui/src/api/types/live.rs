@@ -12,7 +12,7 @@ pub enum LiveMessage {
     Snapshot(LiveSnapshot),
     /// A second of one source. Each source sends one a second, also when it is silent; watched folders only while files
     /// are read. To have the total of all sources, add those of the same `at`.
-    Second(Second),
+    Second(Box<Second>),
     /// This client did not keep up: the oldest messages were left out.
     Dropped(LiveDropped),
 }
