@@ -128,7 +128,7 @@ impl State {
             traffic: second.traffic,
             dropped: second.drops.iter().map(|loss| loss.packets).sum(),
         };
-        report.second = second;
+        report.second = *second;
         self.reports += 1;
         let at = self.reports;
         match self.sources.get_mut(&point.source) {
