@@ -24,7 +24,7 @@ use crate::app::{App, Shared};
 use crate::problem::ApiError;
 
 /// Bytes of a request's address.
-const MAX_ADDRESS: usize = 8 << 10;
+const MAX_ADDRESS: usize = 24 << 10;
 
 tokio::task_local! {
     /// The name of whoever the present request is answered for: what it may use at a time is counted by it.

@@ -59,8 +59,10 @@ fn status_label(code: u16) -> Option<&'static str> {
 
 const REQUEST: &str = "record_id, first_seen AS datetime, client_ip, host, method AS request_method, user_agent, \
     content_type AS response_content_type, duration_us / 1000 AS duration, username, category AS web_category, referer, \
-    status AS response_code, server_port AS uri_port, uri_path, uri_query, server_ip, response_bytes AS server_to_client_bytes, \
+    status AS response_code, server_ip, response_bytes AS server_to_client_bytes, \
     request_bytes AS client_to_server_bytes, full_uri AS uri";
+/// What the raw records have beside it.
+const RAW: &str = "server_port AS uri_port, uri_path, uri_query";
 const SCORED: &str = "score, network_context, \
     CASE WHEN reputation IS NULL THEN NULL ELSE concat(coalesce(reputation_source, ''), ':', CAST(reputation AS VARCHAR)) END AS uri_rep";
 
@@ -159,7 +161,7 @@ impl Query {
         client_ip: SpotIp,
     ) -> Result<Vec<ProxyRequest>> {
         let sql = format!(
-            "SELECT {REQUEST} FROM proxy WHERE first_seen >= $1 AND first_seen < $2 AND full_uri = $3 AND client_ip = $4 \
+            "SELECT {REQUEST}, {RAW} FROM proxy WHERE first_seen >= $1 AND first_seen < $2 AND full_uri = $3 AND client_ip = $4 \
              ORDER BY first_seen, record_id LIMIT {LIST}"
         );
         let mut params: Vec<Param> = span(SpotDate::or_today(date)).into();
@@ -222,7 +224,7 @@ impl Threat {
         #[graphql(validator(max_length = 8192))] uri: String,
     ) -> Result<Vec<ProxyRequest>> {
         let sql = format!(
-            "SELECT {REQUEST} FROM proxy WHERE first_seen >= $1 AND first_seen < $2 AND (full_uri = $3 OR referer = $3) \
+            "SELECT {REQUEST}, {RAW} FROM proxy WHERE first_seen >= $1 AND first_seen < $2 AND (full_uri = $3 OR referer = $3) \
              ORDER BY first_seen, record_id LIMIT 1000"
         );
         let mut params: Vec<Param> = span(SpotDate::or_today(date)).into();

@@ -1,6 +1,7 @@
 //! Answers as files, written as they come.
 
 use std::io;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use analytics::output::{Format, OutputError, WriteOptions, write};
 use analytics::sql::RowLimits;
@@ -23,11 +24,11 @@ use crate::problem::ApiError;
 const AHEAD: usize = 4;
 
 /// Hands chunks on to the response. Fails once the client has gone, which ends the query.
-struct ToClient(mpsc::Sender<io::Result<Bytes>>);
+struct ToClient(SyncSender<Bytes>);
 
 impl io::Write for ToClient {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        let sent = self.0.send(Bytes::copy_from_slice(bytes));
         sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
         Ok(bytes.len())
     }
@@ -60,12 +61,26 @@ pub(crate) async fn export(
     let limits = RowLimits { max_rows: Some(rows), timeout: Some(EXPORT_TIMEOUT) };
     let mut answer = app.sql.engine.sql_within(&request.sql, limits).await.map_err(fault)?;
     let (sender, mut receiver) = mpsc::channel(AHEAD);
+    // The writer runs inside the runtime, where a tokio channel must not block; a thread of its own hands the chunks on.
+    let (chunks, taken) = sync_channel::<Bytes>(AHEAD);
+    let to_body = sender.clone();
+    let handing = tokio::task::spawn_blocking(move || {
+        for chunk in taken {
+            if to_body.blocking_send(Ok(chunk)).is_err() {
+                return;
+            }
+        }
+    });
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let mut out = io::BufWriter::with_capacity(64 << 10, ToClient(sender.clone()));
+        let mut out = io::BufWriter::with_capacity(64 << 10, ToClient(chunks));
         let options = WriteOptions { spreadsheet: true, ..WriteOptions::default() };
-        match runtime.block_on(write(&mut answer, format, &mut out, options)) {
+        let written = runtime.block_on(write(&mut answer, format, &mut out, options));
+        // What is still in the buffer goes first.
+        drop(out);
+        let _ = runtime.block_on(handing);
+        match written {
             Ok(_) => {}
             Err(OutputError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
             // The head was sent: all that can be done is to break off, so that nobody takes the file for whole.

@@ -674,6 +674,18 @@ export interface HighRow {
   verdict_id: number;
 }
 
+/** An address and what it sent and received within the second. */
+export interface Host {
+  /** It is one of ours. */
+  home: boolean;
+  /** The address. */
+  ip: string;
+  /** What it received, IP bytes. */
+  received: LiveVolume;
+  /** What it sent, IP bytes. */
+  sent: LiveVolume;
+}
+
 /** Records per minute of one day. */
 export interface Ingest {
   /** The day. */
@@ -759,6 +771,101 @@ export interface Link {
 /** Why a list is as it is. */
 export type ListState = "ready" | "not_scored" | "no_data";
 
+/** Messages that were left out for this client. */
+export interface LiveDropped {
+  /** Just now. */
+  messages: number;
+  /** Since the client connected. */
+  total: number;
+}
+
+/** One message of `/api/v1/live` and `/api/v1/live.sse`, told apart by `type`. */
+export type LiveMessage = LiveSnapshot & { type: "snapshot" } | Second & { type: "second" } | LiveDropped & { type: "dropped" };
+
+/** A second that is over. */
+export interface LivePoint {
+  /** End of the second, RFC 3339. */
+  at: string;
+  /** Packets that were lost by overload. */
+  dropped: number;
+  /** Time that was metered, microseconds. */
+  interval_us: number;
+  /** Name of the source. */
+  source: string;
+  /** Packets and bytes. */
+  traffic: Traffic;
+}
+
+/** A record as it was finished; or, with `open`, a flow as it began: its record comes when it ends. */
+export interface LiveRecord {
+  /** IP bytes, both directions; of requests their own and the response's. */
+  bytes: number | null;
+  /** Responder or server. */
+  dst_ip: string | null;
+  /** Its port. */
+  dst_port: number | null;
+  /** First moment, RFC 3339. */
+  first_seen: string;
+  /** Last moment, RFC 3339. */
+  last_seen: string;
+  /** Method (`CONNECT`, `GET`, …; of TLS empty). */
+  method: string | null;
+  /** Name asked for, or host. */
+  name: string | null;
+  /** A flow that has just begun: counts are those of its first packet, and there is no `record_id` yet. */
+  open: boolean;
+  /** Packets, both directions; of flows. */
+  packets: number | null;
+  /** Path; of requests. */
+  path: string | null;
+  /** IANA protocol number; of flows. */
+  proto: number | null;
+  /** QTYPE; of DNS. */
+  qtype: number | null;
+  /** RCODE, absent where no answer came; of DNS. */
+  rcode: number | null;
+  /** The record, once it is in the lake (at the next flush). */
+  record_id: string | null;
+  /** Which table. */
+  source: RecordSource;
+  /** Initiator or client. */
+  src_ip: string;
+  /** Its port. */
+  src_port: number | null;
+  /** Zeek's conn_state; of flows. */
+  state: string | null;
+  /** Status; of requests. */
+  status: number | null;
+}
+
+/** What was up to now. */
+export interface LiveSnapshot {
+  /** The last 300 seconds of each source, oldest first. */
+  history: LivePoint[];
+  /** The last records of all sources, at most 200, oldest first. */
+  last: LiveRecord[];
+  /** The latest second of each source, without its records. */
+  sources: Second[];
+}
+
+/** Packets and bytes. */
+export interface LiveVolume {
+  /** Bytes. */
+  bytes: number;
+  /** Packets. */
+  packets: number;
+}
+
+/** A way in which packets were lost by overload (filters and sampling are not losses). */
+export interface Loss {
+  /** The ledger's term, e.g. `missed_before_probe`, `lost_shard_ring`. */
+  cause: string;
+  /** Packets lost within the second. */
+  packets: number;
+  /** Packets lost since the source began. */
+  total: number;
+}
+
 /** A token that was made. Its secret is shown this once. */
 export interface MadeToken {
   /** Its number. */
@@ -776,6 +883,19 @@ export interface Me {
   /** By what it proved itself: `console`, `session` or `token`. */
   via: string;
 }
+
+/** A name and how often it was asked for within the second. */
+export interface Name {
+  /** Questions, requests or hellos. */
+  count: number;
+  /** Where it was seen. */
+  kind: NameKind;
+  /** The name. */
+  name: string;
+}
+
+/** Where a name was seen. */
+export type NameKind = "dns" | "http" | "tls";
 
 /** An account to make. */
 export interface NewAccount {
@@ -863,6 +983,18 @@ export interface NewTokenRequest {
   name: string;
   /** What it may do at most. */
   scope: Scope;
+}
+
+/** Two addresses and what went between them within the second. */
+export interface Pair {
+  /** The lower address. */
+  a: string;
+  /** From `a` to `b`, IP bytes. */
+  a_to_b: LiveVolume;
+  /** The higher address. */
+  b: string;
+  /** From `b` to `a`, IP bytes. */
+  b_to_a: LiveVolume;
 }
 
 /** A new password for oneself. */
@@ -1072,6 +1204,21 @@ export interface RecordColumn {
   value: string | null;
 }
 
+/** Records that were finished within the second. */
+export interface RecordCounts {
+  /** DNS questions finished. */
+  dns: number;
+  /** Flow records finished. */
+  flow: number;
+  /** Flows that began. */
+  flows_opened: number;
+  /** Requests finished. */
+  proxy: number;
+}
+
+/** Which table a record goes to. */
+export type RecordSource = "flow" | "dns" | "proxy";
+
 /** Roles of accounts and API tokens; each may do what those before it may. */
 export type Role = "viewer" | "analyst" | "admin";
 
@@ -1163,6 +1310,42 @@ export interface SchemaTable {
 
 /** What a token may do at most. */
 export type Scope = "metrics" | "viewer" | "analyst" | "admin";
+
+/** One second of one source: what `/api/v1/live` sends. */
+export interface Second {
+  /** End of the second by this machine's clock, RFC 3339: whole seconds, the same for all sources. */
+  at: string;
+  /** Losses that ever happened, worst first. */
+  drops: Loss[];
+  /** The source has ended: this is its last. */
+  ended: boolean;
+  /** Time that was metered, microseconds: about 1,000,000. */
+  interval_us: number;
+  /** What its packets come from. */
+  kind: SourceKind;
+  /** The last records of each kind, at most 40 of a kind, oldest first. */
+  last: LiveRecord[];
+  /** The books since the source began, summed over its queues: `offered`, `seen`, `filtered`, `received` … in packets. */
+  ledger: Record<string, unknown>;
+  /** The most asked names, at most 20. */
+  names: Name[];
+  /** The heaviest pairs of hosts by bytes, at most 20, heaviest first. */
+  pairs: Pair[];
+  /** Records finished. */
+  records: RecordCounts;
+  /** Reports of this source that were lost on their way, since it began. */
+  reports_lost: number;
+  /** Sensor name of its records. */
+  sensor: string;
+  /** What an entry of `talkers` and `pairs` may be short of, because more pairs spoke than are kept. 0 in all but floods. */
+  short: LiveVolume;
+  /** Name of the source: of a capture, or of a watched folder. */
+  source: string;
+  /** The heaviest hosts by bytes, at most 20, heaviest first. */
+  talkers: Host[];
+  /** Packets and bytes. */
+  traffic: Traffic;
+}
 
 /** One service over the whole network. */
 export interface ServiceFindings {
@@ -1274,6 +1457,9 @@ export interface SourceDay {
   /** Records that the current run keeps; `null` where the day is not scored. */
   scored: number | null;
 }
+
+/** What the packets come from. */
+export type SourceKind = "capture" | "import";
 
 /** How much one source has of the subject. */
 export interface SourceTotal {
@@ -1546,6 +1732,20 @@ export interface TokenInfo {
 export interface Tokens {
   /** The tokens. */
   tokens: TokenInfo[];
+}
+
+/** The traffic of a second. Ways are by the home networks; their bytes are IP bytes. */
+export interface Traffic {
+  /** IP packets between others. */
+  external: LiveVolume;
+  /** IP packets from elsewhere to home. */
+  incoming: LiveVolume;
+  /** IP packets between home and home (or a multicast group). */
+  internal: LiveVolume;
+  /** IP packets from home to elsewhere. */
+  outgoing: LiveVolume;
+  /** Frames that were decoded or counted in the kernel, with their bytes on the wire: IP or not. */
+  wire: LiveVolume;
 }
 
 /** Bytes and packets over time. */
