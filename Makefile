@@ -9,7 +9,7 @@ SPOTTER := $(CARGO_TARGET_DIR)/debug/spotter
 FEATURES = $(if $(filter yes,$(HAS_PROBE)),,--no-default-features)
 HAS_PROBE = $(shell scripts/setup.sh has-probe && echo yes || echo "make: no eBPF toolchain here (scripts/setup.sh probe): building without XDP" >&2)
 
-.PHONY: help demo test setup build release deb web lint unit browser python deny test-corpus fuzz fuzz-short images bench clean
+.PHONY: api help demo test setup build release deb web lint unit browser python deny test-corpus fuzz fuzz-short images bench clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,8 +49,10 @@ unit: target ## Unit, property, corpus and fault tests of every crate
 browser: build ## The web application in a real headless Chromium
 	tests/browser/run.sh $(SPOTTER)
 
-python: build ## DuckDB and pyarrow read the lake; a fuzzer finds no server error in the API
+python: build ## DuckDB and pyarrow read the lake
 	tests/python/run.sh $(SPOTTER)
+
+api: build ## A fuzzer finds no server error in the API (has not run to its end yet: not part of `test`)
 	tests/python/api.sh $(SPOTTER)
 
 deny: ## Licences, advisories, duplicate crates

@@ -34,7 +34,7 @@ pub(crate) struct Where {
 }
 
 #[derive(clap::Args)]
-struct Password {
+struct GivenPassword {
     /// Read the password from the first line of standard input instead of asking for it.
     #[arg(long)]
     password_stdin: bool,
@@ -50,7 +50,7 @@ enum Action {
         #[arg(long, default_value = "viewer")]
         role: Role,
         #[command(flatten)]
-        password: Password,
+        password: GivenPassword,
         #[command(flatten)]
         at: Where,
     },
@@ -67,7 +67,7 @@ enum Action {
         /// Whose.
         name: String,
         #[command(flatten)]
-        password: Password,
+        password: GivenPassword,
         #[command(flatten)]
         at: Where,
     },
@@ -186,7 +186,7 @@ pub(crate) fn finish(lake: &Lake, said: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn hash(name: &str, password: &Password) -> anyhow::Result<String> {
+fn hash(name: &str, password: &GivenPassword) -> anyhow::Result<String> {
     let text = if password.password_stdin { from_stdin()? } else { ask()? };
     ui::hash_password(name, &text).map_err(|error| UsedWrongly(error.to_string()).into())
 }
