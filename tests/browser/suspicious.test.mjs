@@ -8,7 +8,10 @@ const SOURCES = ["flow", "dns", "proxy"];
 /** Column of the table → field of the API, for a text that is shown as it is. */
 const SHOWN = { flow: { src_ip: "src_ip", dst_ip: "dst_ip" }, dns: { client_ip: "client_ip", qname: "qname" }, proxy: { client_ip: "client_ip", host: "host" } };
 
-describe("suspicious", { skip, todo: "not passing since the page has the query bar" }, () => {
+// Set aside until each was seen to pass with the query bar on the page: they run and tell, and do not fail the run.
+const todo = "not seen to pass since the page has the query bar";
+
+describe("suspicious", { skip }, () => {
   let browser, context, page, watcher;
   before(async () => {
     browser = await launch();
@@ -21,7 +24,7 @@ describe("suspicious", { skip, todo: "not passing since the page has the query b
   });
 
   for (const source of SOURCES) {
-    test(`${source}: the rows are the API's, in its order`, async (t) => {
+    test(`${source}: the rows are the API's, in its order`, { todo }, async (t) => {
       const [date] = await scoredDays(source);
       if (!date) return t.skip(`the lake has no scored ${source} records`);
       await open(page, `#/suspicious/${source}?date=${date}`);
@@ -44,7 +47,7 @@ describe("suspicious", { skip, todo: "not passing since the page has the query b
       watcher.clean();
     });
 
-    test(`${source}: a row opens its explanation and the raw records around it`, async (t) => {
+    test(`${source}: a row opens its explanation and the raw records around it`, { todo }, async (t) => {
       const [date] = await scoredDays(source);
       if (!date) return t.skip(`the lake has no scored ${source} records`);
       await open(page, `#/suspicious/${source}?date=${date}`);
@@ -72,7 +75,7 @@ describe("suspicious", { skip, todo: "not passing since the page has the query b
       watcher.clean();
     });
 
-    test(`${source}: the filter shows what matches, and can be cleared`, async (t) => {
+    test(`${source}: the filter shows what matches, and can be cleared`, { todo }, async (t) => {
       const [date] = await scoredDays(source);
       if (!date) return t.skip(`the lake has no scored ${source} records`);
       await open(page, `#/suspicious/${source}?date=${date}`);
@@ -99,7 +102,7 @@ describe("suspicious", { skip, todo: "not passing since the page has the query b
     });
   }
 
-  test("the keyboard is enough", async () => {
+  test("the keyboard is enough", { todo }, async () => {
     const [date] = await scoredDays("flow");
     await open(page, `#/suspicious/flow?date=${date}`);
     const list = await api(`/api/v1/suspicious/flow?date=${date}`);
@@ -130,7 +133,7 @@ describe("suspicious", { skip, todo: "not passing since the page has the query b
     watcher.clean();
   });
 
-  test("a reload gives the same view back", async () => {
+  test("a reload gives the same view back", { todo }, async () => {
     const [date] = await scoredDays("flow");
     await open(page, `#/suspicious/flow?date=${date}&groups=off&sort=-src_bytes`);
     await page.click(".main-table .grid-row >> nth=2");
@@ -146,7 +149,7 @@ describe("suspicious", { skip, todo: "not passing since the page has the query b
     watcher.clean();
   });
 
-  test("scrolling loads what follows, once each", async (t) => {
+  test("scrolling loads what follows, once each", { todo }, async (t) => {
     const { days } = await api("/api/v1/days");
     const date = days.find((day) => day.flow.scored > 250)?.date;
     if (!date) return t.skip("no day has more than 250 scored flow records");
@@ -170,7 +173,7 @@ describe("suspicious", { skip, todo: "not passing since the page has the query b
     watcher.clean();
   });
 
-  test("a group opens to its records and closes again", async (t) => {
+  test("a group opens to its records and closes again", { todo }, async (t) => {
     const [date] = await scoredDays("dns");
     const list = await api(`/api/v1/suspicious/dns?date=${date}&limit=250`);
     const at = list.rows.findIndex((row) => row.standing.group_size > 1 && row.standing.group_size < 1000);
@@ -192,7 +195,7 @@ describe("suspicious", { skip, todo: "not passing since the page has the query b
     watcher.clean();
   });
 
-  test("another day shows that day", async (t) => {
+  test("another day shows that day", { todo }, async (t) => {
     const { days } = await api("/api/v1/days");
     const having = days.filter((day) => day.flow.rows > 0);
     const [date] = await scoredDays("flow");
@@ -209,13 +212,13 @@ describe("suspicious", { skip, todo: "not passing since the page has the query b
     watcher.clean();
   });
 
-  test("a day without scores or records says what to do", async () => {
+  test("a day without scores or records says what to do", { todo }, async () => {
     await page.goto(`${BASE}/#/suspicious/flow?date=1999-01-01`);
     await page.waitForSelector("text=No flow records on 1999-01-01");
     watcher.clean();
   });
 
-  test("Apache Spot's links lead to the same view", async () => {
+  test("Apache Spot's links lead to the same view", { todo }, async () => {
     const [date] = await scoredDays("dns");
     await page.goto(`${BASE}/files/ui/dns/suspicious.html#date=${date ?? "2016-07-08"}|filter=example`);
     await page.waitForURL((url) => url.hash.includes("filter=example"));
@@ -225,14 +228,14 @@ describe("suspicious", { skip, todo: "not passing since the page has the query b
   });
 });
 
-describe("what must not happen", { skip, todo: "not passing since the page has the query bar" }, () => {
+describe("what must not happen", { skip }, () => {
   let browser;
   before(async () => {
     browser = await launch();
   });
   after(() => browser?.close());
 
-  test("hostile text from the wire is shown as text", async () => {
+  test("hostile text from the wire is shown as text", { todo }, async () => {
     const { context, page } = await signIn(browser);
     const watcher = watch(page);
     const [date] = await scoredDays("dns");
@@ -266,7 +269,7 @@ describe("what must not happen", { skip, todo: "not passing since the page has t
     await context.close();
   });
 
-  test("without a session there is nothing to see, and the page says what to do", async () => {
+  test("without a session there is nothing to see, and the page says what to do", { todo }, async () => {
     const context = await browser.newContext();
     const page = await context.newPage();
     const response = await page.goto(BASE);
@@ -275,7 +278,7 @@ describe("what must not happen", { skip, todo: "not passing since the page has t
     await context.close();
   });
 
-  test("a link works once", async () => {
+  test("a link works once", { todo }, async () => {
     const { context, page } = await signIn(browser);
     const cookies = await context.cookies();
     assert.equal(cookies.length, 1);
@@ -284,7 +287,7 @@ describe("what must not happen", { skip, todo: "not passing since the page has t
     await context.close();
   });
 
-  test("an answer that does not come is said, and tried again", async () => {
+  test("an answer that does not come is said, and tried again", { todo }, async () => {
     const { context, page } = await signIn(browser);
     const watcher = watch(page, ["net::ERR_FAILED"]);
     const [date] = await scoredDays("flow");
@@ -301,7 +304,7 @@ describe("what must not happen", { skip, todo: "not passing since the page has t
 
   for (const colorScheme of ["light", "dark"]) {
     for (const contrast of ["system", "more"]) {
-      test(`no serious accessibility fault (${colorScheme}${contrast === "more" ? ", high contrast" : ""})`, async () => {
+      test(`no serious accessibility fault (${colorScheme}${contrast === "more" ? ", high contrast" : ""})`, { todo }, async () => {
         const { context, page } = await signIn(browser, { colorScheme });
         await page.evaluate((value) => localStorage.setItem("spotter.contrast", value), contrast);
         for (const [view, ready] of await views()) {
@@ -332,8 +335,8 @@ async function views() {
   return out;
 }
 
-describe("health", { skip, todo: "not passing since the page has the query bar" }, () => {
-  test("the books are shown with their values", async () => {
+describe("health", { skip }, () => {
+  test("the books are shown with their values", { todo }, async () => {
     const browser = await launch();
     const { context, page } = await signIn(browser);
     const watcher = watch(page);

@@ -6,7 +6,10 @@ import { api, BASE, drawn, launch, open, scoredDays, signIn, skip, watch } from 
 
 const GRAPHS = { flow: "Network view", dns: "Clients and names" };
 
-describe("triage", { skip, todo: "not passing since the page has the query bar" }, () => {
+// Set aside until each was seen to pass with the query bar on the page: they run and tell, and do not fail the run.
+const todo = "not seen to pass since the page has the query bar";
+
+describe("triage", { skip }, () => {
   let browser, context, page, watcher;
   before(async () => {
     browser = await launch();
@@ -21,7 +24,7 @@ describe("triage", { skip, todo: "not passing since the page has the query bar" 
   const listed = (source, date, query) => api(`/api/v1/suspicious/${source}?date=${date}&filter=${encodeURIComponent(query)}`);
   const counted = (list) => page.waitForFunction((text) => document.querySelector(".counts").textContent.includes(text), `of ${list.matching.toLocaleString("en-US")} records`);
 
-  test("the query bar suggests fields, comparisons and values, and asks on Ctrl-Enter", async () => {
+  test("the query bar suggests fields, comparisons and values, and asks on Ctrl-Enter", { todo }, async () => {
     const [date] = await scoredDays("flow");
     await open(page, `#/suspicious/flow?date=${date}`);
     const row = (await api(`/api/v1/suspicious/flow?date=${date}`)).rows[0];
@@ -44,7 +47,7 @@ describe("triage", { skip, todo: "not passing since the page has the query bar" 
     watcher.clean();
   });
 
-  test("a fault is marked where it is, and is not asked", async () => {
+  test("a fault is marked where it is, and is not asked", { todo }, async () => {
     const [date] = await scoredDays("flow");
     await open(page, `#/suspicious/flow?date=${date}`);
     await page.fill("#filter", "dst_port == 22 and scr_ip == 1.2.3.4");
@@ -58,7 +61,7 @@ describe("triage", { skip, todo: "not passing since the page has the query bar" 
     watcher.clean();
   });
 
-  test("the SQL of a query gives the same records", async () => {
+  test("the SQL of a query gives the same records", { todo }, async () => {
     const [date] = await scoredDays("flow");
     const query = "dst_port in (1..1024) and not proto == udp";
     await open(page, `#/suspicious/flow?date=${date}&filter=${encodeURIComponent(query)}`);
@@ -71,7 +74,7 @@ describe("triage", { skip, todo: "not passing since the page has the query bar" 
     watcher.clean();
   });
 
-  test("the value menu includes, excludes, and copies; by right click and by keyboard", async () => {
+  test("the value menu includes, excludes, and copies; by right click and by keyboard", { todo }, async () => {
     const [date] = await scoredDays("flow");
     await open(page, `#/suspicious/flow?date=${date}`);
     const row = (await api(`/api/v1/suspicious/flow?date=${date}`)).rows[0];
@@ -96,7 +99,7 @@ describe("triage", { skip, todo: "not passing since the page has the query bar" 
     watcher.clean();
   });
 
-  test("columns are chosen, stay in the link, and are sorted by", async () => {
+  test("columns are chosen, stay in the link, and are sorted by", { todo }, async () => {
     const [date] = await scoredDays("flow");
     await open(page, `#/suspicious/flow?date=${date}&groups=off`);
     await page.click("button:text-is('Columns')");
@@ -116,7 +119,7 @@ describe("triage", { skip, todo: "not passing since the page has the query bar" 
     watcher.clean();
   });
 
-  test("a view is saved, opened on another day's page, and deleted", async () => {
+  test("a view is saved, opened on another day's page, and deleted", { todo }, async () => {
     const [date] = await scoredDays("flow");
     await open(page, `#/suspicious/flow?date=${date}&groups=off&sort=-src_bytes&filter=${encodeURIComponent("proto == tcp")}`);
     await page.click("button:text-is('Views')");
@@ -136,7 +139,7 @@ describe("triage", { skip, todo: "not passing since the page has the query bar" 
   });
 
   for (const [source, title] of Object.entries(GRAPHS)) {
-    test(`${source}: the graph is drawn by a worker and lives with the table`, async () => {
+    test(`${source}: the graph is drawn by a worker and lives with the table`, { todo }, async () => {
       const [date] = await scoredDays(source);
       await open(page, `#/suspicious/${source}?date=${date}&graph=on`);
       await page.waitForSelector('.stage[data-settled="true"]');
@@ -174,7 +177,7 @@ describe("triage", { skip, todo: "not passing since the page has the query bar" 
     });
   }
 
-  test("hover in the graph lights up the table; a click draws the chord diagram; hubs can be hidden", async () => {
+  test("hover in the graph lights up the table; a click draws the chord diagram; hubs can be hidden", { todo }, async () => {
     const [date] = await scoredDays("flow");
     await open(page, `#/suspicious/flow?date=${date}&graph=on`);
     await page.waitForSelector('.stage[data-settled="true"]');
@@ -208,7 +211,7 @@ describe("triage", { skip, todo: "not passing since the page has the query bar" 
     watcher.clean();
   });
 
-  test("the names of a client are drawn with their answers", async () => {
+  test("the names of a client are drawn with their answers", { todo }, async () => {
     const [date] = await scoredDays("dns");
     const row = (await api(`/api/v1/suspicious/dns?date=${date}`)).rows[0];
     await open(page, `#/suspicious/dns?date=${date}&selected=${row.record_id}&tab=around`);
@@ -220,7 +223,7 @@ describe("triage", { skip, todo: "not passing since the page has the query bar" 
     watcher.clean();
   });
 
-  test("the tree of requests opens, closes, and shows the way to the selected record", async (t) => {
+  test("the tree of requests opens, closes, and shows the way to the selected record", { todo }, async (t) => {
     const [date] = await scoredDays("proxy");
     if (!date) return t.skip("the lake has no scored proxy records");
     await open(page, `#/suspicious/proxy?date=${date}&graph=on`);
@@ -245,7 +248,7 @@ describe("triage", { skip, todo: "not passing since the page has the query bar" 
     watcher.clean();
   });
 
-  test("themes, contrast and zone are kept; times follow the zone", async () => {
+  test("themes, contrast and zone are kept; times follow the zone", { todo }, async () => {
     const own = await signIn(browser, { timezoneId: "Asia/Kolkata" });
     const watched = watch(own.page);
     const [date] = await scoredDays("flow");
@@ -266,7 +269,7 @@ describe("triage", { skip, todo: "not passing since the page has the query bar" 
     await own.context.close();
   });
 
-  test("a link of a newer version and a page that is not there say so", async () => {
+  test("a link of a newer version and a page that is not there say so", { todo }, async () => {
     await page.goto(`${BASE}/#/suspicious/flow?v=99`);
     await page.waitForSelector("text=This link was made by a newer version");
     await page.goto(`${BASE}/#/nosuch`);
