@@ -188,7 +188,7 @@ fn of_record(lake: &Lake, id: &str, given: Selection) -> anyhow::Result<Selectio
     .map(|(table, a, a_port, b, b_port, proto)| {
         format!(
             "select {a} as a, {a_port} as a_port, {b} as b, {b_port} as b_port, {proto} as proto, \
-             first_seen, last_seen from {table} where record_id = '{id}'"
+             first_seen, last_seen from {table} where record_id = X'{id}'"
         )
     })
     .join(" union all ");

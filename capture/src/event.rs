@@ -321,7 +321,7 @@ pub struct HttpRequest {
     pub referer: Option<String>,
     /// User of Basic (Proxy-)Authorization; never the password.
     pub username: Option<String>,
-    /// Head and body, bytes seen.
+    /// Head and body: bytes seen, and bytes not seen that the receiver acknowledged.
     pub bytes: u64,
     /// Its number on the connection, from 0: requests and responses are matched by it.
     pub index: u32,
@@ -334,7 +334,7 @@ pub struct HttpResponse {
     pub status: u16,
     /// Content-Type header.
     pub content_type: Option<String>,
-    /// Head and body, bytes seen.
+    /// Head and body: bytes seen, and bytes not seen that the receiver acknowledged.
     pub bytes: u64,
     /// Number of the request it answers, from 0.
     pub index: u32,

@@ -138,7 +138,7 @@ fn run(namespace: &str, program: &str, arguments: &[&str]) -> Command {
 }
 
 /// One page and one question, with all that belongs to them.
-fn assert_complete(lake: &Path, response_bytes: u64) {
+fn assert_complete(lake: &Path) {
     let pages = rows(
         lake,
         "select client_ip, server_ip, method, host, uri_path, uri_query, status, user_agent, content_type, response_bytes from proxy",
@@ -157,7 +157,7 @@ fn assert_complete(lake: &Path, response_bytes: u64) {
         ["10.77.0.1", "10.77.0.2", "GET", "10.77.0.2", "/page", "hunter/1"]
     );
     assert_eq!((page["status"].as_u64(), page["content_type"].as_str()), (Some(200), Some("text/plain")));
-    assert!(page["response_bytes"].as_u64() > Some(response_bytes), "{page}");
+    assert!(page["response_bytes"].as_u64() > Some(100_000), "{page}");
     let names = rows(lake, "select client_ip, server_ip, qname, rcode, answers[1]['data'] as data from dns");
     assert_eq!(names.len(), 1, "{names:?}");
     assert_eq!(
@@ -181,12 +181,11 @@ fn what_hosts_say_to_each_other_is_in_the_lake_by_a_tap() {
     std::thread::sleep(Duration::from_millis(300));
     let report = capture.stop_well();
     assert_eq!(counter(&report, "merged_frames"), 0);
-    assert_complete(&lake, 100_000);
+    assert_complete(&lake);
 }
 
 /// The client's own interface has an address: both what it receives and what it sends is captured, and it goes on working.
 #[test]
-#[ignore = "fails: the kernel counts the rest of a long body, response_bytes stops short"]
 fn what_a_host_says_is_in_the_lake_inline() {
     let Some(mut hub) = Hub::new("hosts_inline") else { return };
     let folder = tempfile::tempdir().expect("a folder");
@@ -197,14 +196,13 @@ fn what_a_host_says_is_in_the_lake_inline() {
         hub.talk();
         std::thread::sleep(Duration::from_millis(300));
         capture.stop_well();
-        assert_complete(&lake, 100_000);
+        assert_complete(&lake);
     }
     hub.wires.namespace = tap;
 }
 
 /// What a socket hands down in one piece the device sends in many: the records have what is on the wire.
 #[test]
-#[ignore = "its bound on packets has not held yet"]
 fn superframes_that_a_host_sends_are_counted_as_their_segments() {
     const BODY: usize = 300_000;
     /// Payload of a segment, and the headers before it, with TCP's time stamps.
@@ -238,7 +236,7 @@ fn superframes_that_a_host_sends_are_counted_as_their_segments() {
 }
 
 /// Both directions of a host's traffic, mirrored by its own kernel (clsact) into another wire: a SPAN port in software.
-fn by_a_mirror(mode: &[&str], response_bytes: u64) {
+fn by_a_mirror(mode: &[&str]) {
     let Some(hub) = Hub::new("hosts_mirror") else { return };
     hub.mirror_client();
     let folder = tempfile::tempdir().expect("a folder");
@@ -248,17 +246,17 @@ fn by_a_mirror(mode: &[&str], response_bytes: u64) {
     std::thread::sleep(Duration::from_millis(300));
     let report = capture.stop_well();
     assert_eq!(counter(&report, "duplicates.copies"), 0, "each direction once: {report:#}");
-    assert_complete(&lake, response_bytes);
+    assert_complete(&lake);
 }
 
 #[test]
 fn what_a_host_says_is_in_the_lake_by_a_clsact_mirror() {
-    by_a_mirror(&["--mode", "af_packet", "--deduplicate"], 100_000);
+    by_a_mirror(&["--mode", "af_packet", "--deduplicate"]);
 }
 
 #[cfg(feature = "probe")]
 #[test]
 fn what_a_host_says_is_in_the_lake_by_a_clsact_mirror_and_xdp() {
-    // XDP counts the rest of a long body in the kernel: its packets are in the flow, its bytes not in the request.
-    by_a_mirror(&["--mode", "xdp"], 1_000);
+    // XDP counts the rest of a long body in the kernel: that it passed is told by the acknowledgement of the FIN.
+    by_a_mirror(&["--mode", "xdp"]);
 }

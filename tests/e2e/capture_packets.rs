@@ -48,7 +48,6 @@ fn a_flow(lake: &Path) -> (String, String, u64) {
 }
 
 #[test]
-#[ignore = "has not passed yet"]
 fn packets_of_a_record_a_flow_and_a_time_are_carved_into_a_file_that_tshark_reads() {
     let Some(wires) = Wires::new("packets", 1) else { return };
     let folder = tempfile::tempdir().expect("a folder");
@@ -99,7 +98,6 @@ fn packets_of_a_record_a_flow_and_a_time_are_carved_into_a_file_that_tshark_read
 }
 
 #[test]
-#[ignore = "fails: the query compares a record_id with text"]
 fn packets_of_imports_are_carved_from_the_originals() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
@@ -118,7 +116,6 @@ fn packets_of_imports_are_carved_from_the_originals() {
 
 /// A disk that is full loses packets, counted; records, capture and what was kept before go on.
 #[test]
-#[ignore = "passes only now and then: what it compares is not settled when it looks"]
 fn a_full_disk_of_the_store_is_survived_and_counted() {
     let Some(wires) = Wires::new("packets_full", 1) else { return };
     let folder = tempfile::tempdir().expect("a folder");
@@ -138,8 +135,10 @@ fn a_full_disk_of_the_store_is_survived_and_counted() {
     let of = |name: &str| counter(&report, &format!("packets.store.{name}"));
     assert_eq!(of("offered"), of("stored") + of("lost_disk") + of("lost_queue"), "{report:#}");
     assert!(of("lost_disk") > 100 && of("stored") > 100, "{report:#}");
-    // Superframes fill the kernel's backlog soon: what came in is in flows, whatever the store does.
-    assert_eq!(counter(&report, "packets.received"), counter(&report, "packets.seen"));
+    // What came in is in flows or was lost on the way to them, whatever the store does.
+    let packets = |name: &str| counter(&report, &format!("packets.{name}"));
+    assert_eq!(packets("received") + packets("lost_shard_ring"), packets("seen"), "{report:#}");
+    assert!(packets("received") > 100, "{report:#}");
     let out = folder.path().join("out.pcapng");
     spotter(["packets", "--packets", text(&store), "--flow", "udp 10.0.0.1 10.0.0.2", "-w", text(&out)]).done();
     drop(unmount);

@@ -2,7 +2,7 @@
 //!
 //! Who spoke first decides who the initiator is, and the two directions of a connection may come in by different
 //! queues or ports. So the earliest entry is taken, and only when no queue can still bring an earlier one. A queue
-//! that says nothing for longer than [`PATIENCE`] is not waited for any more, and that is counted.
+//! that says nothing for longer than it is given is not waited for any more, and that is counted.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,12 @@ use capture::Nanos;
 
 use super::batch::Inlet;
 
-/// How long an entry is held for a queue that neither brings anything nor says that nothing comes.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 /// Several inlets, read in the order of time.
 #[derive(Debug)]
 pub(super) struct Merge {
     inlets: Vec<Inlet>,
+    /// How long an entry is held for a queue that neither brings anything nor says that nothing comes.
+    patience: Duration,
     /// Since when an entry waits for a silent queue.
     waiting: Option<Instant>,
     /// Patience is over, until all queues speak again.
@@ -32,8 +31,8 @@ pub(super) struct Turn {
 }
 
 impl Merge {
-    pub(super) fn new(inlets: Vec<Inlet>) -> Self {
-        Self { inlets, waiting: None, hurried: false, overtaken: 0 }
+    pub(super) fn new(inlets: Vec<Inlet>, patience: Duration) -> Self {
+        Self { inlets, patience, waiting: None, hurried: false, overtaken: 0 }
     }
 
     pub(super) fn inlet(&mut self, at: usize) -> Option<&mut Inlet> {
@@ -63,7 +62,7 @@ impl Merge {
             return Ok(Turn { inlet, until: second.min(silent) });
         }
         let since = *self.waiting.get_or_insert_with(Instant::now);
-        if self.hurried || since.elapsed() >= PATIENCE {
+        if self.hurried || since.elapsed() >= self.patience {
             self.overtaken += u64::from(!self.hurried);
             self.hurried = true;
             return Ok(Turn { inlet, until: second });
@@ -95,6 +94,8 @@ mod tests {
     use super::super::batch::{Content, Outlet, ring};
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_millis(200);
+
     fn frame(ts: i64) -> LiveFrame<'static> {
         LiveFrame { ts: Nanos(ts), data: b"0123456789abcdef", wire_len: 16, vlan: None }
     }
@@ -121,7 +122,7 @@ mod tests {
     #[test]
     fn the_earliest_first_and_nothing_before_the_others_have_spoken() {
         let ((mut a, inlet_a), (mut b, inlet_b)) = (ring(8), ring(8));
-        let mut merge = Merge::new(vec![inlet_a, inlet_b]);
+        let mut merge = Merge::new(vec![inlet_a, inlet_b], PATIENCE);
         send(&mut a, &[10, 30, 50], 50);
         assert_eq!(read(&mut merge), []);
         send(&mut b, &[20, 40], 45);
@@ -136,7 +137,7 @@ mod tests {
     #[test]
     fn a_queue_that_is_silent_for_too_long_is_not_waited_for() {
         let ((mut a, inlet_a), (b, inlet_b)) = (ring(8), ring(8));
-        let mut merge = Merge::new(vec![inlet_a, inlet_b]);
+        let mut merge = Merge::new(vec![inlet_a, inlet_b], PATIENCE);
         send(&mut a, &[10], 10);
         assert_eq!(read(&mut merge), []);
         std::thread::sleep(PATIENCE);

@@ -86,6 +86,9 @@ pub struct LiveOptions {
     pub shards: usize,
     /// Bytes of the ring between a receiver and a shard. Default 16 MiB.
     pub ring_bytes: u64,
+    /// How long a packet is held back for a queue that neither brings anything nor says that nothing comes: only in
+    /// the order of time is it known who spoke first. Default 1 s.
+    pub patience: Duration,
     /// Between two sets. Default 10 s.
     pub flush: Duration,
     /// Bytes of rows in memory; see [`crate::lake::WriterOptions::memory_limit`].
@@ -113,6 +116,7 @@ impl LiveOptions {
             vlan_in_key: false,
             shards: 1,
             ring_bytes: 16 << 20,
+            patience: Duration::from_secs(1),
             flush: Duration::from_secs(10),
             memory_limit: 96 << 20,
             sample: 1,
@@ -406,11 +410,12 @@ fn threads(options: &LiveOptions, origin: Origin, receivers: usize) -> (Vec<Spre
             ..AggregatorConfig::new(options.sensor.clone(), origin)
         });
         let meter = options.feed.as_ref().map(Feed::meter);
-        Shard::new(Merge::new(inlets), receivers, decoder(), aggregator, twice(), meter)
+        Shard::new(Merge::new(inlets, options.patience), receivers, decoder(), aggregator, twice(), meter)
     });
     let deep = to_deep.into_iter().zip(onward);
-    let mut deep =
-        deep.map(|(inlets, outlets)| Deep::new(Merge::new(inlets), receivers, decoder(), twice(), spread, outlets));
+    let mut deep = deep.map(|(inlets, outlets)| {
+        Deep::new(Merge::new(inlets, options.patience), receivers, decoder(), twice(), spread, outlets)
+    });
     let workers = shards.map(|shard| Worker { shard, deep: deep.next() }).collect();
     (spreaders, workers)
 }

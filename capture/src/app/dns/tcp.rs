@@ -64,7 +64,7 @@ impl DnsStream {
                 self.data(ts, data, context);
                 (self.last_ts, self.last_frame_len) = (ts, context.frame_len);
             }
-            Piece::Cut(bytes) | Piece::Lost(bytes) => self.missing(bytes as usize, context),
+            Piece::Cut(bytes) | Piece::Passed(bytes) | Piece::Lost(bytes) => self.missing(bytes as usize, context),
         }
     }
 

@@ -124,7 +124,7 @@ impl HttpConnection {
     pub(super) fn take(&mut self, side: Side, ts: Nanos, piece: Piece<'_>, context: &mut Context<'_>) {
         match piece {
             Piece::Data(data) => self.data(side, ts, data, context),
-            Piece::Cut(bytes) => self.missing(side, ts, bytes, bytes.into(), context),
+            Piece::Cut(bytes) | Piece::Passed(bytes) => self.missing(side, ts, bytes, bytes.into(), context),
             Piece::Lost(bytes) => self.missing(side, ts, bytes, 0, context),
         }
     }
@@ -187,9 +187,12 @@ impl HttpConnection {
     }
 
     /// `bytes` are missing; `seen` of them were on the wire, though not captured.
-    fn missing(&mut self, side: Side, ts: Nanos, bytes: u32, seen: u64, context: &mut Context<'_>) {
+    fn missing(&mut self, side: Side, ts: Nanos, bytes: u32, mut seen: u64, context: &mut Context<'_>) {
         self.cut_head(side);
         let direction = self.direction(side);
+        if let State::Length(left) = direction.state {
+            seen = seen.min(left);
+        }
         let known = match &mut direction.state {
             State::Close | State::Adrift => true,
             State::Length(left) => {

@@ -112,6 +112,9 @@ impl Connection {
             self.feed(key, side.other(), frame_len, counters, out, |half, give| {
                 half.acknowledged(packet.tcp.ack, give);
             });
+            if self.half(side.other()).is_ended() {
+                self.end(key, side.other(), counters, out);
+            }
         }
         self.feed(key, side, frame_len, counters, out, |half, give| {
             half.segment(*segment, give);
@@ -152,7 +155,7 @@ impl Connection {
             Side::High => &mut self.halves[1],
         };
         with(half, &mut |ts, piece| {
-            if let Piece::Lost(bytes) = piece {
+            if let Piece::Passed(bytes) | Piece::Lost(bytes) = piece {
                 counters.stream_gaps += 1;
                 counters.stream_gap_bytes += u64::from(bytes);
             }
@@ -182,7 +185,7 @@ impl Carries {
                     let so_far = std::mem::take(bytes);
                     self.decide(side, ts, &so_far, context);
                 }
-                Piece::Cut(_) | Piece::Lost(_) => *self = Self::Nothing,
+                Piece::Cut(_) | Piece::Passed(_) | Piece::Lost(_) => *self = Self::Nothing,
             },
             Self::Dns(streams) => streams[side as usize].take(ts, piece, context),
             Self::Http(http) => {

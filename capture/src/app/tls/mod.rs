@@ -68,7 +68,7 @@ impl ClientHelloStream {
                 self.last_ts = ts;
                 self.records(data, context);
             }
-            Piece::Cut(_) | Piece::Lost(_) => self.end(context),
+            Piece::Cut(_) | Piece::Passed(_) | Piece::Lost(_) => self.end(context),
         }
     }
 
