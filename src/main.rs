@@ -10,6 +10,7 @@ mod bench_lda;
 mod capture;
 mod collect;
 mod config;
+mod context;
 mod demo;
 mod doctor;
 mod import;
@@ -18,11 +19,14 @@ mod manual;
 mod output;
 mod packets;
 mod query;
+mod reach;
+mod rules;
 mod run;
 mod score;
 mod serve;
 mod token;
 mod user;
+mod verdict;
 
 use std::process::ExitCode;
 
@@ -56,6 +60,9 @@ enum Command {
     Collect(collect::Args),
     Score(score::Args),
     Query(query::Args),
+    Verdict(verdict::Args),
+    Context(context::Args),
+    Rules(rules::Args),
     Serve(serve::Args),
     User(user::Args),
     Token(token::Args),
@@ -88,6 +95,9 @@ fn main() -> ExitCode {
         Command::Collect(args) => collect::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Query(args) => query::run(&args),
+        Command::Verdict(args) => verdict::run(&args),
+        Command::Context(args) => context::run(&args),
+        Command::Rules(args) => rules::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::User(args) => user::run(&args),
         Command::Token(args) => token::run(&args),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use aggregator::lake::{Day, Lake, Source};
 use analytics::detect::rows::Internal;
+use analytics::rules::{RuleFile, read_folder};
 use analytics::score::{
     Optimizer, Progress, Ranking, ScoreError, ScoreRequest, ScoreRun, Stage, WordScheme, days, is_live, score,
 };
@@ -82,6 +83,12 @@ pub(crate) struct Args {
     /// The organisation's own second-level domain label (`example` of example.com).
     #[arg(long, value_name = "LABEL", default_value = "")]
     user_domain: String,
+    /// A folder of rule files (Sigma .yml, SQL .sql) whose matches stand among the detectors.
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+    /// --score spot: how often a record of severity 3 is copied into the training, as Spot's DUPFACTOR; 0 = not at all.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    dupfactor: u32,
     /// Print one JSON object a run: its model card.
     #[arg(long)]
     json: bool,
@@ -94,7 +101,7 @@ pub(crate) fn parse_day(text: &str) -> Result<Day, String> {
 }
 
 /// `203.0.113.0/24`, `2001:db8::/32`, or an address.
-fn parse_network(text: &str) -> Result<(std::net::IpAddr, u8), String> {
+pub(crate) fn parse_network(text: &str) -> Result<(std::net::IpAddr, u8), String> {
     let wrong = || format!("\"{text}\" is not a network; write it as 203.0.113.0/24");
     let (ip, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
     let ip: std::net::IpAddr = ip.parse().map_err(|_| wrong())?;
@@ -160,6 +167,10 @@ fn request(args: &Args, source: Source, date: Day) -> anyhow::Result<ScoreReques
     request.warm_start &= !args.no_warm_start;
     request.limit = args.limit as usize;
     request.members = args.members as usize;
+    request.dupfactor = args.dupfactor;
+    if let Some(folder) = &args.rules {
+        request.rules = rule_files(folder)?;
+    }
     request.topics = usize::from(args.topics);
     request.iterations = args.iterations.map(|n| n as usize);
     request.top_domains.clone_from(&args.top_domains);
@@ -174,6 +185,20 @@ fn request(args: &Args, source: Source, date: Day) -> anyhow::Result<ScoreReques
         request.seed = seed;
     }
     Ok(request)
+}
+
+/// The rules of a folder; a file that is none is told and left out.
+pub(crate) fn rule_files(folder: &std::path::Path) -> anyhow::Result<Vec<RuleFile>> {
+    use anyhow::Context;
+    let read = read_folder(folder).with_context(|| format!("rule files of {}", folder.display()))?;
+    let mut rules = Vec::new();
+    for file in read {
+        match file.rule {
+            Ok(rule) => rules.push(rule),
+            Err(error) => tracing::warn!("{}, {error}; left out", folder.join(file.name).display()),
+        }
+    }
+    Ok(rules)
 }
 
 /// One line about a run.

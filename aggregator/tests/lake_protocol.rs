@@ -473,13 +473,14 @@ fn a_database_of_a_later_spotter_is_refused() {
 #[test]
 fn verdicts_are_events() {
     use aggregator::record::RecordId;
-    use aggregator::state::verdicts::{NewVerdict, Severity, Subject};
+    use aggregator::state::verdicts::{Ended, LogQuery, NewVerdict, Severity, Subject, TakeBack};
     let (_dir, lake) = open();
     let state = lake.state();
     let record = RecordId([7; 16]);
     let verdict = NewVerdict {
         source: Source::Flow,
         subject: Subject::Record(record),
+        reach: None,
         severity: Severity::High,
         scope: "record".into(),
         author: "ana".into(),
@@ -496,6 +497,18 @@ fn verdicts_are_events() {
     let in_force: Vec<i64> = state.verdicts(Source::Flow, Micros(100)).unwrap().iter().map(|v| v.id).collect();
     assert_eq!(in_force, [second_id]);
     assert_eq!(state.verdict_history(record).unwrap().len(), 3);
+    // Taken back: what it had superseded is in force again, and the log says who and why.
+    let ids = || -> Vec<i64> { state.verdicts(Source::Flow, Micros(100)).unwrap().iter().map(|v| v.id).collect() };
+    assert_eq!(state.take_back(second_id, "bea", Micros(60), Some("wrong host")).unwrap(), TakeBack::Done);
+    assert_eq!(ids(), [first]);
+    assert_eq!(state.take_back(second_id, "bea", Micros(61), None).unwrap(), TakeBack::Ended);
+    assert_eq!(state.take_back(999, "bea", Micros(61), None).unwrap(), TakeBack::Missing);
+    let log = state.verdict_log(LogQuery::default(), Micros(100)).unwrap();
+    let ended: Vec<(i64, &Ended)> = log.iter().map(|logged| (logged.verdict.id, &logged.ended)).collect();
+    let taken = Ended::TakenBack { by: "bea".into(), at: Micros(60), note: Some("wrong host".into()) };
+    assert_eq!(ended, [(3, &Ended::Expired), (second_id, &taken), (first, &Ended::InForce)]);
+    let newest = LogQuery { limit: Some(1), before: Some(3), ..LogQuery::default() };
+    assert_eq!(state.verdict_log(newest, Micros(100)).unwrap()[0].verdict.id, second_id);
     // Not even by SQL.
     let raw = rusqlite::Connection::open(state.path()).unwrap();
     assert!(raw.execute("DELETE FROM verdicts", []).is_err());

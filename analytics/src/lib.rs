@@ -6,10 +6,13 @@
 
 #![deny(unsafe_code)]
 
+pub mod context;
 pub mod detect;
 pub mod explain;
+pub mod feedback;
 pub mod lda;
 pub mod output;
+pub mod rules;
 pub mod score;
 pub mod sql;
 pub mod words;

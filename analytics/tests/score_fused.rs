@@ -7,7 +7,9 @@ use aggregator::lake::{Day, Lake, SetKind, Source, Table, WriterOptions};
 use aggregator::record::{Direction, EndReason, FlowRecord, Micros, Origin, RecordId};
 use aggregator::state::rules::{Action, NewRule};
 use aggregator::state::verdicts::{NewVerdict, Severity, Subject};
-use analytics::score::feedback::Matcher;
+use analytics::context::{Kind, Store};
+use analytics::feedback::{Draft, Matcher, Scope, Show, overlay};
+use analytics::rules::RuleFile;
 use analytics::score::{Live, Looked, Ranking, ScoreRequest, ScoreRun, is_live, score};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, UInt32Type, UInt64Type};
@@ -236,6 +238,7 @@ fn verdict(lake: &Lake, subject: Subject, severity: Severity, scope: &str, super
     let verdict = NewVerdict {
         source: Source::Flow,
         subject,
+        reach: None,
         severity,
         scope: scope.into(),
         author: "analyst".into(),
@@ -303,6 +306,7 @@ fn rules_suppress_at_once_and_are_counted_until_they_are_retired() {
     let place = lake(1);
     let matcher = Matcher { host: Some("10.0.0.66/32".into()), ..Matcher::default() };
     let rule = NewRule {
+        name: None,
         action: Action::Suppress,
         source: Source::Flow,
         matcher: serde_json::to_string(&matcher).unwrap(),
@@ -318,7 +322,7 @@ fn rules_suppress_at_once_and_are_counted_until_they_are_retired() {
     assert_eq!(run.card.rows.rules.get(&format!("rule {}", id.0)), Some(&40));
     let kept = place.lake.state().rules(Source::Flow, Micros(MIDNIGHT)).unwrap();
     assert_eq!(kept.iter().find(|kept| kept.id == id).unwrap().hits, 40);
-    place.lake.state().retire_rule(id).unwrap();
+    place.lake.state().retire_rule(id, "analyst").unwrap();
     assert_eq!(of(&rows(&scored(&place.lake, &all_rows(0)).1), "10.0.0.66", "").len(), 40);
 }
 
@@ -391,4 +395,151 @@ fn new_records_are_scored_against_the_kept_model_as_they_arrive() {
     arrive(&place.lake, &traffic(1)[..1]);
     assert_eq!(live.look(&place.lake, day(1), &mut ()).unwrap(), Looked::Scored);
     assert_eq!(current().run_id, whole.run_id);
+}
+
+#[test]
+fn a_verdict_reaches_what_its_scope_says_at_once_and_in_the_next_run() {
+    let place = lake(2);
+    let (run, batch) = scored(&place.lake, &all_rows(0));
+    let before = rows(&batch);
+    let scan = of(&before, "10.0.0.66", "")[0].clone();
+    let give = |scope, severity| {
+        let draft = Draft::on(Source::Flow, RecordId(scan.id), scope, severity);
+        let verdict = draft.resolve(&place.lake, "ana", Micros(MIDNIGHT)).unwrap();
+        place.lake.state().append_verdict(&verdict).unwrap()
+    };
+    let marks = |show| {
+        let marks = overlay(&place.lake, Source::Flow, &run.run_id, Micros(MIDNIGHT)).unwrap();
+        marks.iter().filter(|(_, mark)| mark.is_in(show)).count()
+    };
+    assert_eq!(marks(Show::Rated), 0);
+    let first = give(Scope::Endpoints, Severity::Low);
+    // One port of the scan: its record alone, without a new run.
+    assert_eq!(marks(Show::Rated), 1);
+    let second = give(Scope::Host, Severity::Low);
+    assert_eq!(marks(Show::Rated), 40);
+    let log = place.lake.state().verdicts(Source::Flow, Micros(MIDNIGHT)).unwrap();
+    assert_eq!(log.iter().map(|v| (v.id, v.verdict.supersedes)).collect::<Vec<_>>(), [(second, Some(first))]);
+    // The next run of another day knows the host; its other rows keep their order.
+    let after = rows(&scored(&place.lake, &all_rows(1)).1);
+    let last = after.iter().map(|row| row.rank).max().unwrap();
+    assert!(of(&after, "10.0.0.66", "").iter().all(|row| row.rank == last));
+    assert!(of(&after, "10.0.0.77", "203.0.113.9").iter().all(|row| row.rank == 1));
+    place.lake.state().take_back(second, "ana", Micros(MIDNIGHT), None).unwrap();
+    assert_eq!(marks(Show::Rated), 1, "the first verdict is in force again");
+    let missing = Draft::on(Source::Flow, RecordId([0xee; 16]), Scope::Host, Severity::Low);
+    assert!(
+        missing.resolve(&place.lake, "ana", Micros(MIDNIGHT)).unwrap_err().to_string().contains("no flow record ee")
+    );
+}
+
+/// Spot's loop, closed: what was dismissed is trained on as if it had been seen DUPFACTOR times more, on this day and the next.
+#[test]
+fn under_spots_score_a_dismissed_record_becomes_likely_and_its_host_s_other_rows_stay_in_bounds() {
+    let place = lake(2);
+    let spot = |days, dupfactor| ScoreRequest { ranking: Ranking::Spot, dupfactor, ..all_rows(days) };
+    let score_of =
+        |batch: &RecordBatch| batch.column_by_name("score").unwrap().as_primitive::<Float64Type>().values().to_vec();
+    let (_, batch) = scored(&place.lake, &spot(0, 1000));
+    let (before, scores) = (rows(&batch), score_of(&batch));
+    let at = before.iter().position(|row| row.src == "10.0.0.66").unwrap();
+    let draft = Draft::on(Source::Flow, RecordId(before[at].id), Scope::Group, Severity::Low);
+    let verdict = draft.resolve(&place.lake, "ana", Micros(MIDNIGHT)).unwrap();
+    place.lake.state().append_verdict(&verdict).unwrap();
+    for (days, dupfactor) in [(0, 1000), (1, 1000), (0, 0)] {
+        let (run, batch) = scored(&place.lake, &spot(days, dupfactor));
+        // Two tokens of a flow, a thousand times each.
+        assert_eq!(run.card.corpus.extra_tokens, 2 * u64::from(dupfactor));
+        let (after, new) = (rows(&batch), score_of(&batch));
+        let of_host = |rows: &[Row], scores: &[f64]| -> Vec<f64> {
+            rows.iter().zip(scores).filter(|(row, _)| row.src == "10.0.0.66").map(|(_, score)| *score).collect()
+        };
+        let (old, new) = (of_host(&before, &scores), of_host(&after, &new));
+        if dupfactor == 0 {
+            assert_eq!(old, new);
+            continue;
+        }
+        // The host has 40 tokens a day: the dismissed one is 1 + DUPFACTOR of 40 + DUPFACTOR now, and what the others lose is their share of that.
+        let (copies, tokens) = (f64::from(dupfactor), old.len() as f64);
+        let near = |found: f64, wanted: f64| assert!((found / wanted - 1.0).abs() < 0.05, "{days}: {found} {wanted}");
+        near(old[0], 1.0 / tokens);
+        near(new[new.len() - 1], (1.0 + copies) / (tokens + copies));
+        assert_eq!(old.len(), new.len());
+        old[1..].iter().zip(&new).for_each(|(old, new)| near(*new, old * tokens / (tokens + copies)));
+    }
+}
+
+#[test]
+fn rule_files_stand_among_the_detectors_and_a_broken_one_stops_nothing() {
+    let place = lake(1);
+    let before = rows(&scored(&place.lake, &all_rows(0)).1);
+    let read = |name: &str, text: &str| RuleFile::read(name, text).unwrap();
+    let sigma = read(
+        "odd.yml",
+        "title: Traffic to .3\nlevel: critical\nlogsource:\n  category: firewall\ndetection:\n  s:\n    dst_ip|cidr: 198.51.100.3/32\n    \
+         src_ip: 10.0.0.1*\n    DestinationPort: 443\n    proto: TCP\n  not_many:\n    SourceIp|endswith: ['.101', '.102']\n  \
+         condition: s and not_many\n",
+    );
+    let sql = read(
+        "x.sql",
+        "-- title: Scanner\n-- source: flow\n-- level: low\nSELECT record_id, concat('to ', dst_ip) AS evidence FROM flow WHERE date = $1 AND src_ip = '10.0.0.66'",
+    );
+    let broken = read("y.sql", "-- source: flow\nSELECT nonsense FROM flow WHERE date = $1");
+    let writes = read("z.sql", "-- title: Writes\n-- source: flow\nDELETE FROM flow WHERE date = $1");
+    let request = ScoreRequest { rules: vec![sigma, sql, broken, writes], ..all_rows(0) };
+    let (run, batch) = scored(&place.lake, &request);
+    let after = rows(&batch);
+    let wanted = |row: &Row| row.dst == "198.51.100.3" && ["10.0.0.101", "10.0.0.102"].contains(&row.src.as_str());
+    let expected = before.iter().filter(|row| wanted(row)).count();
+    assert!(expected > 0);
+    assert_eq!(
+        run.card.rows.rule_files,
+        [("Scanner".to_owned(), 40), ("Traffic to .3".to_owned(), expected as u64)].into()
+    );
+    assert_eq!(run.card.rows.rule_errors.keys().collect::<Vec<_>>(), ["Writes", "y.sql"]);
+    for row in &after {
+        let by_rule = row.fired.iter().find(|(name, ..)| name == "Traffic to .3");
+        assert_eq!(by_rule.is_some(), wanted(row), "{row:?}");
+        assert!(by_rule.is_none_or(|(_, strength, _)| *strength == 4.0));
+        assert_eq!(
+            row.fired.iter().any(|(name, _, said)| name == "Scanner" && said == "to 10.0.0.5"),
+            row.src == "10.0.0.66"
+        );
+    }
+    let best = |rows: &[Row]| rows.iter().filter(|row| wanted(row)).map(|row| row.rank).min().unwrap();
+    assert!(best(&after) < best(&before) || best(&before) <= 3, "{} {}", best(&after), best(&before));
+}
+
+#[test]
+fn context_stands_in_the_scores() {
+    let place = lake(1);
+    let store = Store::of_lake(place.lake.dir());
+    let put = |kind, name: &str, text: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), text).unwrap();
+        store.add(kind, &folder.path().join(name)).unwrap();
+    };
+    put(Kind::Internal, "ipranges.csv", "198.51.100.2,198.51.100.2,Branch\n");
+    put(Kind::Network, "networkcontext_1.csv", "key,name\n10.0.0.0/24,Office\n");
+    put(
+        Kind::Geo,
+        "iploc.csv",
+        "\"3405803776\",\"3405804031\",\"XX\",\"X\",\"State\",\"City\",\"1\",\"2\",\"Owner\",\"o.example\"\n",
+    );
+    put(Kind::Reputation, "bad.txt", "203.0.113.9\n");
+    let (_, batch) = scored(&place.lake, &all_rows(0));
+    let text = |name: &str, row: usize| -> Option<String> {
+        let column = batch.column_by_name(name).unwrap().as_string::<i32>();
+        (!column.is_null(row)).then(|| column.value(row).to_owned())
+    };
+    let flag = |name: &str, row: usize| batch.column_by_name(name).unwrap().as_boolean().value(row);
+    let all = rows(&batch);
+    for (at, row) in all.iter().enumerate() {
+        assert!(flag("src_internal", at));
+        assert_eq!(flag("dst_internal", at), row.dst == "198.51.100.2" || row.dst == "10.0.0.5", "{row:?}");
+        assert_eq!(text("network_context", at).as_deref(), Some("Office"));
+        let master = row.dst == "203.0.113.9";
+        assert_eq!(text("dst_geo", at).as_deref(), master.then_some("State;City Owner"));
+        assert_eq!(text("reputation_source", at).as_deref(), master.then_some("bad.txt"));
+    }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) watch: Vec<WatchConfig>,
     /// The nightly fit and what is kept of it.
     pub(crate) score: ScoreConfig,
+    /// Detectors as rule files.
+    pub(crate) rules: RulesConfig,
     /// The web application.
     pub(crate) ui: UiConfig,
     /// What of the network is ours.
@@ -41,6 +43,14 @@ pub(crate) struct Config {
     pub(crate) metrics: MetricsConfig,
     /// The last packets as they are.
     pub(crate) packets: PacketsConfig,
+}
+
+/// `[rules]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct RulesConfig {
+    /// Folder of rule files (Sigma .yml, SQL .sql), read at each fit. Absent: none.
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// `[lake]`
@@ -531,6 +541,9 @@ impl Config {
         if let Some(list) = self.score.top_domains.as_ref().filter(|p| !p.is_file()) {
             found.push(format!("score.top_domains: there is no file {}", list.display()));
         }
+        if let Some(folder) = self.rules.folder.as_ref().filter(|p| !p.is_dir()) {
+            found.push(format!("rules.folder: there is no folder {}", folder.display()));
+        }
         found
     }
 
@@ -594,6 +607,7 @@ fn known_keys() -> BTreeSet<String> {
         first_bytes: Some(ByteSize::b(0)),
         ..PacketsConfig::default()
     };
+    full.rules.folder = Some(PathBuf::new());
     let mut keys = BTreeSet::new();
     if let Ok(value) = toml::Value::try_from(&full) {
         collect_keys("", &value, &mut keys);

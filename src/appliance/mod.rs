@@ -48,7 +48,7 @@ pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Resul
         }
         scope.spawn(|| upkeep::go_on(lake, &config.lake, interrupt));
         if config.score.enabled {
-            scope.spawn(|| nightly::go_on(lake, &config.score, interrupt));
+            scope.spawn(|| nightly::go_on(lake, &config.score, &config.rules, interrupt));
             if config.score.live {
                 scope.spawn(|| live::go_on(lake, &config.score, interrupt));
             }

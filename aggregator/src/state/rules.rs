@@ -19,7 +19,8 @@ pub enum Action {
 }
 
 impl Action {
-    const fn as_str(self) -> &'static str {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Suppress => "suppress",
             Self::Allow => "allow",
@@ -30,6 +31,8 @@ impl Action {
 /// A rule to add.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewRule {
+    /// What people call it.
+    pub name: Option<String>,
     /// What it does.
     pub action: Action,
     /// Kind of record.
@@ -57,6 +60,8 @@ pub struct Rule {
     pub hits: u64,
     /// When it last matched.
     pub last_hit: Option<Micros>,
+    /// When it was taken out of force, and by whom.
+    pub retired: Option<(Micros, String)>,
 }
 
 impl State {
@@ -64,8 +69,9 @@ impl State {
     pub fn add_rule(&self, rule: &NewRule) -> Result<RuleId, StateError> {
         self.write(|t| {
             t.execute(
-                "INSERT INTO rules (action, source, matcher, author, created, expires, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO rules (name, action, source, matcher, author, created, expires, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 (
+                    &rule.name,
                     rule.action.as_str(),
                     rule.source.as_str(),
                     &rule.matcher,
@@ -80,37 +86,30 @@ impl State {
     }
 
     /// Takes a rule out of force; it stays for history. False where it was not in force.
-    pub fn retire_rule(&self, id: RuleId) -> Result<bool, StateError> {
+    pub fn retire_rule(&self, id: RuleId, by: &str) -> Result<bool, StateError> {
         self.write(|t| {
-            Ok(t.execute("UPDATE rules SET retired = ?2 WHERE rule_id = ?1 AND retired IS NULL", (id.0, now().0))? == 1)
+            let sql = "UPDATE rules SET retired = ?2, retired_by = ?3 WHERE rule_id = ?1 AND retired IS NULL";
+            Ok(t.execute(sql, (id.0, now().0, by))? == 1)
         })
     }
 
     /// The rules in force at `now`, oldest first.
     pub fn rules(&self, source: Source, now: Micros) -> Result<Vec<Rule>, StateError> {
         self.read(|c| {
-            c.prepare(
-                "SELECT rule_id, action, matcher, author, created, expires, note, hits, last_hit FROM rules
-                 WHERE source = ?1 AND retired IS NULL AND (expires IS NULL OR expires > ?2) ORDER BY rule_id",
-            )?
-            .query_map((source.as_str(), now.0), |row| {
-                let action = if row.get_ref(1)?.as_str()? == "allow" { Action::Allow } else { Action::Suppress };
-                Ok(Rule {
-                    id: RuleId(row.get(0)?),
-                    rule: NewRule {
-                        action,
-                        source,
-                        matcher: row.get(2)?,
-                        author: row.get(3)?,
-                        expires: row.get::<_, Option<i64>>(5)?.map(Micros),
-                        note: row.get(6)?,
-                    },
-                    created: Micros(row.get(4)?),
-                    hits: u64::try_from(row.get::<_, i64>(7)?).unwrap_or_default(),
-                    last_hit: row.get::<_, Option<i64>>(8)?.map(Micros),
-                })
-            })?
+            c.prepare(&format!(
+                "{SELECT} WHERE source = ?1 AND retired IS NULL AND (expires IS NULL OR expires > ?2) ORDER BY rule_id"
+            ))?
+            .query_map((source.as_str(), now.0), read)?
             .collect()
+        })
+    }
+
+    /// All rules there ever were, of a source or of all, oldest first.
+    pub fn all_rules(&self, source: Option<Source>) -> Result<Vec<Rule>, StateError> {
+        self.read(|c| {
+            c.prepare(&format!("{SELECT} WHERE ?1 IS NULL OR source = ?1 ORDER BY rule_id"))?
+                .query_map([source.map(Source::as_str)], read)?
+                .collect()
         })
     }
 
@@ -122,4 +121,27 @@ impl State {
                 .map(drop)
         })
     }
+}
+
+const SELECT: &str = "SELECT rule_id, action, source, matcher, author, created, expires, note, hits, last_hit, name, retired, retired_by FROM rules";
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Rule> {
+    let action = if row.get_ref(1)?.as_str()? == "allow" { Action::Allow } else { Action::Suppress };
+    let retired = row.get::<_, Option<i64>>(11)?.map(Micros);
+    Ok(Rule {
+        id: RuleId(row.get(0)?),
+        rule: NewRule {
+            action,
+            source: super::runs::read_source(row, 2)?,
+            matcher: row.get(3)?,
+            author: row.get(4)?,
+            expires: row.get::<_, Option<i64>>(6)?.map(Micros),
+            note: row.get(7)?,
+            name: row.get(10)?,
+        },
+        created: Micros(row.get(5)?),
+        hits: u64::try_from(row.get::<_, i64>(8)?).unwrap_or_default(),
+        last_hit: row.get::<_, Option<i64>>(9)?.map(Micros),
+        retired: retired.zip(Some(row.get::<_, Option<String>>(12)?.unwrap_or_default())),
+    })
 }

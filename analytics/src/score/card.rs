@@ -117,6 +117,10 @@ pub struct RowsCard {
     pub groups: u64,
     /// Records each verdict or rule in force moved or took out.
     pub rules: BTreeMap<String, u64>,
+    /// Records each rule file is about, by its title.
+    pub rule_files: BTreeMap<String, u64>,
+    /// Rule files that could not be asked, and why.
+    pub rule_errors: BTreeMap<String, String>,
     /// Highest score that is written (Spot's TOL).
     pub threshold: Option<f64>,
     /// Most rows written.

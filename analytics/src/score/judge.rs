@@ -5,13 +5,14 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use super::card::CONFIDENCE_TOKENS;
-use super::feedback::Feedback;
 use super::fuse::PairEvidence;
+use super::matched::Matched;
 use super::run::Kept;
 use super::select::{Candidate, Group as Reason};
 use super::train::{DayCorpus, render};
 use crate::detect::{Finding, Findings};
 use crate::explain::{Explainer, Explanation};
+use crate::feedback::Feedback;
 use crate::lda::Model;
 use crate::lda::model::{LeftOut, PairCounts};
 use crate::words::Scheme;
@@ -43,7 +44,7 @@ pub(super) struct Scored {
 /// A detector or score that fired.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Fired {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// −log10 of the number of such or stronger cases a day has by chance.
     pub(super) strength: f64,
     pub(super) evidence: String,
@@ -75,7 +76,7 @@ pub(super) fn judge(
     scores: &[f64],
     kept: &Kept,
     evidence: Option<&PairEvidence<'_>>,
-    findings: &Findings,
+    (findings, matched): (&Findings, &Matched),
     feedback: &Feedback,
     scheme: &dyn Scheme,
 ) -> Judged {
@@ -118,12 +119,13 @@ pub(super) fn judge(
         let fired = told
             .entry((place, candidate.findings.clone()))
             .or_insert_with(|| Arc::new(fired(place, &candidate.findings, evidence, findings)));
+        let fired = with_rules(fired, matched, &candidate.record_id);
         rows.push(Scored {
             candidate: candidate.clone(),
             fused_rank: if evidence.is_some() { group_rank } else { at as u32 + 1 },
             rank,
-            fired: Arc::clone(fired),
-            rules: candidate.rules.iter().map(|rule| feedback.name(*rule).to_owned()).collect(),
+            fired,
+            rules: candidate.rules.iter().map(|rule| feedback.name(*rule)).collect(),
             score_before: (!candidate.rules.is_empty()).then(|| candidate.before / std::f64::consts::LN_10),
             group_id,
             group_size,
@@ -153,10 +155,33 @@ fn spot_ranks(candidates: &[Candidate]) -> Vec<u32> {
     ranks
 }
 
+/// What fired, with the rule files that are about the record.
+fn with_rules(fired: &Arc<Vec<Fired>>, matched: &Matched, record: &[u8; 16]) -> Arc<Vec<Fired>> {
+    let mut said = matched.said(record).peekable();
+    if said.peek().is_none() {
+        return Arc::clone(fired);
+    }
+    let of = |(name, strength, evidence): (&str, f64, &str)| Fired {
+        name: name.to_owned(),
+        strength,
+        evidence: evidence.to_owned(),
+    };
+    let mut all: Vec<Fired> = fired.iter().cloned().chain(said.map(of)).collect();
+    strongest_first(&mut all);
+    Arc::new(all)
+}
+
+fn strongest_first(fired: &mut [Fired]) {
+    fired.sort_by(|a, b| b.strength.total_cmp(&a.strength).then_with(|| a.name.cmp(&b.name)));
+}
+
 /// What fired for a row, the strongest first.
 fn fired(place: usize, numbers: &[u32], evidence: Option<&PairEvidence<'_>>, findings: &Findings) -> Vec<Fired> {
-    let of =
-        |name, ln_expected: f64, evidence| Fired { name, strength: -ln_expected / std::f64::consts::LN_10, evidence };
+    let of = |name: &str, ln_expected: f64, evidence| Fired {
+        name: name.to_owned(),
+        strength: -ln_expected / std::f64::consts::LN_10,
+        evidence,
+    };
     let words = evidence.map(|evidence| evidence.told(place, TOLD)).unwrap_or_default();
     let mut fired: Vec<Fired> = numbers
         .iter()
@@ -164,7 +189,7 @@ fn fired(place: usize, numbers: &[u32], evidence: Option<&PairEvidence<'_>>, fin
         .map(|finding| of(finding.detector, finding.ln_expected, finding.evidence.clone()))
         .chain(words.into_iter().map(|(name, ln_expected, evidence)| of(name, ln_expected, evidence)))
         .collect();
-    fired.sort_by(|a, b| b.strength.total_cmp(&a.strength).then(a.name.cmp(b.name)));
+    strongest_first(&mut fired);
     fired
 }
 

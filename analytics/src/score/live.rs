@@ -6,7 +6,8 @@
 //!
 //! Cost of a look: linear in the new records, plus one sweep over the day's distinct (host, word) pairs and detectors' cases. Memory: the day's corpus
 //! ([`super::CorpusLimits`]) and the detectors' cases twice, while a list is made. An earlier record is ranked again only if it stood in the last list; the
-//! nightly run looks at all.
+//! nightly run looks at all. For the same cost the list goes without what reads more than the new records: rule files, and the names DNS gave to addresses. The
+//! whole run brings both; verdicts, rules and context files stand in this list too.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,9 +19,9 @@ use aggregator::state::runs::Run;
 use hashbrown::{HashMap, HashSet};
 
 use super::card::{FitCard, RowsCard};
-use super::feedback::Feedback;
 use super::fuse::PairEvidence;
 use super::judge::{LEFT_OUT_PRIORS, judge};
+use super::matched::Matched;
 use super::passes::{Counts, Evidence, Reading, count, prepare, rank, recount};
 use super::request::{Progress, Ranking, ScoreRequest};
 use super::rows::{Noted, Speller};
@@ -29,6 +30,7 @@ use super::saved::{self, Kind, SavedModel};
 use super::train::CorpusBuilder;
 use super::watch::Watch;
 use super::{ScoreError, parts};
+use crate::feedback::Feedback;
 use crate::words::domain::DomainLists;
 
 /// What a look at the lake came to.
@@ -163,7 +165,7 @@ impl Today {
         let Self { former, parts, speller, builder, watches, card, listed, .. } = self;
         let reading = Reading::new(parts, from, progress);
         prepare(&reading, speller)?;
-        let Counts { builder: new, card: read } = count(&reading, request, speller, watches)?;
+        let Counts { builder: new, card: read, .. } = count(&reading, request, speller, watches, None)?;
         builder.merge(new);
         card.read += read.read;
         card.scored += read.scored;
@@ -193,15 +195,18 @@ impl Today {
         let pairs = PairEvidence::calibrated(&corpus, &model, &scores, former.calibrations.clone());
         let findings = Watch::finish(watches.clone());
         let feedback = Feedback::read(lake, request.source, state::now())?;
+        let matched = Matched::default();
         let evidence = Evidence {
             corpus: &corpus,
             scores: &scores,
             pairs: Some(&pairs),
             findings: &findings,
+            matched: &matched,
             feedback: &feedback,
         };
         let ranked = rank(&all_parts, request, speller, &evidence, &rows)?;
-        let judged = judge(&corpus, &model, &scores, &ranked.kept, Some(&pairs), &findings, &feedback, scheme);
+        let judged =
+            judge(&corpus, &model, &scores, &ranked.kept, Some(&pairs), (&findings, &matched), &feedback, scheme);
         listed.clear();
         for row in &judged.rows {
             listed.entry(row.candidate.part as usize).or_default().push(row.candidate.row);
@@ -233,6 +238,8 @@ impl Today {
             findings,
             feedback,
             hits: BTreeMap::new(),
+            matched,
+            copied: 0,
         };
         run.take(ranked.below, ranked.hits);
         let kept = judged.rows.len() as u64;

@@ -10,14 +10,16 @@
 //! Refuses: a day without records ([`ScoreError::NoRecords`]).
 
 mod card;
-pub mod feedback;
+mod dismissed;
+mod enrich;
 mod fit;
 pub mod fuse;
 mod intern;
 mod judge;
 mod list;
 mod live;
-mod parts;
+mod matched;
+pub(crate) mod parts;
 mod passes;
 mod request;
 mod rich;
@@ -138,6 +140,9 @@ pub enum ScoreError {
     /// The card cannot be written as JSON.
     #[error("the run's card: {0}")]
     Card(String),
+    /// Rule files cannot be asked.
+    #[error("rule files: {0}")]
+    Rules(String),
     /// Threads cannot be started.
     #[error("starting threads: {0}")]
     Threads(String),

@@ -16,7 +16,7 @@ use super::ScoreError;
 const BATCH_ROWS: usize = 8192;
 
 /// The parts of a table that hold a day, in the journal's order. Fixed for a whole run: what is imported meanwhile is not seen.
-pub(super) fn of_day(lake: &Lake, table: Table, date: Day) -> Result<Vec<Part>, ScoreError> {
+pub(crate) fn of_day(lake: &Lake, table: Table, date: Day) -> Result<Vec<Part>, ScoreError> {
     let range = date.start()..Micros(Day(date.0.saturating_add(1)).start().0);
     let mut parts = lake.parts(table, Some(range))?;
     parts.retain(|part| part.date == date);
@@ -25,7 +25,7 @@ pub(super) fn of_day(lake: &Lake, table: Table, date: Day) -> Result<Vec<Part>, 
 
 /// Calls `each` with (row number of the batch's first row, batch) for every batch of a part. The batch has exactly `columns`, in that order
 /// and with the table's types; a column the file does not have (an old one) is null.
-pub(super) fn read(
+pub(crate) fn read(
     part: &Part,
     columns: &[&str],
     rows: Option<&[u64]>,
@@ -89,7 +89,7 @@ fn conform(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, arrow
 }
 
 /// A column of a known type. The types are those of the schema, so a miss is a slip of ours and said as such.
-pub(super) fn column<'b, T: Array + 'static>(batch: &'b RecordBatch, name: &'static str) -> Result<&'b T, ScoreError> {
+pub(crate) fn column<'b, T: Array + 'static>(batch: &'b RecordBatch, name: &'static str) -> Result<&'b T, ScoreError> {
     batch
         .column_by_name(name)
         .and_then(|column| column.as_any().downcast_ref::<T>())

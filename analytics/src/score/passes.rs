@@ -11,9 +11,9 @@ use arrow::array::{Array, FixedSizeBinaryArray, RecordBatch};
 use rayon::prelude::*;
 
 use super::card::RowsCard;
-use super::feedback::{Feedback, Ruled, Seen};
 use super::fuse::{PairEvidence, add_up};
 use super::judge::GroupIds;
+use super::matched::Matched;
 use super::request::{Progress, ScoreRequest, Stage};
 use super::rows::Speller;
 use super::run::Kept;
@@ -22,6 +22,7 @@ use super::train::{CorpusBuilder, DayCorpus};
 use super::watch::{self, Watch};
 use super::{ScoreError, parts};
 use crate::detect::Findings;
+use crate::feedback::{Feedback, Ruled, rows as feedback_rows};
 
 /// Groups of parts a pass is cut into. More than any useful number of threads would cost memory, for each group counts for itself.
 const GROUPS: usize = 8;
@@ -141,7 +142,12 @@ pub(super) fn prepare(reading: &Reading<'_>, speller: &mut Speller) -> Result<()
 pub(super) struct Counts {
     pub(super) builder: CorpusBuilder,
     pub(super) card: RowsCard,
+    /// Tokens that dismissed records were counted beside their own.
+    pub(super) copied: u64,
 }
+
+/// What is counted more than once: what feedback dismisses, and how often more.
+pub(super) type Copies<'a> = Option<(&'a Feedback, u32)>;
 
 /// The pass that counts words, and beside it the detectors' look at every record.
 pub(super) fn count(
@@ -149,6 +155,7 @@ pub(super) fn count(
     request: &ScoreRequest,
     speller: &mut Speller,
     watches: &mut [Watch],
+    copies: Copies<'_>,
 ) -> Result<Counts, ScoreError> {
     reading.stage();
     let groups = reading.groups(if speller.is_divisible() { GROUPS } else { 1 });
@@ -168,15 +175,16 @@ pub(super) fn count(
         for (range, outcome) in groups.into_iter().zip(&mut counted) {
             scope.spawn(move |_| {
                 let mut own = speller.clone();
-                let counts = spell(reading, request, range, &mut own);
+                let counts = spell(reading, request, range, &mut own, copies);
                 *outcome = Some(counts.map(|counts| (counts, own)));
             });
         }
     });
     watched.into_iter().collect::<Result<(), _>>()?;
-    let mut all = Counts { builder: CorpusBuilder::new(request.corpus), card: RowsCard::default() };
+    let mut all = Counts { builder: CorpusBuilder::new(request.corpus), card: RowsCard::default(), copied: 0 };
     for outcome in counted.into_iter().flatten() {
-        let (Counts { builder, card }, own) = outcome?;
+        let (Counts { builder, card, copied }, own) = outcome?;
+        all.copied += copied;
         all.builder.merge(builder);
         all.card.read += card.read;
         all.card.scored += card.scored;
@@ -193,17 +201,31 @@ fn spell(
     request: &ScoreRequest,
     range: std::ops::Range<usize>,
     speller: &mut Speller,
+    copies: Copies<'_>,
 ) -> Result<Counts, ScoreError> {
-    let mut counts = Counts { builder: CorpusBuilder::new(request.corpus), card: RowsCard::default() };
-    let Counts { builder, card } = &mut counts;
-    reading.read(Stage::Count, range, speller.columns(), &all, &mut |_, _, batch| {
+    let mut counts = Counts { builder: CorpusBuilder::new(request.corpus), card: RowsCard::default(), copied: 0 };
+    let Counts { builder, card, copied } = &mut counts;
+    let mut columns = speller.columns().to_vec();
+    if copies.is_some() {
+        columns.extend(feedback_rows::columns(request.source));
+        columns.sort_unstable();
+        columns.dedup();
+    }
+    reading.read(Stage::Count, range, &columns, &all, &mut |_, _, batch| {
         card.read += batch.num_rows() as u64;
-        speller.spell(batch, &mut |_, tokens| {
+        let seen = if copies.is_some() { feedback_rows::seen(request.source, batch)? } else { Vec::new() };
+        let more = |row: usize| match (copies, seen.get(row)) {
+            (Some((feedback, times)), Some(seen)) if feedback.dismisses_pattern(seen) => times,
+            _ => 0,
+        };
+        speller.spell(batch, &mut |row, tokens| {
             match tokens {
                 Ok(tokens) => {
                     card.scored += 1;
+                    let more = more(row);
                     for (document, word) in [Some(tokens.first), tokens.second].into_iter().flatten() {
-                        builder.add(document, word, 1);
+                        builder.add(document, word, 1 + more);
+                        *copied += u64::from(more);
                     }
                 }
                 Err(cause) => *card.invalid.entry(cause.as_str()).or_insert(0) += 1,
@@ -242,6 +264,7 @@ pub(super) struct Evidence<'a> {
     pub(super) scores: &'a [f64],
     pub(super) pairs: Option<&'a PairEvidence<'a>>,
     pub(super) findings: &'a Findings,
+    pub(super) matched: &'a Matched,
     pub(super) feedback: &'a Feedback,
 }
 
@@ -277,6 +300,9 @@ pub(super) fn rank(
     columns.push("record_id");
     if evidence.pairs.is_some() {
         columns.extend(watch::columns(request.source));
+    }
+    if ranker.is_ruled() {
+        columns.extend(feedback_rows::columns(request.source));
     }
     columns.sort_unstable();
     columns.dedup();
@@ -338,6 +364,11 @@ fn count_up(counts: &[AtomicU32], at: usize) {
 }
 
 impl Ranker<'_> {
+    /// Feedback moves rows. Spot's score is moved by training alone.
+    fn is_ruled(&self) -> bool {
+        self.evidence.pairs.is_some() && !self.evidence.feedback.is_empty()
+    }
+
     fn selection(&self) -> Selection {
         Selection::new(self.request.limit, if self.request.members == 0 { usize::MAX } else { self.request.members })
     }
@@ -350,10 +381,10 @@ impl Ranker<'_> {
         batch: &RecordBatch,
         own: &mut Own,
     ) -> Result<(), ScoreError> {
-        let Evidence { corpus, scores, pairs, findings, feedback } = *self.evidence;
+        let Evidence { corpus, scores, pairs, findings, matched, feedback } = *self.evidence;
         let source = self.request.source;
         let ids: &FixedSizeBinaryArray = parts::column(batch, "record_id")?;
-        let seen = if feedback.is_empty() { Vec::new() } else { watch::seen(source, batch)? };
+        let seen = if self.is_ruled() { feedback_rows::seen(source, batch)? } else { Vec::new() };
         let by_row = if pairs.is_some() { watch::of_batch(findings, source, batch)? } else { Vec::new() };
         speller.spell(batch, &mut |row, tokens| {
             let Ok(tokens) = tokens else { return Ok(()) };
@@ -372,6 +403,10 @@ impl Ranker<'_> {
                 (None, None) => return Ok(()),
             };
             count_up(&self.decided, place);
+            let mut record_id = [0; 16];
+            if !ids.is_null(row) && ids.value(row).len() == record_id.len() {
+                record_id.copy_from_slice(ids.value(row));
+            }
             let (mut order_by, mut finding) = (score, 0);
             let numbers = by_row.get(row).cloned().unwrap_or_default();
             if let Some(evidence) = pairs {
@@ -384,7 +419,7 @@ impl Ranker<'_> {
                 }
                 let words = evidence.expected(place);
                 let of = |number: &u32| findings.list().get(*number as usize).map(|f| f.ln_expected);
-                order_by = add_up(numbers.iter().filter_map(of).chain([words]));
+                order_by = add_up(numbers.iter().filter_map(of).chain([words]).chain(matched.expected(&record_id)));
                 // The strongest finding, if it is stronger than the words.
                 let strongest = numbers.iter().filter_map(|n| Some((of(n)?, *n))).min_by(|a, b| a.0.total_cmp(&b.0));
                 finding = strongest.filter(|(ln, _)| *ln < words).map_or(0, |(_, number)| number + 1);
@@ -393,16 +428,11 @@ impl Ranker<'_> {
                     _ => count_up(&self.found, finding as usize - 1),
                 }
             }
-            let mut record_id = [0; 16];
-            if !ids.is_null(row) && ids.value(row).len() == record_id.len() {
-                record_id.copy_from_slice(ids.value(row));
-            }
             let mut rules = Vec::new();
             let before = order_by;
             if let Some(seen) = seen.get(row) {
-                let seen = Seen { record_id, host: seen.0, peer: seen.1, port: seen.2, name: seen.3 };
                 let group = || self.groups.of(place, finding);
-                match feedback.rule_on(&seen, &group, order_by, self.last) {
+                match feedback.rule_on(seen, &group, order_by, self.last) {
                     Ruled::Suppressed(rule) => {
                         *own.hits.entry(rule).or_insert(0) += 1;
                         return Ok(());

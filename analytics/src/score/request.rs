@@ -10,6 +10,7 @@ use crate::detect::rows::Internal;
 use crate::lda::em::EmParameters;
 use crate::lda::incremental::IncrementalParameters;
 use crate::lda::online::OnlineParameters;
+use crate::rules::RuleFile;
 
 /// How records are put into words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -156,6 +157,10 @@ pub struct ScoreRequest {
     pub corpus: CorpusLimits,
     /// Tokens to train on beside the day's.
     pub extra: Vec<ExtraToken>,
+    /// [`Ranking::Fused`]: rule files whose matches stand among the detectors.
+    pub rules: Vec<RuleFile>,
+    /// [`Ranking::Spot`]: how often a dismissed record is copied into the training (Spot's DUPFACTOR); 0 = not at all.
+    pub dupfactor: u32,
 }
 
 impl ScoreRequest {
@@ -188,6 +193,8 @@ impl ScoreRequest {
             threads: None,
             corpus: CorpusLimits::default(),
             extra: Vec::new(),
+            rules: Vec::new(),
+            dupfactor: 1000,
         }
     }
 

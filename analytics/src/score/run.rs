@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::Instant;
 
-use aggregator::lake::{Lake, Part, SetKind, SetWriter, Table, WriterOptions};
+use aggregator::lake::{Day, Lake, Part, SetKind, SetWriter, Table, WriterOptions};
 use aggregator::record::Micros;
 use aggregator::state;
 
 use super::card::{CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard, columns};
-use super::feedback::Feedback;
+use super::enrich::Enrichment;
 use super::fit::{Fitted, fit, model_id};
 use super::fuse::{Calibration, PairEvidence};
 use super::judge::{Scored, judge};
+use super::matched::Matched;
 use super::passes::{Counts, Evidence, Reading, all, count, prepare, rank};
 use super::request::{Progress, Ranking, ScoreRequest, Stage};
 use super::rows::{Noted, Speller};
@@ -21,8 +22,10 @@ use super::select::Candidate;
 use super::train::DayCorpus;
 use super::watch::Watch;
 use super::write::{RunColumns, batch};
-use super::{ScoreError, live, parts};
+use super::{ScoreError, dismissed, live, parts};
+use crate::context::Store;
 use crate::detect::Findings;
+use crate::feedback::Feedback;
 use crate::lda::Model;
 use crate::words::domain::{DomainLists, TopDomains};
 
@@ -85,17 +88,19 @@ fn attempt(
         noted: Noted::default(),
         seconds: BTreeMap::new(),
         findings: Findings::default(),
-        feedback: match request.ranking {
-            Ranking::Fused => Feedback::read(lake, request.source, state::now())?,
-            Ranking::Spot => Feedback::default(),
-        },
+        feedback: Feedback::read(lake, request.source, state::now())?,
         hits: BTreeMap::new(),
+        matched: match request.ranking {
+            Ranking::Fused => Matched::of(lake, request)?,
+            Ranking::Spot => Matched::default(),
+        },
+        copied: 0,
         parts,
     };
     let parts = std::mem::take(&mut day.parts);
     let corpus = {
         let reading = Reading::new(&parts, 0, progress);
-        day.timed("count", |day| pool.install(|| day.count(&reading)))?
+        day.timed("count", |day| pool.install(|| day.count(lake, &reading)))?
     };
     let former = saved::before(lake, &Kind::of(request), request.source, request.date)?;
     let scheme = day.speller.scheme();
@@ -111,16 +116,17 @@ fn attempt(
     let ranked = {
         let reading = Reading::new(&parts, 0, progress);
         day.timed("score", |day| {
-            let (findings, feedback) = (&day.findings, &day.feedback);
-            let evidence = Evidence { corpus: &corpus, scores: &scores, pairs: pairs.as_ref(), findings, feedback };
+            let (findings, matched, feedback) = (&day.findings, &day.matched, &day.feedback);
+            let pairs = pairs.as_ref();
+            let evidence = Evidence { corpus: &corpus, scores: &scores, pairs, findings, matched, feedback };
             pool.install(|| rank(&reading, request, &day.speller, &evidence, &all))
         })?
     };
     day.take(ranked.below, ranked.hits);
     let kept = day.timed("explain", |day| {
-        let (findings, feedback) = (&day.findings, &day.feedback);
+        let (found, feedback) = ((&day.findings, &day.matched), &day.feedback);
         let evidence = pairs.as_ref();
-        let judged = judge(&corpus, &model, &scores, &ranked.kept, evidence, findings, feedback, day.speller.scheme());
+        let judged = judge(&corpus, &model, &scores, &ranked.kept, evidence, found, feedback, day.speller.scheme());
         day.card.groups = judged.groups;
         Ok(judged.rows)
     })?;
@@ -177,6 +183,10 @@ pub(super) struct DayRun<'a> {
     pub(super) feedback: Feedback,
     /// Records each rule matched, by its number in the feedback.
     pub(super) hits: BTreeMap<usize, u64>,
+    /// What rule files say of the records.
+    pub(super) matched: Matched,
+    /// Tokens that dismissed records were counted beside their own (Spot's score).
+    pub(super) copied: u64,
 }
 
 /// The rows that are kept, and what was counted on the way.
@@ -203,14 +213,23 @@ impl DayRun<'_> {
     }
 
     /// First pass: the corpus, and what the detectors found.
-    fn count(&mut self, reading: &Reading<'_>) -> Result<DayCorpus, ScoreError> {
+    fn count(&mut self, lake: &Lake, reading: &Reading<'_>) -> Result<DayCorpus, ScoreError> {
         prepare(reading, &mut self.speller)?;
         let mut watches = match self.request.ranking {
             Ranking::Fused => Watch::of(self.request.source, &self.request.internal),
             Ranking::Spot => Vec::new(),
         };
-        let Counts { mut builder, card } = count(reading, self.request, &mut self.speller, &mut watches)?;
-        self.card = card;
+        // Spot trains on what was dismissed as if it had been seen DUPFACTOR times more.
+        let copies = match self.request.ranking {
+            Ranking::Spot if !self.feedback.is_empty() => self.request.dupfactor,
+            _ => 0,
+        };
+        let copied = (copies > 0).then_some((&self.feedback, copies));
+        let Counts { mut builder, card, copied } =
+            count(reading, self.request, &mut self.speller, &mut watches, copied)?;
+        self.copied = copied;
+        self.card =
+            RowsCard { rule_files: self.matched.counts.clone(), rule_errors: self.matched.errors.clone(), ..card };
         let (source_name, date) = (self.request.source.as_str(), self.request.date);
         if self.card.read == 0 {
             return Err(ScoreError::NoRecords { source_name, date });
@@ -222,13 +241,18 @@ impl DayRun<'_> {
         self.noted = self.speller.noted();
         self.findings = Watch::finish(watches);
         builder.add_extra(&self.request.extra);
+        if copies > 0 {
+            let extra = dismissed::tokens(lake, self.request.source, &self.feedback, &mut self.speller, copies)?;
+            self.copied += extra.iter().map(|token| u64::from(token.weight)).sum::<u64>();
+            builder.add_extra(&extra);
+        }
         Ok(builder.finish(self.speller.scheme()))
     }
 
     pub(super) fn take(&mut self, below: u64, hits: BTreeMap<usize, u64>) {
         self.card.below_threshold = below;
         for (rule, records) in &hits {
-            self.card.rules.insert(self.feedback.name(*rule).to_owned(), *records);
+            self.card.rules.insert(self.feedback.name(*rule), *records);
         }
         self.hits = hits;
     }
@@ -249,7 +273,9 @@ impl DayRun<'_> {
         let model_id = model_id(request, &fit, day, self.speller.scheme());
         progress.step(Stage::Write, 0, kept.len() as u64);
         let start = Instant::now();
-        if let Some(set) = self.rows(lake, kept, &run_id, &model_id, now)? {
+        // A name may have been asked for before midnight.
+        let names = [Day(request.date.0.saturating_sub(1)), request.date];
+        if let Some(set) = self.rows(lake, kept, &run_id, (&model_id, now), &names)? {
             set.commit()?;
         }
         self.seconds.insert("write", start.elapsed().as_secs_f64());
@@ -276,7 +302,7 @@ impl DayRun<'_> {
         let now = state::now();
         let Made { corpus: day, fit, drift, .. } = made;
         let model_id = fit.warm_start.clone().unwrap_or_default();
-        if let Some(set) = self.rows(lake, kept, &run_id, &model_id, now)? {
+        if let Some(set) = self.rows(lake, kept, &run_id, (&model_id, now), &[])? {
             set.commit_again()?;
         }
         let threads = rayon::current_num_threads();
@@ -289,20 +315,23 @@ impl DayRun<'_> {
         Ok(())
     }
 
+    /// The set of the rows; `names` are the days whose DNS answers say what addresses were called.
     fn rows(
         &mut self,
         lake: &Lake,
         kept: &[Scored],
         run_id: &str,
-        model: &str,
-        now: Micros,
+        (model, now): (&str, Micros),
+        names: &[Day],
     ) -> Result<Option<SetWriter>, ScoreError> {
         if kept.is_empty() {
             return Ok(None);
         }
         let request = self.request;
         let run = RunColumns { run_id, scored_at: now.0, model, words: request.words.as_str() };
-        let rows = batch(kept, &self.parts, request.source, &mut self.speller, &run)?;
+        let context = Store::of_lake(lake.dir()).current();
+        let enrichment = Enrichment { lake, names, internal: &request.internal, context: &context };
+        let rows = batch(kept, &self.parts, request.source, &mut self.speller, &run, &enrichment)?;
         let kind = SetKind::Scores { run_id: run_id.to_owned(), source: request.source, date: request.date };
         let mut set = lake.begin(kind, WriterOptions::new("scores"))?;
         set.batch(Table::Scores(request.source), &rows)?;
@@ -343,7 +372,7 @@ impl DayRun<'_> {
             vocabulary: day.corpus.vocabulary(),
             pairs: day.corpus.pairs(),
             tokens: day.corpus.tokens(),
-            extra_tokens: request.extra.iter().map(|token| u64::from(token.weight)).sum(),
+            extra_tokens: request.extra.iter().map(|token| u64::from(token.weight)).sum::<u64>() + self.copied,
             overflow: day.overflow,
             agents_overflow,
             texts_overflow,

@@ -115,28 +115,6 @@ pub(super) fn of_batch(findings: &Findings, source: Source, batch: &RecordBatch)
     Ok(by_row)
 }
 
-/// What a rule looks at, by row: host, peer, port, name.
-pub(super) type RuleView<'b> = (Option<IpAddr>, Option<IpAddr>, Option<u16>, Option<&'b str>);
-
-/// What rules look at in the rows of a batch.
-pub(super) fn seen(source: Source, batch: &RecordBatch) -> Result<Vec<RuleView<'_>>, ScoreError> {
-    let (host, peer, name) = match source {
-        Source::Flow => ("src_ip", "dst_ip", None),
-        Source::Dns => ("client_ip", "server_ip", Some("qname")),
-        Source::Proxy => ("client_ip", "server_ip", Some("host")),
-    };
-    let (host, peer): (&StringArray, &StringArray) = (column(batch, host)?, column(batch, peer)?);
-    let name: Option<&StringArray> = name.map(|name| column(batch, name)).transpose()?;
-    let port: Option<&UInt16Array> =
-        if matches!(source, Source::Flow) { Some(column(batch, "dst_port")?) } else { None };
-    Ok((0..batch.num_rows())
-        .map(|at| {
-            let port = port.and_then(|port| value!(port, at));
-            (address(host, at), address(peer, at), port, name.and_then(|name| text(name, at)))
-        })
-        .collect())
-}
-
 fn text(column: &StringArray, row: usize) -> Option<&str> {
     (!column.is_null(row)).then(|| column.value(row)).filter(|text| !text.is_empty())
 }

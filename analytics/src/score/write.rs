@@ -1,5 +1,6 @@
 //! The rows that are kept, as columns of `scores`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aggregator::lake::{Part, Source, schema};
@@ -10,6 +11,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 
+use super::enrich::Enrichment;
 use super::judge::Scored;
 use super::rows::Speller;
 use super::train::render;
@@ -23,10 +25,11 @@ pub(super) struct RunColumns<'a> {
     pub(super) words: &'a str,
 }
 
-/// The records of the kept rows, in the rows' order: the scores' record columns, and their words as text.
+/// The records of the kept rows, in the rows' order: the scores' record columns, their words as text, and what context says of them.
 struct Records {
     columns: RecordBatch,
     words: [Vec<String>; 2],
+    context: BTreeMap<&'static str, ArrayRef>,
 }
 
 fn fetch(kept: &[Scored], parts: &[Part], source: Source, speller: &mut Speller) -> Result<Records, ScoreError> {
@@ -70,7 +73,7 @@ fn fetch(kept: &[Scored], parts: &[Part], source: Source, speller: &mut Speller)
     }
     let all: Vec<&RecordBatch> = batches.iter().collect();
     let columns = arrow::compute::interleave_record_batch(&all, &places).map_err(ScoreError::Schema)?;
-    Ok(Records { columns, words })
+    Ok(Records { columns, words, context: BTreeMap::new() })
 }
 
 /// The batch of a run's kept rows, in rank order, with exactly the schema of the scores of the source.
@@ -80,8 +83,10 @@ pub(super) fn batch(
     source: Source,
     speller: &mut Speller,
     run: &RunColumns<'_>,
+    enrichment: &Enrichment<'_>,
 ) -> Result<RecordBatch, ScoreError> {
-    let records = fetch(kept, parts, source, speller)?;
+    let mut records = fetch(kept, parts, source, speller)?;
+    records.context = enrichment.columns(&records.columns)?;
     let schema = schema::scores(source);
     let columns: Result<Vec<ArrayRef>, ScoreError> =
         schema.fields().iter().map(|field| column(field, kept, &records, source, run)).collect();
@@ -138,14 +143,14 @@ fn column(
         "detectors" => detectors(kept, field)?,
         "rules_applied" => texts_of(kept, field)?,
         "score_before" => numbers(&|row| row.score_before),
-        name => match (records.columns.column_by_name(name), field.data_type()) {
+        name => match (records.columns.column_by_name(name).or_else(|| records.context.get(name)), field.data_type()) {
             (Some(column), _) => Arc::clone(column),
             (None, DataType::List(item)) if !field.is_nullable() => {
                 let offsets = OffsetBuffer::new_zeroed(kept.len());
                 let values = new_empty_array(item.data_type());
                 Arc::new(ListArray::try_new(Arc::clone(item), offsets, values, None).map_err(ScoreError::Schema)?)
             }
-            // Enrichment and what no detector fills yet: not known is null.
+            // Not known is null.
             (None, data_type) => new_null_array(data_type, kept.len()),
         },
     })
@@ -157,7 +162,7 @@ fn detectors(kept: &[Scored], field: &Field) -> Result<ArrayRef, ScoreError> {
     };
     let of = || kept.iter().flat_map(|row| row.fired.iter());
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(of().map(|fired| Some(fired.name)).collect::<StringArray>()),
+        Arc::new(of().map(|fired| Some(fired.name.as_str())).collect::<StringArray>()),
         Arc::new(of().map(|fired| Some(fired.strength.clamp(-1e9, 1e9))).collect::<Float64Array>()),
         Arc::new(of().map(|fired| Some(fired.evidence.as_str())).collect::<StringArray>()),
     ];

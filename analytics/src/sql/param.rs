@@ -22,6 +22,8 @@ pub enum Param {
     Time(Micros),
     /// Identity of a record.
     Record(RecordId),
+    /// Bytes: identities of records one after the other, for `among`.
+    Bytes(Vec<u8>),
 }
 
 impl From<Param> for ScalarValue {
@@ -34,6 +36,7 @@ impl From<Param> for ScalarValue {
             Param::Float(value) => Self::Float64(Some(value)),
             Param::Text(value) => Self::Utf8(Some(value)),
             Param::Time(Micros(value)) => Self::TimestampMicrosecond(Some(value), Some("UTC".into())),
+            Param::Bytes(value) => Self::Binary(Some(value)),
             Param::Record(RecordId(value)) => Self::FixedSizeBinary(16, Some(value.to_vec())),
         }
     }

@@ -73,6 +73,10 @@ fn written(param: &Param) -> String {
                 DateTime::from_timestamp_micros(*value).map(|time| time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
             format!("TIMESTAMP '{}'", text.unwrap_or_default())
         }
+        Param::Bytes(bytes) => {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("X'{digits}'")
+        }
         Param::Record(_) => "NULL".to_owned(),
     }
 }

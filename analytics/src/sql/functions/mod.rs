@@ -8,11 +8,13 @@
 //! | `tcp_flags(flags)` | the flags as nfdump prints them: `CEUAPRSF`, a dot for each that is not set |
 //! | `unix_seconds(ts)` | whole seconds since 1970, rounded down; a filter on it prunes files |
 //! | `spot_time(ts)` | `YYYY-MM-DD HH:MM:SS`, UTC; a filter on it prunes files |
+//! | `among(record_id, ids)` | true if the identity is one of these, 16 bytes each in ascending order, a constant |
 //! | `dns_addresses(answers)` | the addresses among DNS answers, joined by a bar |
 //!
 //! `encode(record_id, 'hex')` and `decode('…', 'hex')` are DataFusion's.
 
 mod addresses;
+mod among;
 mod cidr;
 mod flags;
 mod protocol;
@@ -36,6 +38,7 @@ pub(super) fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
         ScalarUDF::new_from_impl(time::FloorToSecond::unix_seconds()),
         ScalarUDF::new_from_impl(time::FloorToSecond::spot_time()),
         ScalarUDF::new_from_impl(addresses::DnsAddresses::new()),
+        ScalarUDF::new_from_impl(among::Among::new()),
     ];
     for function in functions {
         registry.register_udf(Arc::new(function))?;

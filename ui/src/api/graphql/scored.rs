@@ -43,7 +43,7 @@ pub(super) async fn verdicts(context: &Context<'_>, source: Source) -> Result<Ha
     let found = app(context)?.blocking(move |lake| Ok(lake.state().verdicts(source, now())?)).await.map_err(fail)?;
     let by_record = found.into_iter().filter_map(|verdict| match verdict.verdict.subject {
         Subject::Record(id) => Some((id, (verdict.id, verdict.verdict.severity))),
-        Subject::Rule(_) => None,
+        Subject::Rule(_) | Subject::Pattern => None,
     });
     Ok(by_record.collect())
 }
@@ -83,6 +83,7 @@ pub(super) async fn score(
             let verdict = NewVerdict {
                 source,
                 subject: Subject::Record(id),
+                reach: None,
                 severity,
                 scope: "record".to_owned(),
                 author: author.clone(),
@@ -116,6 +117,7 @@ pub(super) async fn reset(context: &Context<'_>, source: Source, date: Day) -> R
             let withdrawn = NewVerdict {
                 source,
                 subject: Subject::Record(id),
+                reach: None,
                 severity,
                 scope: "record".to_owned(),
                 author: author.clone(),

@@ -391,7 +391,7 @@ async fn verdicts(app: &App, source: Source) -> Result<HashMap<RecordId, (u8, St
         .into_iter()
         .filter_map(|verdict| match verdict.verdict.subject {
             VerdictSubject::Record(id) => Some((id, (verdict.verdict.severity as u8, verdict.verdict.author))),
-            VerdictSubject::Rule(_) => None,
+            VerdictSubject::Rule(_) | VerdictSubject::Pattern => None,
         })
         .collect())
 }
