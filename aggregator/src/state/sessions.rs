@@ -72,9 +72,25 @@ impl State {
         })
     }
 
-    /// The account whose session has this secret: neither idle for too long, nor too old, nor of a disabled account.
+    /// The account whose session has this secret: neither idle for too long, nor too old, nor of a disabled account. The
+    /// session is used by it.
     pub fn session_user(&self, secret: &[u8; 32], now: Micros, life: Life) -> Result<Option<User>, StateError> {
-        let found = self.read(|c| {
+        let Some((user, used)) = self.session_found(secret, now, life)? else { return Ok(None) };
+        if now.0 - used >= USED_EVERY {
+            self.write(|t| {
+                t.execute("UPDATE sessions SET used = ?2 WHERE secret = ?1 AND used < ?2", (secret, now.0)).map(drop)
+            })?;
+        }
+        Ok(Some(user))
+    }
+
+    /// The same, for whoever only looks whether it goes on: a stream that nobody watches keeps no session alive.
+    pub fn session_goes_on(&self, secret: &[u8; 32], now: Micros, life: Life) -> Result<Option<User>, StateError> {
+        Ok(self.session_found(secret, now, life)?.map(|(user, _)| user))
+    }
+
+    fn session_found(&self, secret: &[u8; 32], now: Micros, life: Life) -> Result<Option<(User, i64)>, StateError> {
+        self.read(|c| {
             c.prepare_cached(
                 "SELECT u.user_id, u.name, u.role, u.created, u.changed, u.login, u.disabled, s.used
                  FROM sessions s JOIN users u USING (user_id)
@@ -84,14 +100,7 @@ impl State {
                 Ok((super::users::read(row)?, row.get::<_, i64>(7)?))
             })
             .optional()
-        })?;
-        let Some((user, used)) = found else { return Ok(None) };
-        if now.0 - used >= USED_EVERY {
-            self.write(|t| {
-                t.execute("UPDATE sessions SET used = ?2 WHERE secret = ?1 AND used < ?2", (secret, now.0)).map(drop)
-            })?;
-        }
-        Ok(Some(user))
+        })
     }
 
     /// Ends a session.

@@ -33,6 +33,8 @@ use super::{functions, guard, views};
 /// The schema that holds the tables and views.
 pub(super) const SCHEMA: &str = "lake";
 const CATALOG: &str = "spotter";
+/// Bytes of footers that are kept: those of some hundred large parts. What a page asks is asked again.
+const FOOTERS: usize = 128 << 20;
 
 /// SQL over one lake. Cheap to clone; all clones share the limits.
 ///
@@ -226,6 +228,7 @@ fn session(lake: &Path, limits: &EngineLimits) -> DataFusionResult<SessionState>
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limits.memory), consumers)))
         .with_disk_manager_builder(disk)
+        .with_metadata_cache_limit(FOOTERS)
         .build_arc()?;
     let files = LocalFileSystem::new_with_prefix(lake)?;
     runtime.register_object_store(ObjectStoreUrl::parse(STORE)?.as_ref(), Arc::new(files));

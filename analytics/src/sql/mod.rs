@@ -21,6 +21,7 @@ mod guard;
 mod limits;
 mod param;
 mod prune;
+mod reader;
 mod rows;
 mod table;
 #[cfg(test)]

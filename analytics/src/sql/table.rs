@@ -20,7 +20,6 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -32,6 +31,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 
 use super::error::QueryError;
 use super::prune::{self, PartColumns};
+use super::reader::PartReaders;
 
 type Result<T, E = DataFusionError> = std::result::Result<T, E>;
 
@@ -231,7 +231,7 @@ impl TableProvider for LakeTable {
         let metadata = runtime.cache_manager.get_file_metadata_cache();
         let source = ParquetSource::new(self.schema.clone())
             .with_table_parquet_options(state.table_options().parquet.clone())
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, metadata)));
+            .with_parquet_file_reader_factory(Arc::new(PartReaders::new(snapshot.listing.dir(), store, metadata)));
         let scan = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(self.statistics_of_all(&parts))

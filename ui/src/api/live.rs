@@ -17,13 +17,15 @@
 //!
 //! The snapshot comes first and once. [`LiveMessage`] has every field with its meaning. A WebSocket is pinged every 20 s and
 //! closed if it answers two in a row with nothing; the event stream has a comment as often. What a client sends is not read.
+//! Both end within seconds of the session or token they began with; a WebSocket by close code 1008.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -32,6 +34,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::types::{LiveDropped, LiveMessage, Problem};
 use crate::app::Shared;
+use crate::door::{Caller, Stay, VIEWER};
 use crate::problem::ApiError;
 
 /// Clients that may watch at a time.
@@ -48,23 +51,30 @@ struct Client {
     snapshot: Option<Utf8Bytes>,
     messages: Receiver<Utf8Bytes>,
     dropped: u64,
+    stay: Stay,
     _place: OwnedSemaphorePermit,
 }
 
 impl Client {
-    fn new(app: &Shared) -> Result<Self, ApiError> {
+    fn new(app: &Shared, headers: &HeaderMap, caller: &Caller) -> Result<Self, ApiError> {
         let place = Arc::clone(&app.watchers).try_acquire_owned().map_err(|_| ApiError::Busy)?;
         let (snapshot, messages) = app.live.subscribe().ok_or(ApiError::Busy)?;
-        Ok(Self { snapshot: Some(snapshot), messages, dropped: 0, _place: place })
+        let stay = Stay::watch(app, headers, caller, VIEWER);
+        Ok(Self { snapshot: Some(snapshot), messages, dropped: 0, stay, _place: place })
     }
 
-    /// The next message; `None` when the server stops.
+    /// The next message; `None` when the server stops or the caller has to leave.
     async fn next(&mut self) -> Option<Utf8Bytes> {
         if let Some(snapshot) = self.snapshot.take() {
             return Some(snapshot);
         }
         loop {
-            match self.messages.recv().await {
+            let received = tokio::select! {
+                biased;
+                () = self.stay.ended() => return None,
+                received = self.messages.recv() => received,
+            };
+            match received {
                 Ok(message) => return Some(message),
                 Err(RecvError::Closed) => return None,
                 Err(RecvError::Lagged(messages)) => {
@@ -88,8 +98,13 @@ pub(crate) fn places() -> Arc<Semaphore> {
 #[utoipa::path(get, path = "/api/v1/live",
     responses((status = 101, description = "WebSocket; each text message is one LiveMessage", body = LiveMessage),
         (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
-pub(super) async fn live(State(app): State<Shared>, upgrade: WebSocketUpgrade) -> Result<Response, ApiError> {
-    let client = Client::new(&app)?;
+pub(super) async fn live(
+    State(app): State<Shared>,
+    caller: Caller,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, ApiError> {
+    let client = Client::new(&app, &headers, &caller)?;
     let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).write_buffer_size(0);
     Ok(upgrade.on_upgrade(|socket| watch(socket, client)))
 }
@@ -98,8 +113,12 @@ pub(super) async fn live(State(app): State<Shared>, upgrade: WebSocketUpgrade) -
 #[utoipa::path(get, path = "/api/v1/live.sse",
     responses((status = 200, body = LiveMessage, content_type = "text/event-stream"),
         (status = 401, body = Problem), (status = 503, body = Problem)))]
-pub(super) async fn live_sse(State(app): State<Shared>) -> Result<Response, ApiError> {
-    let events = futures::stream::unfold(Client::new(&app)?, |mut client| async {
+pub(super) async fn live_sse(
+    State(app): State<Shared>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let events = futures::stream::unfold(Client::new(&app, &headers, &caller)?, |mut client| async {
         let message = client.next().await?;
         Some((Ok::<_, Infallible>(Event::default().data(message.as_str())), client))
     });
@@ -114,6 +133,10 @@ async fn watch(mut socket: WebSocket, mut client: Client) {
         let message = tokio::select! {
             message = client.next() => match message {
                 Some(text) => Message::Text(text),
+                None if client.stay.is_over() => {
+                    let reason = Utf8Bytes::from_static("the session ended");
+                    Message::Close(Some(CloseFrame { code: close_code::POLICY, reason }))
+                }
                 None => Message::Close(None),
             },
             said = socket.recv() => match said {

@@ -1,5 +1,7 @@
 //! Views that people saved.
 
+use std::sync::Arc;
+
 use aggregator::state::views::{self, MAX_VIEWS, NewView};
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -9,15 +11,13 @@ use super::params::Params;
 use super::rows::moment;
 use super::types::{NewSavedView, Problem, SavedView, SavedViews, ViewsQuery};
 use crate::app::Shared;
+use crate::door::Caller;
 use crate::problem::ApiError;
 
 /// Characters of a name.
 const MAX_NAME: usize = 100;
 /// Bytes of the parameters of an address.
 const MAX_QUERY: usize = 8192;
-
-/// Whoever has the link; there are no accounts to name.
-const OWNER: &str = "analyst";
 
 fn shown(view: views::View, owner: &str) -> SavedView {
     let views::View { id, view: NewView { page, name, owner: saved_by, shared, query }, created } = view;
@@ -36,10 +36,12 @@ fn is_page(page: &str) -> bool {
     (status = 200, body = SavedViews), (status = 400, body = Problem), (status = 401, body = Problem)))]
 pub(super) async fn saved_views(
     State(app): State<Shared>,
+    caller: Caller,
     Params(query): Params<ViewsQuery>,
 ) -> Result<Json<SavedViews>, ApiError> {
-    let found = app.blocking(move |lake| Ok(lake.state().views(&query.page, OWNER)?)).await?;
-    Ok(Json(SavedViews { views: found.into_iter().map(|view| shown(view, OWNER)).collect() }))
+    let owner = Arc::clone(&caller.name);
+    let found = app.blocking(move |lake| Ok(lake.state().views(&query.page, &owner)?)).await?;
+    Ok(Json(SavedViews { views: found.into_iter().map(|view| shown(view, &caller.name)).collect() }))
 }
 
 /// Saves a view; one's own of the same page and name is replaced.
@@ -47,6 +49,7 @@ pub(super) async fn saved_views(
     (status = 200, body = SavedView), (status = 400, body = Problem), (status = 401, body = Problem)))]
 pub(super) async fn save_view(
     State(app): State<Shared>,
+    caller: Caller,
     body: Result<Json<NewSavedView>, JsonRejection>,
 ) -> Result<Json<SavedView>, ApiError> {
     let Json(NewSavedView { page, name, shared, query }) =
@@ -61,10 +64,10 @@ pub(super) async fn save_view(
     if query.len() > MAX_QUERY {
         return Err(ApiError::Bad(format!("`query` may have {MAX_QUERY} bytes")));
     }
-    let new = NewView { page, name, owner: OWNER.to_owned(), shared, query };
+    let new = NewView { page, name, owner: caller.name.to_string(), shared, query };
     let saved = app.blocking(move |lake| Ok(lake.state().save_view(&new)?)).await?;
     let view = saved.ok_or_else(|| ApiError::Bad(format!("there are {MAX_VIEWS} views already; delete some first")))?;
-    Ok(Json(shown(view, OWNER)))
+    Ok(Json(shown(view, &caller.name)))
 }
 
 /// Deletes one's own view.
@@ -72,12 +75,14 @@ pub(super) async fn save_view(
     (status = 200, body = SavedView), (status = 404, body = Problem), (status = 401, body = Problem)))]
 pub(super) async fn delete_view(
     State(app): State<Shared>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<SavedView>, ApiError> {
     let missing = || ApiError::Missing(format!("view {id:?} of yours"));
     let number: i64 = id.parse().map_err(|_| missing())?;
-    let found = app.blocking(move |lake| Ok(lake.state().delete_view(number, OWNER)?)).await?;
-    Ok(Json(shown(found.ok_or_else(missing)?, OWNER)))
+    let owner = Arc::clone(&caller.name);
+    let found = app.blocking(move |lake| Ok(lake.state().delete_view(number, &owner)?)).await?;
+    Ok(Json(shown(found.ok_or_else(missing)?, &caller.name)))
 }
 
 #[cfg(test)]

@@ -119,6 +119,13 @@ impl Console {
         true
     }
 
+    /// The same, but its life does not start anew.
+    pub(crate) fn session_goes_on(&self, secret: &str, now: Instant) -> bool {
+        let asked = hash(secret);
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        secret.len() <= MAX_SECRET && sessions.iter().any(|session| session.hash == asked && session.until > now)
+    }
+
     /// Ends the session with this secret.
     pub(crate) fn end_session(&self, secret: &str) {
         let asked = hash(secret);

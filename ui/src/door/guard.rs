@@ -18,7 +18,7 @@ use super::caller::Caller;
 use super::record::{Audited, note};
 use super::role::Least;
 use super::routes::Declared;
-use super::session::{Credential, identify};
+use super::session::{Asks, Credential, identify};
 use super::site::check_fetch_site;
 use crate::app::{App, Shared};
 use crate::problem::ApiError;
@@ -109,7 +109,7 @@ async fn admit(guard: &Guard, asked: Asked) -> Result<Option<Caller>, ApiError> 
         None => None,
         Some(credential) => {
             let (app_of, address) = (Arc::clone(app), *address);
-            let work = move |lake: &Lake| Ok(identify(lake, &app_of.console, &credential, address)?);
+            let work = move |lake: &Lake| Ok(identify(lake, &app_of.console, &credential, address, Asks::Anew)?);
             app.blocking(work).await?
         }
     };

@@ -16,6 +16,7 @@ mod routes;
 mod session;
 mod setup;
 mod site;
+mod stay;
 mod throttle;
 
 pub use passwords::{PasswordError, check_name, hash as hash_password};
@@ -34,6 +35,7 @@ pub(crate) use routes::Routes;
 pub(crate) use session::{LIFE, cookie, cookie_name, set_cookie};
 pub(crate) use setup::Setup;
 pub(crate) use site::Site;
+pub(crate) use stay::Stay;
 #[cfg(test)]
 pub(crate) use throttle::Attempt;
 pub(crate) use throttle::Throttle;

@@ -6,7 +6,7 @@ use aggregator::lake::Lake;
 use aggregator::record::Micros;
 use aggregator::state::sessions::Life;
 use aggregator::state::users::User;
-use aggregator::state::{StateError, now};
+use aggregator::state::{State, StateError, now};
 use axum::http::{HeaderMap, header};
 
 use super::caller::{Caller, Via};
@@ -70,17 +70,26 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
         .find_map(|(key, value)| (key == name).then_some(value))
 }
 
+/// Is it a person who asks, or a stream that goes on by itself? Only the first keeps a session from idling out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asks {
+    Anew,
+    Still,
+}
+
 /// The caller behind a credential; `None` where it opens nothing (any more).
 pub(crate) fn identify(
     lake: &Lake,
     console: &Console,
     credential: &Credential,
     address: IpAddr,
+    asks: Asks,
 ) -> Result<Option<Caller>, StateError> {
-    let state = lake.state();
+    let (state, is_new) = (lake.state(), asks == Asks::Anew);
     let is_console = match credential {
         Credential::Token(token) => console.is_api_token(token),
-        Credential::Cookie(secret) => console.is_session(secret, std::time::Instant::now()),
+        Credential::Cookie(secret) if is_new => console.is_session(secret, std::time::Instant::now()),
+        Credential::Cookie(secret) => console.session_goes_on(secret, std::time::Instant::now()),
     };
     if is_console {
         // Once there is an administrator's account, only accounts open the door.
@@ -93,7 +102,8 @@ pub(crate) fn identify(
         }
         Credential::Token(_) => None,
         Credential::Cookie(secret) => {
-            let user = state.session_user(&hash(secret), now(), LIFE)?;
+            let found = if is_new { State::session_user } else { State::session_goes_on };
+            let user = found(state, &hash(secret), now(), LIFE)?;
             user.map(|user| Caller { name: user.name.as_str().into(), role: role(&user), via: Via::Session, address })
         }
     })

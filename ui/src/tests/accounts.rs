@@ -388,3 +388,72 @@ async fn too_long_and_too_large_requests_are_refused() {
     let large = server.send(large).await;
     assert_eq!((large.status, &large.json()["type"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("too_large")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_stream_ends_with_its_session_its_token_or_its_account() {
+    use http_body_util::BodyExt as _;
+    let server = Server::with_accounts().await;
+    let root = server.log_in("root").await;
+    let ann = server.log_in("ann").await;
+    let made = json!({"name": "watch", "scope": "viewer", "days": 1});
+    let token = server.ask("POST", "/api/v1/me/tokens", &ann, Some(made)).await.json();
+    let token = token["token"].as_str().unwrap().to_owned();
+    let listed = server.ask("GET", "/api/v1/tokens", &root, None).await.json();
+    let token_id =
+        listed["tokens"].as_array().unwrap().iter().find(|token| token["name"] == "watch").unwrap()["id"].clone();
+    let vic = server.log_in("vic").await;
+    let watch = async |name: header::HeaderName, value: String| {
+        let request = request("GET", "/api/v1/live.sse").header(name, value).body(Body::empty()).unwrap();
+        let answer = server.stream(request).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let mut body = answer.into_body();
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(String::from_utf8_lossy(&first).contains("snapshot"), "{first:?}");
+        body
+    };
+    let mut by_session = watch(header::COOKIE, ann.clone()).await;
+    let mut by_token = watch(header::AUTHORIZATION, format!("Bearer {token}")).await;
+    let mut by_account = watch(header::COOKIE, vic.clone()).await;
+    // A while later they all go on.
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let quiet = std::time::Duration::from_millis(1);
+    for body in [&mut by_session, &mut by_token, &mut by_account] {
+        assert!(tokio::time::timeout(quiet, body.frame()).await.is_err(), "it ended by itself");
+    }
+    assert_eq!(server.ask("POST", "/api/v1/logout", &ann, None).await.status, StatusCode::OK);
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), by_session.frame()).await;
+    assert!(ended.unwrap().is_none());
+    let path = format!("/api/v1/tokens/{token_id}");
+    assert_eq!(server.ask("DELETE", &path, &root, None).await.status, StatusCode::OK);
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), by_token.frame()).await;
+    assert!(ended.unwrap().is_none());
+    server.ask("PATCH", "/api/v1/users/vic", &root, Some(json!({"enabled": false}))).await;
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), by_account.frame()).await;
+    assert!(ended.unwrap().is_none());
+    // Their places are free again.
+    assert_eq!(server.app.watchers.available_permits(), crate::api::live::CLIENTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_belong_to_the_account_that_saved_them() {
+    let server = Server::with_accounts().await;
+    let (ann, vic) = (server.log_in("ann").await, server.log_in("vic").await);
+    let view =
+        |name: &str, shared| Some(json!({"page": "suspicious/flow", "name": name, "shared": shared, "query": "v=1"}));
+    let own = server.ask("POST", "/api/v1/views", &ann, view("mine", false)).await.json();
+    let shared = server.ask("POST", "/api/v1/views", &ann, view("ours", true)).await.json();
+    assert_eq!((&own["owner"], &own["own"]), (&json!("ann"), &json!(true)));
+    let seen = server.ask("GET", "/api/v1/views?page=suspicious/flow", &vic, None).await.json();
+    let seen = seen["views"].as_array().unwrap();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!((&seen[0]["name"], &seen[0]["owner"], &seen[0]["own"]), (&json!("ours"), &json!("ann"), &json!(false)));
+    for view in [&own, &shared] {
+        let path = format!("/api/v1/views/{}", view["id"]);
+        assert_eq!(server.ask("DELETE", &path, &vic, None).await.status, StatusCode::NOT_FOUND);
+    }
+    // The same name is another view of another account.
+    let other = server.ask("POST", "/api/v1/views", &vic, view("ours", false)).await.json();
+    assert_ne!(other["id"], shared["id"]);
+    let mine = server.ask("GET", "/api/v1/views?page=suspicious/flow", &ann, None).await.json();
+    assert_eq!(mine["views"].as_array().unwrap().len(), 2);
+}

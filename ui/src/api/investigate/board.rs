@@ -52,8 +52,7 @@ pub(in crate::api) async fn board_of(app: &App, subject: Subject, span: Span, to
     };
     match &target.subject {
         Subject::Address(_) | Subject::Network(..) => {
-            let ways = flow::ways(app, &target).await?;
-            let peers = flow::peers(app, &target, top).await?;
+            let (ways, peers) = flow::ways_and_peers(app, &target, top).await?;
             let contexts = contexts(app, &target).await?;
             board.progression.children = progression(&ways, &peers, &contexts);
             let leaders: Vec<(String, Direction)> =
@@ -61,8 +60,7 @@ pub(in crate::api) async fn board_of(app: &App, subject: Subject, span: Span, to
             board.drops = drops_of_peers(app, &target, &leaders).await?;
         }
         Subject::Name(_) | Subject::Uri(_) | Subject::Community(_) => {
-            let totals = facets::totals(app, &target).await?;
-            let facets = facets::all(app, &target, &totals, top).await?;
+            let (_, facets) = facets::of(app, &target, top).await?;
             board.progression.children = facets
                 .into_iter()
                 .filter(|facet| {

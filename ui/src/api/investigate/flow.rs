@@ -34,29 +34,59 @@ pub(super) fn by_peer(target: &Target) -> Option<String> {
     ))
 }
 
-/// Totals by who opens.
-pub(super) async fn ways(app: &App, target: &Target) -> Result<Vec<Way>, ApiError> {
-    let Some(peers) = by_peer(target) else { return Ok(Vec::new()) };
-    let sql = format!(
-        "SELECT way, count(*) AS peers, sum(connections) AS connections, sum(bytes_out) AS bytes_out, sum(bytes_in) AS bytes_in, \
-         sum(packets_out) AS packets_out, sum(packets_in) AS packets_in, max(max_bytes) AS max_bytes, max(max_packets) AS max_packets, \
-         min(first_seen) AS first_seen, max(last_seen) AS last_seen FROM ({peers}) GROUP BY way"
-    );
-    let mut ways: Vec<Way> = read(app.rows(&sql, target.params_for(), 3).await?, "flow")?;
-    ways.sort_by_key(|way| way.way);
-    Ok(ways)
+/// A peer with the totals of its way beside it.
+#[derive(Deserialize)]
+struct Ranked {
+    #[serde(flatten)]
+    peer: Peer,
+    of_peers: u64,
+    of_connections: u64,
+    of_bytes_out: u64,
+    of_bytes_in: u64,
+    of_packets_out: u64,
+    of_packets_in: u64,
+    of_max_bytes: u64,
+    of_max_packets: u64,
+    of_first_seen: String,
+    of_last_seen: String,
 }
 
-/// The `top` peers of each way by connections, and by bytes.
-pub(super) async fn peers(app: &App, target: &Target, top: u32) -> Result<Vec<Peer>, ApiError> {
-    let Some(peers) = by_peer(target) else { return Ok(Vec::new()) };
+/// Totals by who opens, and the `top` peers of each way by connections and by bytes: one query, since it reads every
+/// record of the subject.
+pub(super) async fn ways_and_peers(app: &App, target: &Target, top: u32) -> Result<(Vec<Way>, Vec<Peer>), ApiError> {
+    let Some(peers) = by_peer(target) else { return Ok((Vec::new(), Vec::new())) };
     let sql = format!(
         "SELECT *, is_private(peer) AS internal FROM (SELECT *, \
          row_number() OVER (PARTITION BY way ORDER BY connections DESC, peer) AS rank_connections, \
-         row_number() OVER (PARTITION BY way ORDER BY bytes_out + bytes_in DESC, peer) AS rank_bytes FROM ({peers})) \
-         WHERE rank_connections <= {top} OR rank_bytes <= {top} ORDER BY bytes_out + bytes_in DESC, peer"
+         row_number() OVER (PARTITION BY way ORDER BY bytes_out + bytes_in DESC, peer) AS rank_bytes, \
+         count(*) OVER (PARTITION BY way) AS of_peers, sum(connections) OVER (PARTITION BY way) AS of_connections, \
+         sum(bytes_out) OVER (PARTITION BY way) AS of_bytes_out, sum(bytes_in) OVER (PARTITION BY way) AS of_bytes_in, \
+         sum(packets_out) OVER (PARTITION BY way) AS of_packets_out, sum(packets_in) OVER (PARTITION BY way) AS of_packets_in, \
+         max(max_bytes) OVER (PARTITION BY way) AS of_max_bytes, max(max_packets) OVER (PARTITION BY way) AS of_max_packets, \
+         min(first_seen) OVER (PARTITION BY way) AS of_first_seen, max(last_seen) OVER (PARTITION BY way) AS of_last_seen \
+         FROM ({peers})) WHERE rank_connections <= {top} OR rank_bytes <= {top} ORDER BY bytes_out + bytes_in DESC, peer"
     );
-    read(app.rows(&sql, target.params_for(), 6 * u64::from(top)).await?, "flow")
+    let rows: Vec<Ranked> = read(app.rows(&sql, target.params_for(), 6 * u64::from(top)).await?, "flow")?;
+    let mut ways: Vec<Way> = Vec::new();
+    for row in &rows {
+        if ways.iter().all(|way| way.way != row.peer.way) {
+            ways.push(Way {
+                way: row.peer.way,
+                peers: row.of_peers,
+                connections: row.of_connections,
+                bytes_out: row.of_bytes_out,
+                bytes_in: row.of_bytes_in,
+                packets_out: row.of_packets_out,
+                packets_in: row.of_packets_in,
+                max_bytes: row.of_max_bytes,
+                max_packets: row.of_max_packets,
+                first_seen: row.of_first_seen.clone(),
+                last_seen: row.of_last_seen.clone(),
+            });
+        }
+    }
+    ways.sort_by_key(|way| way.way);
+    Ok((ways, rows.into_iter().map(|row| row.peer).collect()))
 }
 
 /// How connections are sorted.

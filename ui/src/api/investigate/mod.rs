@@ -28,7 +28,7 @@ pub(super) use volume::{__path_volume, Buckets, volume};
 
 use super::params::Params;
 use super::rows::{moment, parse_limit};
-use super::types::{Connections, ConnectionsQuery, Investigation, Problem, Source, SubjectQuery};
+use super::types::{Connections, ConnectionsQuery, Investigation, Problem, SubjectQuery};
 use crate::app::{App, Shared};
 use crate::problem::ApiError;
 
@@ -60,13 +60,8 @@ pub(super) async fn investigate(app: &App, subject: Subject, span: Span, top: u3
     let began = Instant::now();
     let target = Target::find(app, subject, span).await?;
     let internal = flow::is_internal(app, &target).await?;
-    let (ways, peers) = if target.condition(Source::Flow).is_some() {
-        (flow::ways(app, &target).await?, flow::peers(app, &target, top).await?)
-    } else {
-        (Vec::new(), Vec::new())
-    };
-    let totals = facets::totals(app, &target).await?;
-    let facets = facets::all(app, &target, &totals, top).await?;
+    let (ways, peers) = flow::ways_and_peers(app, &target, top).await?;
+    let (totals, facets) = facets::of(app, &target, top).await?;
     let (from, to) = span.texts();
     Ok(Investigation {
         kind: target.subject.kind(),

@@ -7,12 +7,11 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::facets::{self, Detail, Plan};
 use super::{Span, cache, parse_top};
 use crate::api::params::Params;
 use crate::api::rows::read;
-use crate::api::types::{
-    Border, Facet, FacetRow, NewPair, Problem, ServiceFindings, ServiceRule, ServiceScore, Source, SpanQuery,
-};
+use crate::api::types::{Border, NewPair, Problem, ServiceFindings, ServiceRule, ServiceScore, Source, SpanQuery};
 use crate::app::{App, Shared};
 use crate::problem::ApiError;
 
@@ -20,6 +19,8 @@ use crate::problem::ApiError;
 const HISTORY: i64 = 14 * 86_400_000_000;
 /// New pairs and scored records shown.
 const SHOWN: u64 = 100;
+/// Flows of the service.
+const OF_SERVICE: &str = "proto = $3 AND dst_port = $4";
 /// Protocols by name in the address.
 const PROTOCOLS: [(&str, u8); 6] = [("tcp", 6), ("udp", 17), ("icmp", 1), ("icmp6", 58), ("sctp", 132), ("gre", 47)];
 
@@ -55,6 +56,14 @@ struct Totals {
     last_seen: Option<String>,
 }
 
+/// A scored record with the number of all of them.
+#[derive(Deserialize)]
+struct Scored {
+    count: u64,
+    #[serde(flatten)]
+    score: ServiceScore,
+}
+
 #[derive(Deserialize)]
 struct Count {
     count: u64,
@@ -63,7 +72,7 @@ struct Count {
 async fn find(app: &App, proto: u8, port: u16, span: Span, top: u32) -> Result<ServiceFindings, ApiError> {
     let params =
         || -> Vec<Param> { vec![span.from.into(), span.to.into(), u64::from(proto).into(), u64::from(port).into()] };
-    let of = "FROM flow WHERE first_seen >= $1 AND first_seen < $2 AND proto = $3 AND dst_port = $4";
+    let of = format!("FROM flow WHERE first_seen >= $1 AND first_seen < $2 AND {OF_SERVICE}");
     let bytes = "sum(src_bytes + coalesce(dst_bytes, CAST(0 AS BIGINT UNSIGNED))) AS bytes";
     let sql = format!(
         "SELECT count(*) AS connections, {bytes}, count(DISTINCT src_ip) AS clients, count(DISTINCT dst_ip) AS servers, \
@@ -78,19 +87,23 @@ async fn find(app: &App, proto: u8, port: u16, span: Span, top: u32) -> Result<S
           {of} GROUP BY 1, 2, 3, 4) GROUP BY src_internal, dst_internal ORDER BY connections DESC"
     );
     let borders: Vec<Border> = read(app.rows(&sql, params(), 4).await?, "flow")?;
-    let mut facets = Vec::new();
-    for (key, title, kind, value) in [
+    let lists = [
         ("servers", "Servers", "address", "dst_ip"),
         ("clients", "Clients", "address", "src_ip"),
         ("protocols", "Protocols recognised", "text", "service"),
         ("conn_states", "Ends of connections", "text", "conn_state"),
-    ] {
-        let facet = facet(app, params(), of, key, title, kind, value, top).await?;
-        if !facet.rows.is_empty() {
-            facets.push(facet);
-        }
-    }
-    let (new_pairs, more_new_pairs) = new_pairs(app, params(), of, span).await?;
+    ];
+    let plans = lists.map(|(key, title, value_kind, value)| Plan {
+        key,
+        title,
+        source: Source::Flow,
+        value_kind,
+        value: value.to_owned(),
+        detail: Detail::None,
+        condition: OF_SERVICE.to_owned(),
+    });
+    let (_, facets) = facets::run(app, params(), Source::Flow, OF_SERVICE, plans.to_vec(), top).await?;
+    let (new_pairs, more_new_pairs) = new_pairs(app, params(), &of, span).await?;
     let sql = "SELECT count(*) AS count FROM (SELECT 1 FROM flow WHERE first_seen >= $1 AND first_seen < $2 LIMIT 1)";
     let before = vec![Micros(span.from.0 - HISTORY).into(), span.from.into()];
     let has_history = read::<Count>(app.rows(sql, before, 1).await?, "flow")?.first().is_some_and(|row| row.count > 0);
@@ -116,36 +129,6 @@ async fn find(app: &App, proto: u8, port: u16, span: Span, top: u32) -> Result<S
         scored,
         leaders,
         rules: rules(app, port).await?,
-    })
-}
-
-#[expect(clippy::too_many_arguments, reason = "the parts of one top list")]
-async fn facet(
-    app: &App,
-    params: Vec<Param>,
-    of: &str,
-    key: &str,
-    title: &str,
-    kind: &str,
-    value: &str,
-    top: u32,
-) -> Result<Facet, ApiError> {
-    let ask = u64::from(top) + 1;
-    let sql = format!(
-        "SELECT {value} AS value, CAST(NULL AS VARCHAR) AS detail, count(*) AS count, sum(src_bytes + coalesce(dst_bytes, CAST(0 AS BIGINT UNSIGNED))) AS bytes, \
-         min(first_seen) AS first_seen, max(last_seen) AS last_seen {of} AND {value} IS NOT NULL GROUP BY {value} \
-         ORDER BY count DESC, value LIMIT {ask}"
-    );
-    let mut rows: Vec<FacetRow> = read(app.rows(&sql, params, ask).await?, "flow")?;
-    let more = rows.len() as u64 == ask;
-    rows.truncate(top as usize);
-    Ok(Facet {
-        key: key.to_owned(),
-        title: title.to_owned(),
-        source: Source::Flow,
-        value_kind: kind.to_owned(),
-        more,
-        rows,
     })
 }
 
@@ -178,14 +161,12 @@ async fn scored(app: &App, proto: u8, port: u16, span: Span) -> Result<(u64, Vec
         "FROM scores_flow WHERE first_seen >= $1 AND first_seen < $2 AND proto = $3 AND dst_port = $4 AND run_id IN ({})",
         places.join(", ")
     );
-    let sql = format!("SELECT count(*) AS count {of}");
-    let count =
-        read::<Count>(app.rows(&sql, params.clone(), 1).await?, "scores_flow")?.first().map_or(0, |row| row.count);
     let sql = format!(
-        "SELECT record_id, CAST(date AS VARCHAR) AS date, fused_rank AS rank, first_seen, src_ip, dst_ip, percentile {of} \
-         ORDER BY fused_rank, record_id LIMIT 20"
+        "SELECT count(*) OVER () AS count, record_id, CAST(date AS VARCHAR) AS date, fused_rank AS rank, first_seen, src_ip, dst_ip, \
+         percentile {of} ORDER BY fused_rank, record_id LIMIT 20"
     );
-    Ok((count, read(app.rows(&sql, params, 20).await?, "scores_flow")?))
+    let rows: Vec<Scored> = read(app.rows(&sql, params, 20).await?, "scores_flow")?;
+    Ok((rows.first().map_or(0, |row| row.count), rows.into_iter().map(|row| row.score).collect()))
 }
 
 /// The rules whose matcher has this port as a number.
