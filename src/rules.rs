@@ -8,8 +8,8 @@ use aggregator::lake::{Day, Lake, Source};
 use aggregator::record::Micros;
 use aggregator::state;
 use aggregator::state::rules::{Action as Does, NewRule, RuleId};
-use analytics::feedback::heuristics;
 use analytics::feedback::preview::Target;
+use analytics::feedback::{exchange, heuristics};
 use analytics::rules::{RuleFile, read_file};
 use analytics::sql::{Engine, EngineLimits};
 use clap::Subcommand;
@@ -185,12 +185,12 @@ fn list(at: &At, ended: bool) -> anyhow::Result<ExitCode> {
         if state != "in force" && !ended {
             continue;
         }
-        let NewRule { name, action, source, matcher, author, note, .. } = &rule.rule;
+        let NewRule { name, action, source, matcher, author, expires, note } = &rule.rule;
         if at.json {
             let matcher: serde_json::Value = serde_json::from_str(matcher).unwrap_or_default();
             let line = serde_json::json!({
                 "id": rule.id.0, "name": name, "action": action, "source": source.as_str(), "matcher": matcher, "author": author,
-                "note": note, "hits": rule.hits, "state": state,
+                "note": note, "expires": expires.map(exchange::moment), "hits": rule.hits, "state": state,
             });
             writeln!(out, "{line}")?;
             continue;

@@ -10,7 +10,8 @@ use aggregator::lake::{Day, Lake, Source};
 use analytics::detect::rows::Internal;
 use analytics::rules::{RuleFile, read_folder};
 use analytics::score::{
-    Optimizer, Progress, Ranking, ScoreError, ScoreRequest, ScoreRun, Stage, WordScheme, days, is_live, score,
+    Beside, BesideCard, Optimizer, Progress, Ranking, ScoreError, ScoreRequest, ScoreRun, Stage, WordScheme, days,
+    is_live, score,
 };
 use indicatif::ProgressBar;
 
@@ -25,6 +26,7 @@ use crate::output::{self, UsedWrongly};
     after_help = "Examples:\n  spotter score                                      all days not yet scored, all sources\n  \
     spotter score --source dns --date 2026-11-22 --top-domains tranco.csv\n  \
     spotter score --date 2026-11-22 --score spot --threshold 1e-6      as Apache Spot, with its default TOL\n  \
+    spotter score --source flow --date 2026-11-22 --import flow_results.csv      shows what Apache Spot said of it beside ours\n  \
     spotter query \"select fused_rank, src_ip, dst_ip, dst_port, detectors from scores_flow order by fused_rank limit 20\""
 )]
 pub(crate) struct Args {
@@ -89,6 +91,10 @@ pub(crate) struct Args {
     /// --score spot: how often a record of severity 3 is copied into the training, as Spot's DUPFACTOR; 0 = not at all.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     dupfactor: u32,
+    /// Results of another model in Apache Spot's layout (flow_results.csv …): their places stand beside ours, among a record's detectors, and
+    /// weigh nothing. Needs --source and --date.
+    #[arg(long, value_name = "FILE", requires = "date")]
+    import: Option<PathBuf>,
     /// Print one JSON object a run: its model card.
     #[arg(long)]
     json: bool,
@@ -111,6 +117,12 @@ pub(crate) fn parse_network(text: &str) -> Result<(std::net::IpAddr, u8), String
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.import.is_some() && args.source == "all" {
+        return Err(UsedWrongly(
+            "--import: say of which records the results are, with --source flow, dns or proxy".into(),
+        )
+        .into());
+    }
     Lake::open_existing(&args.lake)?;
     let lake = Lake::open(&args.lake)?;
     let mut out = std::io::stdout().lock();
@@ -129,6 +141,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 writeln!(out, "{}", serde_json::to_string(&run.card)?)?;
             } else {
                 writeln!(out, "{}", summary(source, date, &run))?;
+                if let Some(beside) = &run.card.rows.beside {
+                    writeln!(out, "{}", agreement(beside))?;
+                }
             }
         }
     }
@@ -171,6 +186,9 @@ fn request(args: &Args, source: Source, date: Day) -> anyhow::Result<ScoreReques
     if let Some(folder) = &args.rules {
         request.rules = rule_files(folder)?;
     }
+    if let Some(file) = &args.import {
+        request.beside = Some(Arc::new(Beside::read(source, file)?));
+    }
     request.topics = usize::from(args.topics);
     request.iterations = args.iterations.map(|n| n as usize);
     request.top_domains.clone_from(&args.top_domains);
@@ -209,6 +227,15 @@ pub(crate) fn summary(source: Source, date: Day, run: &ScoreRun) -> String {
         shown.map(|(name, v)| format!("{} {v}", name.replace('_', " "))).collect::<Vec<_>>().join(", ")
     });
     format!("{:<5} {date}  {}", source.as_str(), counts.unwrap_or_default())
+}
+
+/// How far another model's results agree.
+fn agreement(beside: &BesideCard) -> String {
+    let BesideCard { name, rows, rejected, found, listed, both_first_hundred } = beside;
+    output::safe(&format!(
+        "{name}: {rows} rows, {rejected} lines rejected, {found} found among the day's records; {listed} of their records are in our list, \
+         and {both_first_hundred} of our first 100 are among its first 100"
+    ))
 }
 
 /// A bar on a terminal; stops at the interrupt.

@@ -10,7 +10,7 @@ use aggregator::state::verdicts::{NewVerdict, Severity, Subject};
 use analytics::context::{Kind, Store};
 use analytics::feedback::{Draft, Matcher, Scope, Show, overlay};
 use analytics::rules::RuleFile;
-use analytics::score::{Live, Looked, Ranking, ScoreRequest, ScoreRun, is_live, score};
+use analytics::score::{Beside, Live, Looked, Ranking, ScoreRequest, ScoreRun, is_live, score};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, UInt32Type, UInt64Type};
 use capture::{Ip, IpVersion};
@@ -221,6 +221,70 @@ fn the_same_bytes_for_any_number_of_threads() {
     let one = of(1);
     for threads in [2, 4, 8, 1] {
         assert!(one == of(threads), "{threads} threads");
+    }
+}
+
+#[test]
+fn another_models_results_stand_beside_ours_and_weigh_nothing() {
+    let place = lake(1);
+    let before = rows(&scored(&place.lake, &all_rows(0)).1);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("flow_results.csv");
+    // Four of the scan's records, and one that is none of the day's.
+    let line = |n: u32, port: u32, score: &str| {
+        let (source_port, packets) = (41_200 + n, 1);
+        format!(
+            "2026-03-04 10:00:{n:02}\t2026\t3\t4\t10\t0\t{n}\t1.0\t10.0.0.66\t10.0.0.5\t{source_port}\t{port}\tTCP\t{packets}\t44\t1\t40\t{score}\n"
+        )
+    };
+    let lines =
+        [line(0, 1000, "0.3"), line(1, 1001, "1e-7"), line(2, 1002, "0.2"), line(3, 1003, "0.9"), line(4, 9, "0.1")];
+    std::fs::write(&file, lines.concat() + "cut\n").unwrap();
+    let beside = std::sync::Arc::new(Beside::read(Source::Flow, &file).unwrap());
+    for ranking in [Ranking::Fused, Ranking::Spot] {
+        let request = ScoreRequest { beside: Some(std::sync::Arc::clone(&beside)), ranking, ..all_rows(0) };
+        let (run, batch) = scored(&place.lake, &request);
+        let card = run.card.rows.beside.unwrap();
+        assert_eq!((card.rows, card.rejected, card.found, card.listed), (5, 1, 4, 4));
+        let after = rows(&batch);
+        let said: Vec<&(String, f64, String)> =
+            after.iter().flat_map(|row| &row.fired).filter(|(name, ..)| name == "flow_results").collect();
+        let mut places: Vec<f64> = said.iter().map(|(_, strength, _)| 10_f64.powf(-strength).round()).collect();
+        places.sort_by(f64::total_cmp);
+        assert_eq!(places, [1.0, 3.0, 4.0, 5.0]);
+        assert!(said.iter().any(|(.., evidence)| evidence.contains("place 1 of 5 with score 1e-7")), "{said:?}");
+        if ranking == Ranking::Fused {
+            let without = |row: &Row| {
+                let fired = row.fired.iter().filter(|(name, ..)| name != "flow_results").cloned().collect();
+                Row { fired, ..row.clone() }
+            };
+            assert_eq!(after.iter().map(without).collect::<Vec<_>>(), before);
+        }
+    }
+    let other_day = ScoreRequest { beside: Some(beside), ..all_rows(1) };
+    assert!(score(&place.lake, &other_day, &mut ()).is_err());
+}
+
+#[test]
+fn a_row_says_what_its_host_usually_does() {
+    let place = lake(1);
+    let (_, batch) = scored(&place.lake, &all_rows(0));
+    let all = rows(&batch);
+    let usual = batch.column_by_name("usual").unwrap().as_list::<i32>().clone();
+    let of = |at: usize| -> Vec<(String, String, f64)> {
+        let list = usual.value(at);
+        let list = list.as_struct();
+        let text = |column: usize, n: usize| list.column(column).as_string::<i32>().value(n).to_owned();
+        let share = list.column(2).as_primitive::<Float64Type>();
+        (0..list.len()).map(|n| (text(0, n), text(1, n), share.value(n))).collect()
+    };
+    // The scanner does one thing: every record between 10 and 11, of one packet. What it does not repeat has no majority.
+    let at = all.iter().position(|row| row.src == "10.0.0.66").unwrap();
+    let scanner = of(at);
+    let hour = scanner.iter().find(|(feature, ..)| feature == "hour").unwrap();
+    assert!(hour.1.contains("10:00") && hour.2 == 1.0, "{scanner:?}");
+    for at in 0..batch.num_rows() {
+        assert!(of(at).iter().all(|(.., share)| *share > 0.0 && *share <= 1.0), "{:?}", of(at));
     }
 }
 

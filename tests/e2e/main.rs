@@ -10,6 +10,7 @@ mod capture_mirror;
 mod capture_net;
 mod capture_packets;
 mod command;
+mod feedback;
 mod journey;
 mod live;
 mod support;

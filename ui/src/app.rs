@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aggregator::lake::Lake;
+use analytics::context::{Context, Store};
 use analytics::sql::{Answer, Engine, Param, RowLimits, Rows};
 use tokio::sync::{AcquireError, Semaphore};
 
 use crate::api::graphql::SpotSchema;
+use crate::api::overlays::Overlays;
 use crate::api::sql::SqlConsole;
 use crate::door::{CALLER, Console, Gate, Setup, Site, Throttle, cookie_name};
 use crate::live::Hub;
@@ -28,6 +30,10 @@ pub(crate) struct App {
     engine: Engine,
     lake: Lake,
     pub(crate) console: Console,
+    /// What files say of addresses and names.
+    context: Arc<Store>,
+    /// What is said of the rows of the lists.
+    pub(crate) overlays: Arc<Overlays>,
     /// How browsers reach us.
     pub(crate) site: Site,
     /// The port that is listened on.
@@ -74,9 +80,12 @@ impl App {
         getrandom::fill(&mut fresh).map_err(|error| ApiError::Broken(format!("no random numbers: {error}")))?;
         let device_key = if lake.is_writable() { lake.state().secret("device", &fresh)? } else { fresh };
         let sql = SqlConsole::open(lake.clone())?;
+        let context = Arc::new(Store::of_lake(lake.dir()));
         Ok(Self {
             engine,
             lake,
+            context,
+            overlays: Arc::default(),
             sql,
             graphql: crate::api::graphql::schema(),
             console,
@@ -146,5 +155,11 @@ impl App {
         tokio::task::spawn_blocking(move || work(&lake))
             .await
             .map_err(|error| ApiError::Broken(format!("a task of the server ended unexpectedly: {error}")))?
+    }
+
+    /// What the files of the context say, as they are now.
+    pub(crate) async fn context(&self) -> Result<Arc<Context>, ApiError> {
+        let store = Arc::clone(&self.context);
+        self.blocking(move |_| Ok(store.current())).await
     }
 }

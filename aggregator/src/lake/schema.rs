@@ -251,6 +251,11 @@ pub fn explanation() -> Fields {
     .into()
 }
 
+/// The struct inside the `usual` list: a feature as the deciding host usually has it.
+pub fn usual() -> Fields {
+    vec![text("feature"), text("value"), of("share", DataType::Float64)].into()
+}
+
 /// The struct inside the `detectors` list.
 pub fn detector() -> Fields {
     vec![text("name"), of("strength", DataType::Float64), text("evidence")].into()
@@ -394,6 +399,7 @@ fn build_scores(source: Source) -> Schema {
         opt("reputation", Int8),
         opt_text("reputation_source"),
         opt_text("network_context"),
+        opt("usual", DataType::List(Arc::new(Field::new("item", DataType::Struct(usual()), false)))),
     ]);
     Schema::new(fields)
 }

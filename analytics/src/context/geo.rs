@@ -204,6 +204,10 @@ pub(super) struct Places {
 }
 
 impl Places {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.tables.is_empty() && self.databases.is_empty()
+    }
+
     pub(super) fn get(&self, ip: IpAddr) -> Option<Geo> {
         let mut found = Geo::default();
         for table in &self.tables {

@@ -130,9 +130,15 @@ pub struct Context {
     domains: HashMap<Box<str>, u32>,
     services: HashMap<(u8, u16), String>,
     files: Vec<FileReport>,
+    stamp: String,
 }
 
 impl Context {
+    /// Differs whenever a file came, went or changed: for the keys of caches.
+    pub fn stamp(&self) -> &str {
+        &self.stamp
+    }
+
     /// The files it was made of, those that could not be read too.
     pub fn files(&self) -> &[FileReport] {
         &self.files
@@ -146,6 +152,11 @@ impl Context {
     /// Any range of the organisation is known.
     pub const fn knows_internal(&self) -> bool {
         !self.internal.is_empty()
+    }
+
+    /// Is there any file that places addresses?
+    pub const fn has_geo(&self) -> bool {
+        !self.geo.is_empty()
     }
 
     /// Where an address is.

@@ -185,6 +185,7 @@ pub(super) fn check_bytes(kind: Kind, name: &str, bytes: Vec<u8>) -> Result<File
 }
 
 fn load(stamp: &Stamp) -> Context {
+    let told = format!("{stamp:?}");
     let mut loading = Loading::default();
     let mut files = Vec::new();
     for (number, (kind, path, bytes, _)) in stamp.iter().enumerate() {
@@ -203,7 +204,7 @@ fn load(stamp: &Stamp) -> Context {
             }
         });
     }
-    loading.finish(files)
+    Context { stamp: told, ..loading.finish(files) }
 }
 
 /// Files being read.
@@ -261,7 +262,7 @@ impl Loading {
     fn finish(self, files: Vec<FileReport>) -> Context {
         let Self { internal, network, geo, lists, domains, services } = self;
         let (internal, network) = (internal.build(), network.build());
-        Context { internal, network, geo, reputation: lists.build(), domains, services, files }
+        Context { internal, network, geo, reputation: lists.build(), domains, services, files, stamp: String::new() }
     }
 }
 

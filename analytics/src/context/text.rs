@@ -18,7 +18,7 @@ pub struct Rejected {
 
 impl Rejected {
     /// Counts one.
-    pub(super) fn add(&mut self, line: u64, why: impl Into<String>) {
+    pub(crate) fn add(&mut self, line: u64, why: impl Into<String>) {
         self.count += 1;
         if self.first.len() < TOLD {
             self.first.push((line, why.into()));

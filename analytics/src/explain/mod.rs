@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use crate::lda::Model;
 use crate::score::{DayCorpus, OTHER_WORD};
-use crate::words::{COMPONENTS, Scheme};
+use crate::words::{COMPONENTS, Component, Scheme};
 
 /// A value counts as common for a host from this share of its tokens on.
 pub const COMMON_SHARE: f64 = 0.05;
@@ -28,6 +28,19 @@ pub struct Explanation {
     pub all_share: Option<f64>,
     /// A value the host commonly has: the nearest one for features with an order, else the most common.
     pub nearest_common: Option<String>,
+    /// What the host usually does: the most common value of each feature, with its share of the host's tokens.
+    pub usual: Vec<Usual>,
+}
+
+/// A feature as a host usually has it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Usual {
+    /// Name of the feature.
+    pub feature: &'static str,
+    /// Its most common value.
+    pub value: String,
+    /// Share of the host's tokens with it.
+    pub share: f64,
 }
 
 type Tally = HashMap<u32, u64>;
@@ -65,6 +78,11 @@ impl<'a> Explainer<'a> {
 
     /// Explains a pair by its document, word and score.
     pub fn explain(&mut self, document: u32, word: u32, score: f64) -> Explanation {
+        if self.hosts.len() >= Self::HOSTS {
+            self.hosts.clear();
+        }
+        let Self { day, model, scheme, all, all_tokens, hosts } = self;
+        let (tallies, tokens) = hosts.entry(document).or_insert_with(|| tally(day, document));
         let nothing = Explanation {
             deciding_score: score,
             feature: None,
@@ -72,16 +90,12 @@ impl<'a> Explainer<'a> {
             host_share: None,
             all_share: None,
             nearest_common: None,
+            usual: usual(*scheme, tallies, *tokens),
         };
-        let code = self.day.code(word);
+        let code = day.code(word);
         if code == OTHER_WORD {
             return nothing;
         }
-        if self.hosts.len() >= Self::HOSTS {
-            self.hosts.clear();
-        }
-        let Self { day, model, scheme, all, all_tokens, hosts } = self;
-        let (tallies, tokens) = hosts.entry(document).or_insert_with(|| tally(day, document));
         let share = |tally: &Tally, component: usize, all: u64| {
             tally.get(&code.get(component)).copied().unwrap_or(0) as f64 / all.max(1) as f64
         };
@@ -121,6 +135,15 @@ impl<'a> Explainer<'a> {
             ..nothing
         }
     }
+}
+
+fn usual(scheme: &dyn Scheme, tallies: &[Tally; COMPONENTS], tokens: u64) -> Vec<Usual> {
+    let of = |(component, (described, tally)): (usize, (&Component, &Tally))| {
+        let value = most_common(tally, |_| true)?;
+        let share = tally.get(&value).copied().unwrap_or(0) as f64 / tokens.max(1) as f64;
+        Some(Usual { feature: described.name, value: scheme.describe(component, value), share })
+    };
+    scheme.components().iter().zip(tallies).enumerate().filter_map(of).collect()
 }
 
 fn tally(day: &DayCorpus, document: u32) -> ([Tally; COMPONENTS], u64) {

@@ -335,7 +335,8 @@ fn verdict(lake: &Lake, item: &Item, author: &str, now: Micros) -> Result<NewVer
     Ok(NewVerdict { time, ..resolved })
 }
 
-fn moment(time: Micros) -> String {
+/// A moment as it stands in a file: RFC 3339 in UTC.
+pub fn moment(time: Micros) -> String {
     chrono::DateTime::<chrono::Utc>::from_timestamp_micros(time.0)
         .map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
         .unwrap_or_default()

@@ -121,12 +121,31 @@ pub struct RowsCard {
     pub rule_files: BTreeMap<String, u64>,
     /// Rule files that could not be asked, and why.
     pub rule_errors: BTreeMap<String, String>,
+    /// Another model's results, where they were given.
+    pub beside: Option<BesideCard>,
     /// Highest score that is written (Spot's TOL).
     pub threshold: Option<f64>,
     /// Most rows written.
     pub limit: usize,
     /// Most rows written of one group; `group_size` counts all of the day.
     pub members: usize,
+}
+
+/// Another model's results, and how far they agree.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+pub struct BesideCard {
+    /// The file's name without its ending: what its rows are called among a record's detectors.
+    pub name: String,
+    /// Rows of the file.
+    pub rows: u64,
+    /// Lines that are none.
+    pub rejected: u64,
+    /// Different rows that are records of the day.
+    pub found: u64,
+    /// Records of them that stand in our list.
+    pub listed: u64,
+    /// Records among our first hundred that are among its first hundred places too.
+    pub both_first_hundred: u64,
 }
 
 /// Which list.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::beside::Beside;
 use super::card::CONFIDENCE_TOKENS;
 use super::fuse::PairEvidence;
 use super::matched::Matched;
@@ -77,6 +78,7 @@ pub(super) fn judge(
     kept: &Kept,
     evidence: Option<&PairEvidence<'_>>,
     (findings, matched): (&Findings, &Matched),
+    beside: Option<&Beside>,
     feedback: &Feedback,
     scheme: &dyn Scheme,
 ) -> Judged {
@@ -119,7 +121,7 @@ pub(super) fn judge(
         let fired = told
             .entry((place, candidate.findings.clone()))
             .or_insert_with(|| Arc::new(fired(place, &candidate.findings, evidence, findings)));
-        let fired = with_rules(fired, matched, &candidate.record_id);
+        let fired = with_rules(fired, matched, beside, &candidate.record_id);
         rows.push(Scored {
             candidate: candidate.clone(),
             fused_rank: if evidence.is_some() { group_rank } else { at as u32 + 1 },
@@ -155,18 +157,33 @@ fn spot_ranks(candidates: &[Candidate]) -> Vec<u32> {
     ranks
 }
 
-/// What fired, with the rule files that are about the record.
-fn with_rules(fired: &Arc<Vec<Fired>>, matched: &Matched, record: &[u8; 16]) -> Arc<Vec<Fired>> {
+/// What fired, with the rule files that are about the record, and its place in another model's list.
+fn with_rules(
+    fired: &Arc<Vec<Fired>>,
+    matched: &Matched,
+    beside: Option<&Beside>,
+    record: &[u8; 16],
+) -> Arc<Vec<Fired>> {
     let mut said = matched.said(record).peekable();
-    if said.peek().is_none() {
+    let other = beside.zip(matched.beside.by_record.get(record));
+    if said.peek().is_none() && other.is_none() {
         return Arc::clone(fired);
     }
+    // So many cases as strong has the day for that model.
+    let other = other.map(|(beside, (place, score))| Fired {
+        name: beside.name.clone(),
+        strength: -f64::from(*place).log10(),
+        evidence: format!(
+            "place {place} of {} with score {score:e} in the imported results; not counted in the rank",
+            beside.rows
+        ),
+    });
     let of = |(name, strength, evidence): (&str, f64, &str)| Fired {
         name: name.to_owned(),
         strength,
         evidence: evidence.to_owned(),
     };
-    let mut all: Vec<Fired> = fired.iter().cloned().chain(said.map(of)).collect();
+    let mut all: Vec<Fired> = fired.iter().cloned().chain(said.map(of)).chain(other).collect();
     strongest_first(&mut all);
     Arc::new(all)
 }

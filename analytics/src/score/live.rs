@@ -206,7 +206,7 @@ impl Today {
         };
         let ranked = rank(&all_parts, request, speller, &evidence, &rows)?;
         let judged =
-            judge(&corpus, &model, &scores, &ranked.kept, Some(&pairs), (&findings, &matched), &feedback, scheme);
+            judge(&corpus, &model, &scores, &ranked.kept, Some(&pairs), (&findings, &matched), None, &feedback, scheme);
         listed.clear();
         for row in &judged.rows {
             listed.entry(row.candidate.part as usize).or_default().push(row.candidate.row);

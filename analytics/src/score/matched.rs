@@ -1,4 +1,4 @@
-//! What rule files say of a day's records: found by SQL before the ranking, looked up by record while it goes.
+//! What rule files and another model say of a day's records: found by SQL before the ranking, looked up by record while it goes.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use aggregator::lake::Lake;
 use hashbrown::HashMap;
 
 use super::ScoreError;
-use super::request::ScoreRequest;
+use super::beside::{Beside, Found};
+use super::request::{Ranking, ScoreRequest};
 use crate::sql::{Engine, EngineLimits};
 
 /// Records that rule files are about.
@@ -19,14 +20,18 @@ pub(super) struct Matched {
     pub(super) counts: BTreeMap<String, u64>,
     /// Rules that could not be asked, and why.
     pub(super) errors: BTreeMap<String, String>,
+    /// Another model's results.
+    pub(super) beside: Found,
 }
 
 impl Matched {
-    /// Asks the rules of the request's source. One that fails is told and left out: it must not stop a run.
+    /// Asks the rules of the request's source, where they rank, and looks for the other model's rows. A rule that fails is told and left out: it must
+    /// not stop a run.
     pub(super) fn of(lake: &Lake, request: &ScoreRequest) -> Result<Self, ScoreError> {
         let mut this = Self::default();
-        let wanted: Vec<_> = request.rules.iter().filter(|rule| rule.source == request.source).collect();
-        if wanted.is_empty() {
+        let is_wanted = |source| request.ranking == Ranking::Fused && source == request.source;
+        let wanted: Vec<_> = request.rules.iter().filter(|rule| is_wanted(rule.source)).collect();
+        if wanted.is_empty() && request.beside.is_none() {
             return Ok(this);
         }
         let limits = EngineLimits { threads: request.threads.unwrap_or(1), ..EngineLimits::default() };
@@ -49,7 +54,25 @@ impl Matched {
                 }
             }
         }
+        if let Some(beside) = &request.beside {
+            this.beside = this.find(&engine, beside, request)?;
+        }
         Ok(this)
+    }
+
+    fn find(&self, engine: &Engine, beside: &Beside, request: &ScoreRequest) -> Result<Found, ScoreError> {
+        let wrong = |found: &str| ScoreError::Beside(format!("{}: {found}", beside.name));
+        if beside.source != request.source {
+            return Err(wrong(&format!("it is of {} records", beside.source.as_str())));
+        }
+        let found = engine.block_on(beside.find(engine, request.date)).map_err(|error| wrong(&error.to_string()))?;
+        if found.rows == 0 {
+            let (rows, source, date) = (beside.rows, request.source.as_str(), request.date);
+            return Err(wrong(&format!(
+                "none of its {rows} rows is a {source} record of {date} (times are read as UTC)"
+            )));
+        }
+        Ok(found)
     }
 
     /// ln E of each rule that is about a record.

@@ -9,6 +9,7 @@
 //! or a second import. Memory is bounded by [`CorpusLimits`] and the limit of rows. Every row read is scored or counted with its cause.
 //! Refuses: a day without records ([`ScoreError::NoRecords`]).
 
+pub mod beside;
 mod card;
 mod dismissed;
 mod enrich;
@@ -31,7 +32,8 @@ mod train;
 mod watch;
 mod write;
 
-pub use card::{CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard};
+pub use beside::Beside;
+pub use card::{BesideCard, CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard};
 pub use list::{DayRows, Ranked, days, ranked};
 pub use live::{Live, Looked, is_live};
 pub use request::{Optimizer, Progress, Ranking, ScoreRequest, Stage, WordScheme};
@@ -143,6 +145,9 @@ pub enum ScoreError {
     /// Rule files cannot be asked.
     #[error("rule files: {0}")]
     Rules(String),
+    /// Another model's results.
+    #[error("results of another model: {0}")]
+    Beside(String),
     /// Threads cannot be started.
     #[error("starting threads: {0}")]
     Threads(String),

@@ -1,10 +1,12 @@
 //! What is to be scored, and how.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use aggregator::lake::{Day, Source};
 
 use super::ScoreError;
+use super::beside::Beside;
 use super::train::{CorpusLimits, ExtraToken};
 use crate::detect::rows::Internal;
 use crate::lda::em::EmParameters;
@@ -161,6 +163,8 @@ pub struct ScoreRequest {
     pub rules: Vec<RuleFile>,
     /// [`Ranking::Spot`]: how often a dismissed record is copied into the training (Spot's DUPFACTOR); 0 = not at all.
     pub dupfactor: u32,
+    /// Another model's results of the day, which stand beside ours.
+    pub beside: Option<Arc<Beside>>,
 }
 
 impl ScoreRequest {
@@ -195,6 +199,7 @@ impl ScoreRequest {
             extra: Vec::new(),
             rules: Vec::new(),
             dupfactor: 1000,
+            beside: None,
         }
     }
 

@@ -8,7 +8,7 @@ use aggregator::lake::{Day, Lake, Part, SetKind, SetWriter, Table, WriterOptions
 use aggregator::record::Micros;
 use aggregator::state;
 
-use super::card::{CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard, columns};
+use super::card::{BesideCard, CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard, columns};
 use super::enrich::Enrichment;
 use super::fit::{Fitted, fit, model_id};
 use super::fuse::{Calibration, PairEvidence};
@@ -90,10 +90,7 @@ fn attempt(
         findings: Findings::default(),
         feedback: Feedback::read(lake, request.source, state::now())?,
         hits: BTreeMap::new(),
-        matched: match request.ranking {
-            Ranking::Fused => Matched::of(lake, request)?,
-            Ranking::Spot => Matched::default(),
-        },
+        matched: Matched::of(lake, request)?,
         copied: 0,
         parts,
     };
@@ -126,7 +123,8 @@ fn attempt(
     let kept = day.timed("explain", |day| {
         let (found, feedback) = ((&day.findings, &day.matched), &day.feedback);
         let evidence = pairs.as_ref();
-        let judged = judge(&corpus, &model, &scores, &ranked.kept, evidence, found, feedback, day.speller.scheme());
+        let (beside, scheme) = (request.beside.as_deref(), day.speller.scheme());
+        let judged = judge(&corpus, &model, &scores, &ranked.kept, evidence, found, beside, feedback, scheme);
         day.card.groups = judged.groups;
         Ok(judged.rows)
     })?;
@@ -279,6 +277,7 @@ impl DayRun<'_> {
             set.commit()?;
         }
         self.seconds.insert("write", start.elapsed().as_secs_f64());
+        self.card.beside = self.beside_card(kept);
         let memory = (calibrations, self.speller.popularity());
         let file = saved::keep(lake, request, &model_id, day, model, self.speller.scheme(), memory)?;
         let card = self.finish(lake, (model_id, fit, drift), day, top_domains, kept.len(), now)?;
@@ -287,6 +286,22 @@ impl DayRun<'_> {
         saved::tidy(lake, request)?;
         progress.step(Stage::Write, kept.len() as u64, kept.len() as u64);
         Ok(ScoreRun { run_id, card })
+    }
+
+    /// How far another model's results agree with the rows that are kept.
+    fn beside_card(&self, kept: &[Scored]) -> Option<BesideCard> {
+        const FIRST: usize = 100;
+        let beside = self.request.beside.as_deref()?;
+        let of = |row: &Scored| self.matched.beside.by_record.get(&row.candidate.record_id);
+        let both = |row: &&Scored| of(row).is_some_and(|(place, _)| *place as usize <= FIRST);
+        Some(BesideCard {
+            name: beside.name.clone(),
+            rows: beside.rows,
+            rejected: beside.rejected.count,
+            found: self.matched.beside.rows,
+            listed: kept.iter().filter(|row| of(row).is_some()).count() as u64,
+            both_first_hundred: kept.iter().take(FIRST).filter(both).count() as u64,
+        })
     }
 
     /// Writes the rows in place of those of the last look.

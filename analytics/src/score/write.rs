@@ -142,6 +142,7 @@ fn column(
         "explanation" => explanations(kept)?,
         "detectors" => detectors(kept, field)?,
         "rules_applied" => texts_of(kept, field)?,
+        "usual" => usual(kept, field)?,
         "score_before" => numbers(&|row| row.score_before),
         name => match (records.columns.column_by_name(name).or_else(|| records.context.get(name)), field.data_type()) {
             (Some(column), _) => Arc::clone(column),
@@ -168,6 +169,21 @@ fn detectors(kept: &[Scored], field: &Field) -> Result<ArrayRef, ScoreError> {
     ];
     let values = StructArray::try_new(schema::detector(), columns, None).map_err(ScoreError::Schema)?;
     let offsets = OffsetBuffer::from_lengths(kept.iter().map(|row| row.fired.len()));
+    Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, Arc::new(values), None).map_err(ScoreError::Schema)?))
+}
+
+fn usual(kept: &[Scored], field: &Field) -> Result<ArrayRef, ScoreError> {
+    let DataType::List(item) = field.data_type() else {
+        return Err(ScoreError::Column { name: "usual", expected: "a list" });
+    };
+    let of = || kept.iter().flat_map(|row| row.explanation.usual.iter());
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(of().map(|usual| Some(usual.feature)).collect::<StringArray>()),
+        Arc::new(of().map(|usual| Some(usual.value.as_str())).collect::<StringArray>()),
+        Arc::new(of().map(|usual| Some(usual.share)).collect::<Float64Array>()),
+    ];
+    let values = StructArray::try_new(schema::usual(), columns, None).map_err(ScoreError::Schema)?;
+    let offsets = OffsetBuffer::from_lengths(kept.iter().map(|row| row.explanation.usual.len()));
     Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, Arc::new(values), None).map_err(ScoreError::Schema)?))
 }
 

@@ -1,7 +1,10 @@
-//! Suspicious records: the current run's rows of a day, ranked, grouped, filtered, page by page.
+//! Suspicious records: the current run's rows of a day, ranked, grouped, filtered, page by page; what was rated or ruled on since is left out at once.
+
+use std::sync::Arc;
 
 use aggregator::lake::{self, Day, Lake, Table};
 use aggregator::record::RecordId;
+use analytics::feedback;
 use analytics::sql::Param;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -12,8 +15,8 @@ use super::filter::condition;
 use super::params::Params;
 use super::rows::{moment, parse_day, parse_limit, parse_record_id, read};
 use super::types::{
-    DayQuery, DnsList, DnsRow, FlowList, FlowRow, ListQuery, ListState, Problem, ProxyList, ProxyRow, Run, Source,
-    Standing, Switch, Why,
+    DayQuery, DnsList, DnsRow, FlowList, FlowRow, ListQuery, ListState, Problem, ProxyList, ProxyRow, Run, Said,
+    Source, Standing, Switch, Why,
 };
 use super::words;
 use crate::app::{App, Shared};
@@ -21,7 +24,7 @@ use crate::problem::ApiError;
 
 /// Columns that every scores table has.
 const COMMON: &str = "record_id, rank, fused_rank, detectors, group_id, group_size, score, surprise_bits, word_df, percentile, confidence, words, \
-    deciding_side, explanation, first_seen, sensor, community_id";
+    deciding_side, explanation, first_seen, sensor, community_id, rules_applied, score_before, usual";
 
 /// What every list can be sorted by.
 const COMMON_SORTS: [&str; 9] = [
@@ -46,6 +49,8 @@ trait Listed: Sized {
     /// A row as it is read.
     type Raw: DeserializeOwned;
     fn of(raw: Self::Raw) -> Self;
+    /// Identity of the record, and what is said of it.
+    fn said(&mut self) -> (&str, &mut Said);
 }
 
 /// The common columns of a row as it is read.
@@ -69,6 +74,11 @@ struct Common {
     first_seen: String,
     sensor: String,
     community_id: Option<String>,
+    #[serde(default)]
+    rules_applied: Option<Vec<String>>,
+    score_before: Option<f64>,
+    #[serde(default)]
+    usual: Option<Vec<super::types::Usual>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -97,6 +107,10 @@ impl Common {
         }
     }
 
+    fn said(&mut self) -> Said {
+        Said { moved_by: self.rules_applied.take().unwrap_or_default(), before: self.score_before, ..Said::default() }
+    }
+
     fn why(
         &mut self,
         host: String,
@@ -118,6 +132,7 @@ impl Common {
             all_share: explanation.all_share,
             nearest_common: explanation.nearest_common,
             fired: self.detectors.take().unwrap_or_default(),
+            usual: self.usual.take().unwrap_or_default(),
         }
     }
 }
@@ -152,6 +167,10 @@ impl Listed for FlowRow {
         &["src_ip", "dst_ip", "src_port", "dst_port", "proto", "src_packets", "src_bytes", "dst_packets", "dst_bytes"];
     type Raw = RawFlow;
 
+    fn said(&mut self) -> (&str, &mut Said) {
+        (&self.record_id, &mut self.said)
+    }
+
     fn of(mut raw: RawFlow) -> Self {
         let (host, word, other) = if raw.common.deciding_side.as_deref() == Some("dst") {
             (raw.dst_ip.clone(), raw.dst_word, raw.src_word)
@@ -161,6 +180,7 @@ impl Listed for FlowRow {
         let features = words::flow(&word, raw.proto);
         Self {
             standing: raw.common.standing(),
+            said: raw.common.said(),
             why: raw.common.why(host, word, Some(other), features),
             record_id: raw.common.record_id,
             first_seen: raw.common.first_seen,
@@ -207,10 +227,15 @@ impl Listed for DnsRow {
     const SORTS: &'static [&'static str] = &["client_ip", "qname", "qtype", "qclass", "rcode", "response_frame_len"];
     type Raw = RawDns;
 
+    fn said(&mut self) -> (&str, &mut Said) {
+        (&self.record_id, &mut self.said)
+    }
+
     fn of(mut raw: RawDns) -> Self {
         let features = words::dns(&raw.word);
         Self {
             standing: raw.common.standing(),
+            said: raw.common.said(),
             why: raw.common.why(raw.client_ip.clone(), raw.word, None, features),
             record_id: raw.common.record_id,
             first_seen: raw.common.first_seen,
@@ -257,10 +282,15 @@ impl Listed for ProxyRow {
         &["client_ip", "host", "method", "full_uri", "category", "status", "response_bytes"];
     type Raw = RawProxy;
 
+    fn said(&mut self) -> (&str, &mut Said) {
+        (&self.record_id, &mut self.said)
+    }
+
     fn of(mut raw: RawProxy) -> Self {
         let features = words::proxy(&raw.word, &raw.method);
         Self {
             standing: raw.common.standing(),
+            said: raw.common.said(),
             why: raw.common.why(raw.client_ip.clone(), raw.word, None, features),
             record_id: raw.common.record_id,
             first_seen: raw.common.first_seen,
@@ -293,11 +323,7 @@ pub(super) struct Found {
 pub(super) fn run_of(run: &aggregator::state::runs::Run, rows: u64) -> Run {
     Run {
         run_id: run.run_id.clone(),
-        source: match run.source {
-            lake::Source::Flow => Source::Flow,
-            lake::Source::Dns => Source::Dns,
-            lake::Source::Proxy => Source::Proxy,
-        },
+        source: run.source.into(),
         date: run.date.to_string(),
         scored_at: moment(run.created),
         rows,
@@ -400,6 +426,7 @@ struct Page<R> {
     records: u64,
     matching: u64,
     groups: u64,
+    left_out: u64,
     rows: Vec<R>,
     next_cursor: Option<String>,
 }
@@ -425,6 +452,7 @@ async fn page<R: Listed>(app: &App, query: ListQuery) -> Result<Page<R>, ApiErro
         run: None,
         matching: 0,
         groups: 0,
+        left_out: 0,
         rows: Vec::new(),
         next_cursor: None,
     };
@@ -437,6 +465,13 @@ async fn page<R: Listed>(app: &App, query: ListQuery) -> Result<Page<R>, ApiErro
     if let Some(group) = group {
         // A number that was parsed: no text from outside.
         wanted = format!("{wanted} AND group_id = CAST('{group}' AS BIGINT UNSIGNED)");
+    }
+    let overlay = overlay(app, source, &run).await?;
+    // Whoever opens a group wants to see all of it.
+    let show = query.show.map_or(if group.is_some() { feedback::Show::All } else { feedback::Show::Open }, Into::into);
+    if let Some((sql, ids)) = overlay.condition(show, params.len() + 1) {
+        wanted = format!("{wanted} AND {sql}");
+        params.push(ids);
     }
     let table = format!("scores_{}", source.as_str());
     let counts =
@@ -463,10 +498,30 @@ async fn page<R: Listed>(app: &App, query: ListQuery) -> Result<Page<R>, ApiErro
         records,
         matching,
         groups,
+        left_out: overlay.left_out(show, run.rows),
         next_cursor: (!rows.is_empty() && end < total).then(|| format!("{}.{end}", run.run_id)),
-        rows: rows.into_iter().map(R::of).collect(),
+        rows: rows.into_iter().map(|raw| laid_over(R::of(raw), &overlay)).collect(),
         run: Some(run),
     })
+}
+
+/// What is said of the rows of a run.
+async fn overlay(app: &App, source: Source, run: &Run) -> Result<Arc<feedback::Overlay>, ApiError> {
+    let (overlays, run_id) = (Arc::clone(&app.overlays), run.run_id.clone());
+    app.blocking(move |lake| overlays.of(lake, source.lake(), &run_id)).await
+}
+
+/// A row with what is said of it now.
+fn laid_over<R: Listed>(mut row: R, overlay: &feedback::Overlay) -> R {
+    let (record, said) = row.said();
+    if let Some(mark) = parse_record_id(record).ok().and_then(|id| overlay.mark(RecordId(id))) {
+        said.verdict = mark.verdict.map(|(id, _)| id);
+        said.severity = mark.verdict.map(|(_, severity)| severity as u8);
+        said.allowed_by = mark.allowed.map(|rule| rule.0);
+        said.suppressed_by = mark.suppressed.map(|rule| rule.0);
+        said.resembles = mark.resembles;
+    }
+    row
 }
 
 #[derive(Deserialize, Default)]
@@ -494,9 +549,10 @@ async fn one<R: Listed>(app: &App, record_id: &str, query: &DayQuery) -> Result<
         R::COLUMNS,
         source.as_str()
     );
-    let params = vec![run.run_id.into(), date.to_string().into(), RecordId(id).into()];
+    let params = vec![run.run_id.as_str().into(), date.to_string().into(), RecordId(id).into()];
     let rows = read::<R::Raw>(app.rows(&sql, params, 1).await?, "scores")?;
-    rows.into_iter().next().map(R::of).ok_or_else(missing)
+    let row = rows.into_iter().next().map(R::of).ok_or_else(missing)?;
+    Ok(laid_over(row, &*overlay(app, source, &run).await?))
 }
 
 macro_rules! endpoints {
@@ -505,9 +561,9 @@ macro_rules! endpoints {
         #[utoipa::path(get, path = concat!("/api/v1/suspicious/", $path), params(ListQuery), responses(
             (status = 200, body = $page), (status = 400, body = Problem), (status = 401, body = Problem)))]
         pub(super) async fn $list(State(app): State<Shared>, Params(query): Params<ListQuery>) -> Result<Json<$page>, ApiError> {
-            let Page { date, state, run, records, matching, groups, rows, next_cursor } =
+            let Page { date, state, run, records, matching, groups, left_out, rows, next_cursor } =
                 app.in_turn(page::<$row>(&app, query)).await?;
-            Ok(Json($page { date, state, run, records, matching, groups, rows, next_cursor }))
+            Ok(Json($page { date, state, run, records, matching, groups, left_out, rows, next_cursor }))
         }
 
         /// One scored record, wherever it ranks.

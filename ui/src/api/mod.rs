@@ -3,6 +3,7 @@
 mod accounts;
 mod around;
 mod books;
+mod context;
 mod days;
 mod details;
 mod export;
@@ -13,14 +14,17 @@ mod ingest;
 mod investigate;
 mod list;
 pub(crate) mod live;
+pub(crate) mod overlays;
 mod params;
 mod query;
 mod record;
 mod rows;
+mod rules;
 pub(crate) mod sql;
 mod status;
 mod stories;
 pub mod types;
+mod verdicts;
 mod views;
 mod words;
 
@@ -109,6 +113,15 @@ use types::{Health, Link};
         sql::saved::list,
         sql::saved::keep,
         sql::saved::remove,
+        context::context,
+        verdicts::verdicts,
+        verdicts::give_verdicts,
+        verdicts::preview_verdict,
+        verdicts::take_back_verdict,
+        rules::rules,
+        rules::make_rule,
+        rules::preview_rule,
+        rules::retire_rule,
     ),
     components(schemas(types::Problem))
 )]
@@ -198,6 +211,15 @@ pub(crate) fn routes() -> Routes {
         .get(ANALYST, "/api/v1/sql/queries", sql::saved::list)
         .post(ANALYST, "/api/v1/sql/queries", sql::saved::keep)
         .delete(ANALYST, "/api/v1/sql/queries/{id}", sql::saved::remove)
+        .get(VIEWER, "/api/v1/context/{value}", context::context)
+        .get(VIEWER, "/api/v1/verdicts", verdicts::verdicts)
+        .post(ANALYST, "/api/v1/verdicts", verdicts::give_verdicts)
+        .post(ANALYST, "/api/v1/verdicts/preview", verdicts::preview_verdict)
+        .delete(ANALYST, "/api/v1/verdicts/{id}", verdicts::take_back_verdict)
+        .get(VIEWER, "/api/v1/rules", rules::rules)
+        .post(ANALYST, "/api/v1/rules", rules::make_rule)
+        .post(ANALYST, "/api/v1/rules/preview", rules::preview_rule)
+        .delete(ANALYST, "/api/v1/rules/{id}", rules::retire_rule)
         .post(VIEWER, "/graphql", graphql::graphql)
         .get(VIEWER, "/api/openapi.json", document)
         .get(VIEWER, "/index.html", index)

@@ -6,13 +6,12 @@ use aggregator::state::stories::{self as kept, Changed, StoryId};
 use analytics::sql::{Param, Rows};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::de::DeserializeOwned;
 
 use super::investigate::{Span, Subject, board_of};
-use super::params::{Params, parse_source};
+use super::params::{Given, Params, parse_source};
 use super::rows::{moment, parse_moment, parse_record_id, record_text};
 use super::types::{
     NewComment, NewPin, NewStory, Problem, Source, Stories, StoriesQuery, Story, StoryComment, StoryEdit, StoryPin,
@@ -36,20 +35,6 @@ const MAX_NOTE: usize = 2_000;
 const MAX_LEDGER: u64 = 200_000;
 /// Captures in a bundle.
 const MAX_ORIGINALS: usize = 64;
-
-/// A body of JSON; what cannot be read is a problem that says where.
-pub(super) struct Given<T>(pub(super) T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Given<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(value)) => Ok(Self(value)),
-            Err(rejection) => Err(ApiError::Bad(rejection.body_text())),
-        }
-    }
-}
 
 /// The stories, latest change first.
 #[utoipa::path(get, path = "/api/v1/stories", params(StoriesQuery), responses(

@@ -71,6 +71,7 @@ async fn a_list_shows_the_leaders_of_the_current_run_s_groups_in_spot_s_order() 
         ["owner of the low port", "port 23", "TCP", "03:00 to 03:59 UTC", "512 to 1023 bytes", "2 to 3 packets"]
     );
     assert_eq!(decided_by_dst["nearest_common"], "09:00 to 09:59 UTC");
+    assert_eq!(decided_by_dst["usual"], json!([{"feature": "hour", "value": "09:00 to 09:59 UTC", "share": 0.75}]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

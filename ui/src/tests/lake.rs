@@ -130,6 +130,7 @@ fn flow_score(n: u32, rank: u32, group: u64, size: u32, record: &Value, side: &s
         "surprise_bits": if rank == 1 { Value::Null } else { json!(-(0.001 * f64::from(rank - 1)).log2()) },
         "word_df": n, "percentile": 1.0 - f64::from(rank) / 1e4, "confidence": 0.5, "model": "m1", "words": "spot",
         "src_word": "333333_TCP_3_10_2", "dst_word": "-1_23_TCP_3_10_2", "deciding_side": side,
+        "usual": [{"feature": "hour", "value": "09:00 to 09:59 UTC", "share": 0.75}],
         "explanation": {"deciding_score": 0.002, "feature": "hour", "value": "03:00 to 03:59 UTC", "host_share": 0.01, "all_share": 0.1,
             "nearest_common": "09:00 to 09:59 UTC"},
     });

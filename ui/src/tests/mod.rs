@@ -6,6 +6,7 @@ mod door;
 mod graphql;
 mod invest;
 mod lake;
+mod said;
 mod triage;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::volume::Buckets;
-use super::{Span, Subject, Target, cache, facets, flow, parse_top};
+use super::{Span, Subject, Target, cache, facets, flow, parse_top, places};
 use crate::api::params::Params;
 use crate::api::rows::read;
 use crate::api::types::{Board, BoardNode, BoardRequest, Direction, Drop, Peer, Problem, Source, SubjectQuery, Way};
@@ -31,13 +31,14 @@ pub(in crate::api) async fn board(
     let subject = Subject::parse(&query.subject)?;
     let span = Span::parse(&query.from, &query.to)?;
     let top = parse_top(query.top)?;
-    let key = format!("board {} {top}", subject.text());
+    let key = format!("board {} {top} {}", subject.text(), app.context().await?.stamp());
     cache::answer(&app, &headers, &key, span, board_of(&app, subject, span, top)).await
 }
 
 pub(in crate::api) async fn board_of(app: &App, subject: Subject, span: Span, top: u32) -> Result<Board, ApiError> {
     let target = Target::find(app, subject, span).await?;
     let (from, to) = span.texts();
+    let context = app.context().await?;
     let mut board = Board {
         kind: target.subject.kind(),
         subject: target.subject.text(),
@@ -46,7 +47,7 @@ pub(in crate::api) async fn board_of(app: &App, subject: Subject, span: Span, to
         progression: node(&target.subject.text(), "root"),
         drops: Vec::new(),
         places: Vec::new(),
-        has_geo: false,
+        has_geo: context.has_geo(),
         requests: Vec::new(),
         referred: Vec::new(),
     };
@@ -55,6 +56,7 @@ pub(in crate::api) async fn board_of(app: &App, subject: Subject, span: Span, to
             let (ways, peers) = flow::ways_and_peers(app, &target, top).await?;
             let contexts = contexts(app, &target).await?;
             board.progression.children = progression(&ways, &peers, &contexts);
+            board.places = places::of(&context, &target.subject, &peers);
             let leaders: Vec<(String, Direction)> =
                 peers.iter().take(DROPS).map(|peer| (peer.peer.clone(), peer.way)).collect();
             board.drops = drops_of_peers(app, &target, &leaders).await?;

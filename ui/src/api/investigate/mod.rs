@@ -8,6 +8,7 @@ mod board;
 pub(super) mod cache;
 mod facets;
 mod flow;
+mod places;
 mod service;
 mod subject;
 mod timeline;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Source;
+use super::{Said, Show, Source};
 
 /// Why a list is as it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
@@ -93,6 +93,19 @@ pub struct Why {
     pub nearest_common: Option<String>,
     /// Detectors and scores that fired, the strongest first, which decided; empty where Spot's score ranks.
     pub fired: Vec<Fired>,
+    /// What the host usually does: of each feature its most common value. Empty for scores from before this was kept.
+    pub usual: Vec<Usual>,
+}
+
+/// A feature as a host usually has it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Usual {
+    /// Name of the feature.
+    pub feature: String,
+    /// Its most common value.
+    pub value: String,
+    /// Share of the host's records with it.
+    pub share: f64,
 }
 
 /// A detector or a score that fired.
@@ -126,6 +139,8 @@ pub struct FlowRow {
     pub standing: Standing,
     /// Why.
     pub why: Why,
+    /// What verdicts and rules say of it.
+    pub said: Said,
     /// First packet.
     pub first_seen: String,
     /// Last packet.
@@ -171,6 +186,8 @@ pub struct DnsRow {
     pub standing: Standing,
     /// Why.
     pub why: Why,
+    /// What verdicts and rules say of it.
+    pub said: Said,
     /// Query, or answer if alone.
     pub first_seen: String,
     /// Sensor.
@@ -206,6 +223,8 @@ pub struct ProxyRow {
     pub standing: Standing,
     /// Why.
     pub why: Why,
+    /// What verdicts and rules say of it.
+    pub said: Said,
     /// When it was made.
     pub first_seen: String,
     /// Sensor.
@@ -255,6 +274,8 @@ macro_rules! lists {
             pub matching: u64,
             /// Groups they form.
             pub groups: u64,
+            /// Rows of the run that `show` leaves out.
+            pub left_out: u64,
             /// One row per record, or the leader of each group.
             pub rows: Vec<$row>,
             /// Give it back as `cursor` for what follows; `null` at the end.
@@ -290,6 +311,8 @@ pub struct ListQuery {
     pub groups: Option<Switch>,
     /// Only the records of this group, every one of them.
     pub group: Option<String>,
+    /// Which rows by what was said of them; `open` if left out. A `group` is shown whole.
+    pub show: Option<Show>,
     /// A column to sort by, with `-` before it for descending; `rank` if left out.
     pub sort: Option<String>,
 }

@@ -5,7 +5,9 @@
 
 mod accounts;
 mod around;
+mod context;
 mod details;
+mod feedback;
 mod investigate;
 mod list;
 mod live;
@@ -21,7 +23,9 @@ use utoipa::{IntoParams, ToSchema};
 
 pub use accounts::*;
 pub use around::*;
+pub use context::*;
 pub use details::*;
+pub use feedback::*;
 pub use investigate::*;
 pub use list::*;
 pub use live::*;

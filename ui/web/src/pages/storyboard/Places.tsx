@@ -16,7 +16,7 @@ export function Places({ board }: { board: Board }) {
     ? "The map could not be loaded. Reload the page."
     : board.has_geo
       ? "The geo database knows none of these addresses."
-      : "There is no geo database, so nothing can be placed. Give one with `geo` in spotter.toml (MaxMind format, or Apache Spot's iploc.csv).";
+      : "There is no geo database, so nothing can be placed. Give one with `spotter context add FILE` (MaxMind format, or Apache Spot's iploc.csv).";
   return map && wanted ? (
     <map.Map board={board} />
   ) : (
