@@ -33,14 +33,18 @@ export function launch() {
   });
 }
 
-async function call(method, path) {
-  const response = await fetch(BASE + path, { method, headers: { authorization: `Bearer ${TOKEN}` } });
+async function call(method, path, body) {
+  const headers = { authorization: `Bearer ${TOKEN}`, ...(body === undefined ? {} : { "content-type": "application/json" }) };
+  const response = await fetch(BASE + path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
   assert.equal(response.status, 200, `${method} ${path}: ${response.status} ${await response.clone().text()}`);
   return response.json();
 }
 
 /** GET of the API, as a script does it. */
 export const api = (path) => call("GET", path);
+
+/** POST to the API, as a script does it. */
+export const post = (path, body) => call("POST", path, body);
 
 /** A browser profile of its own, signed in by a one-time link. */
 export async function signIn(browser, options = {}) {

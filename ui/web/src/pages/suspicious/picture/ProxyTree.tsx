@@ -167,6 +167,7 @@ interface LeafProps {
 function Leaf({ id, one: { branch, x, y, depth }, open, way, at, onToggle, onPick, onOver }: LeafProps) {
   const inner = branch.children.length > 0;
   const text = escapeText(branch.name, branch.level === "path" ? 34 : 28);
+  const hidden = inner && !open ? ` ${count(branch.children.length)}` : "";
   return (
     <g
       id={id}
@@ -175,7 +176,7 @@ function Leaf({ id, one: { branch, x, y, depth }, open, way, at, onToggle, onPic
       aria-level={depth + 1}
       aria-expanded={inner ? open : undefined}
       aria-selected={at}
-      aria-label={`${HEADS[depth] ?? ""} ${escapeText(branch.name, 120)}, ${count(branch.rows.length)} rows`}
+      aria-label={`${HEADS[depth] ?? ""} ${text}${hidden}, ${count(branch.rows.length)} rows`}
       transform={`translate(${x} ${y})`}
       {...(branch.field ? { "data-field": branch.field, "data-value": branch.value, "data-kind": branch.level === "client" ? "ip" : branch.level === "host" ? "name" : "text" } : {})}
       onClick={() => onPick(branch)}
@@ -189,7 +190,7 @@ function Leaf({ id, one: { branch, x, y, depth }, open, way, at, onToggle, onPic
       <circle r={inner && !open ? 5 : 4} class={inner && !open ? "closed" : ""} />
       <text x={8} dominant-baseline="central">
         {text}
-        {inner && !open ? <tspan class="many"> {count(branch.children.length)}</tspan> : null}
+        {hidden ? <tspan class="many">{hidden}</tspan> : null}
       </text>
     </g>
   );
