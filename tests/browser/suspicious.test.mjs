@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { api, BASE, drawn, launch, open, scoredDays, serious, signIn, skip, watch } from "./support.mjs";
+import { api, BASE, drawn, launch, open, scoredDays, signIn, skip, watch } from "./support.mjs";
 
 const SOURCES = ["flow", "dns", "proxy"];
 /** Column of the table → field of the API, for a text that is shown as it is. */
@@ -298,39 +298,7 @@ describe("what must not happen", { skip }, () => {
     watcher.clean();
     await context.close();
   });
-
-  for (const colorScheme of ["light", "dark"]) {
-    for (const contrast of ["system", "more"]) {
-      test(`no serious accessibility fault (${colorScheme}${contrast === "more" ? ", high contrast" : ""})`, async () => {
-        const { context, page } = await signIn(browser, { colorScheme });
-        await page.evaluate((value) => localStorage.setItem("spotter.contrast", value), contrast);
-        for (const [view, ready] of await views()) {
-          await page.goto(`${BASE}/${view}`);
-          await page.reload();
-          await page.waitForSelector(ready);
-          assert.deepEqual(await serious(page), [], view);
-        }
-        await context.close();
-      });
-    }
-  }
 });
-
-/** Each page with all of its parts shown, and what to wait for. */
-async function views() {
-  const out = [["#/health", ".tiles"]];
-  for (const source of SOURCES) {
-    const [date] = await scoredDays(source);
-    if (!date) continue;
-    const [row] = (await api(`/api/v1/suspicious/${source}?date=${date}`)).rows;
-    const tab = source === "proxy" ? "" : "&tab=around";
-    const ready = source === "flow" ? ".chord .ribbon" : source === "dns" ? ".around .branch" : ".raw .grid-row";
-    out.push([`#/suspicious/${source}?date=${date}&graph=on&selected=${row.record_id}${tab}`, ready]);
-  }
-  const [date] = await scoredDays("flow");
-  out.push([`#/suspicious/flow?date=${date}&filter=scr_ip%20==%201`, ".strip-error, .notice"]);
-  return out;
-}
 
 describe("health", { skip }, () => {
   test("the books are shown with their values", async () => {

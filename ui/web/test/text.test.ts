@@ -70,7 +70,7 @@ describe("numbers and times", () => {
     expect(clock("2016-07-08T10:15:01.123456Z")).toBe("10:15:01.123");
     expect(exact("2016-07-08T10:15:01.123456Z")).toBe("2016-07-08 10:15:01.123456 UTC");
     expect(between("2016-07-08T10:15:00Z", "2016-07-08T10:16:30Z")).toBe(90);
-    expect([0.0000021, 0.25, 1.5, 59, 61, 7260].map(duration)).toEqual(["2 µs", "250 ms", "1.5 s", "59 s", "1 min 1 s", "2 h 1 min"]);
+    expect([0.0000021, 0.25, 1.5, 59, 61, 300, 7200, 7260].map(duration)).toEqual(["2 µs", "250 ms", "1.5 s", "59 s", "1 min 1 s", "5 min", "2 h", "2 h 1 min"]);
     expect(isDay("2016-02-29")).toBe(true);
     expect(isDay("2015-02-29")).toBe(false);
   });

@@ -21,17 +21,20 @@ export function Popover({ label, sign, class: className, align = "start", childr
     setOpen(false);
     box.current?.querySelector("button")?.focus();
   };
+  useEffect(() => {
+    if (!open) return;
+    // On the document: what had the focus may be gone (a button that was pressed and is disabled now).
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== "Escape") return;
+      event.stopPropagation();
+      event.preventDefault();
+      close();
+    };
+    document.addEventListener("keydown", onKey, true);
+    return () => document.removeEventListener("keydown", onKey, true);
+  }, [open]);
   return (
-    <div
-      class="popover"
-      ref={box}
-      onKeyDown={(event) => {
-        if (event.key !== "Escape" || !open) return;
-        event.stopPropagation();
-        event.preventDefault();
-        close();
-      }}
-    >
+    <div class="popover" ref={box}>
       <button
         type="button"
         class={className}

@@ -3,7 +3,7 @@
 import { zone } from "../app/settings";
 import { Domain } from "../text/Domain";
 import { escapeText } from "../text/hostile";
-import { both, clock, minute } from "../text/time";
+import { both, clock, dated, minute } from "../text/time";
 import { bytes, count } from "../text/units";
 import { Value } from "./value/Value";
 
@@ -47,13 +47,16 @@ export function Bytes({ value }: { value: number | null }) {
   return <span title={`${count(value)} bytes`}>{bytes(value)}</span>;
 }
 
-/** The time of day, for tables of one day; all of it, in both zones, in the tooltip. */
-export function Time({ time, date }: { time: string; date?: boolean }) {
+/**
+ * The time of day, for tables of one day; all of it, in both zones, in the tooltip. `date`: day and minute with the zone;
+ * `"seconds"`: day and time to the millisecond, for tables whose head says the zone.
+ */
+export function Time({ time, date }: { time: string; date?: boolean | "seconds" }) {
   // Read here, so that a switch of the zone draws it anew.
   void zone.value;
   return (
     <time class="num" dateTime={time} title={both(time)}>
-      {date ? minute(time) : clock(time)}
+      {date === "seconds" ? dated(time) : date ? minute(time) : clock(time)}
     </time>
   );
 }

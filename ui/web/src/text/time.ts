@@ -59,6 +59,11 @@ export function both(time: string): string {
   return zone.value === "utc" ? utc : `${utc}\n${exact(time)}`;
 }
 
+/** → "2016-07-08 10:15:01.123", where the zone stands beside it. */
+export function dated(time: string): string {
+  return `${split(time).day} ${clock(time)}`;
+}
+
 /** → "2016-07-08 10:15 UTC" */
 export function minute(time: string): string {
   const parts = split(time);
@@ -71,8 +76,8 @@ export function duration(seconds: number): string {
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
   const whole = Math.round(seconds);
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  const [large, small] = whole < 3600 ? [`${Math.floor(whole / 60)} min`, `${whole % 60} s`] : [`${Math.floor(whole / 3600)} h`, `${Math.floor((whole % 3600) / 60)} min`];
+  return small.startsWith("0 ") ? large : `${large} ${small}`;
 }
 
 /** Seconds between two server times. */

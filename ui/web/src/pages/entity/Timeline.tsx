@@ -14,7 +14,7 @@ import type { Range } from "../../parts/time/RangePicker";
 import { toast } from "../../parts/toast";
 import { escapeText } from "../../text/hostile";
 import { SOURCE_NAMES, SOURCES, type Source } from "../../text/source";
-import { exact } from "../../text/time";
+import { exact, zoneLabel } from "../../text/time";
 import { count } from "../../text/units";
 import { Wire } from "../../text/Wire";
 
@@ -97,6 +97,8 @@ export function TimelineTable({ at, subject, range }: Props) {
       </header>
       {error ? (
         <Failed error={error} retry={() => setTurn(turn + 1)} />
+      ) : cursor === null && rows.length === 0 ? (
+        <p class="none-found">{flagged ? "Nothing suspicious in this time." : "No record in this time. Choose another range above."}</p>
       ) : (
         <div class="timeline-grid main-table">
           <Grid
@@ -114,7 +116,6 @@ export function TimelineTable({ at, subject, range }: Props) {
               if (cursor && !running.current) load(cursor, rows);
             }}
           />
-          {cursor === null && rows.length === 0 ? <p class="loading">No such record in this time.</p> : null}
         </div>
       )}
       {open ? <Record event={open} range={range} onClose={() => setOpen(undefined)} /> : null}
@@ -146,7 +147,7 @@ function columns(range: Range): Column<Event>[] {
       </span>
     );
   return [
-    { key: "time", label: "Time", width: "minmax(172px, 172px)", render: (row) => <Time time={row.first_seen} date /> },
+    { key: "time", label: `Time (${zoneLabel()})`, width: "172px", render: (row) => <Time time={row.first_seen} date="seconds" /> },
     { key: "source", label: "Source", width: "62px", render: (row) => <span class={`pill src-${row.source}`}>{SOURCE_NAMES[row.source]}</span> },
     { key: "src", label: "From", width: "minmax(150px, 1fr)", render: (row) => address(row.src_ip, row.src_port) },
     { key: "dst", label: "To", width: "minmax(150px, 1fr)", render: (row) => address(row.dst_ip, row.dst_port) },

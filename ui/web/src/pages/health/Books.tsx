@@ -6,10 +6,12 @@ import { count } from "../../text/units";
 import { Wire } from "../../text/Wire";
 
 export function Books({ books }: { books: readonly Book[] }) {
+  // What has no sum to agree (the log's marks) comes last.
+  const sorted = [...books].sort((a, b) => Number(a.closed === null) - Number(b.closed === null));
   return (
     <>
-      {books.map((book, at) => (
-        <details class="card" key={`${book.sensor} ${book.source} ${book.from} ${at}`} open={at === 0 || book.closed === false}>
+      {sorted.map((book, at) => (
+        <details class="card" key={`${book.sensor} ${book.source} ${book.from} ${at}`} open={(at === 0 && book.closed !== null) || book.closed === false}>
           <summary>
             <Verdict book={book} />
             <strong>

@@ -113,7 +113,7 @@ export function Drops({ board, range }: { board: Board; range: Range }) {
           ref={svg}
           width={width}
           height={height}
-          tabIndex={0}
+          tabindex={0}
           role="application"
           aria-label="Timeline. Plus and minus zoom, arrows move, 0 shows all of it."
           onPointerDown={(event) => {

@@ -55,6 +55,7 @@ export function Impact({ root }: { root: BoardNode }) {
           {rows.map(({ node, index }, row) => {
             const y = row * ROW;
             const open = node.children.length > 0;
+            const [name, value] = [escapeText(node.name, 27), `${shown(node[by])} · ${share(node[by] / total)}`];
             const bar = Math.max(2, (wide * node[by]) / most);
             return (
               <g
@@ -62,9 +63,8 @@ export function Impact({ root }: { root: BoardNode }) {
                 class={open ? "impact-row open" : "impact-row"}
                 {...(open
                   ? {
-                      tabIndex: 0,
+                      tabindex: 0,
                       role: "button",
-                      "aria-label": `${escapeText(node.name, 80)}, ${shown(node[by])}: show what it is made of`,
                       onClick: () => setPath([...path, index]),
                       onKeyDown: (event: KeyboardEvent) => {
                         if (event.key !== "Enter" && event.key !== " ") return;
@@ -74,13 +74,13 @@ export function Impact({ root }: { root: BoardNode }) {
                     }
                   : {})}
               >
-                <title>{`${escapeText(node.name, 500)}: ${count(node.count)} records, ${bytes(node.bytes)}`}</title>
+                <title>{`${escapeText(node.name, 500)}: ${count(node.count)} records, ${bytes(node.bytes)}${open ? ": show what it is made of" : ""}`}</title>
                 <text class="label" x={LABEL - 8} y={y + 19} text-anchor="end">
-                  {escapeText(node.name, 27)}
+                  {name}
                 </text>
                 <rect class={`bar ${TONES[path.length === 0 ? index % 6 : 0]}`} x={LABEL} y={y + 5} width={bar} height={ROW - 11} rx={3} />
                 <text class="tick" x={LABEL + bar + 8} y={y + 19}>
-                  {shown(node[by])} · {share(node[by] / total)}
+                  {value}
                 </text>
               </g>
             );

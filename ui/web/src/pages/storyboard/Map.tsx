@@ -67,7 +67,7 @@ export function Map({ board }: { board: Board }) {
         <svg
           width={width}
           height={height}
-          tabIndex={globe ? 0 : -1}
+          tabindex={globe ? 0 : -1}
           role="application"
           aria-label={globe ? "Globe. Arrows turn it." : "Map"}
           onPointerDown={(event) => {

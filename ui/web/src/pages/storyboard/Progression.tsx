@@ -106,7 +106,7 @@ function NodeMark({ placed, x, column, range, onToggle }: { placed: Placed; x: n
           cx={x}
           cy={y}
           r={5.5}
-          tabIndex={0}
+          tabindex={0}
           role="button"
           aria-expanded={!closed}
           aria-label={`${name}: ${closed ? "open" : "close"}`}

@@ -109,7 +109,7 @@ export function TimeChart({ start, step, series, shades = [], kind = "bars", hei
         ref={svg}
         width={width}
         height={height}
-        tabIndex={0}
+        tabindex={0}
         role="slider"
         aria-label="Reading line"
         aria-valuemin={0}
@@ -158,7 +158,7 @@ export function TimeChart({ start, step, series, shades = [], kind = "bars", hei
         ))}
         {kind === "bars" ? <Bars above={above} below={below} buckets={buckets} x={x} zero={zero} unit={unit} /> : series.map((one) => <path key={one.label} class={`line ${one.tone}`} d={line(one.values, (index) => x(index + 0.5), (value) => zero - (one.below ? -value : value) * unit)} />)}
         {times.map((tick) => (
-          <text key={tick.at} class="tick" x={x((tick.at - start) / step)} y={height - 6} text-anchor="middle">
+          <text key={tick.at} class="tick" x={Math.min(x((tick.at - start) / step), width)} y={height - 6} text-anchor={x((tick.at - start) / step) > width - 30 ? "end" : "middle"}>
             {tick.label}
           </text>
         ))}

@@ -39,12 +39,13 @@ interface Props {
 }
 
 export function RangePicker({ range, onPick, end }: Props) {
+  const text = `${minute(range.from)} – ${minute(range.to)}`;
   return (
     <div class="range">
       <button type="button" class="step" aria-label="Earlier" title="The same length, earlier" onClick={() => onPick(shift(range, -1))}>
         ‹
       </button>
-      <Popover label="Time range" sign={<span class="num">{`${minute(range.from)} – ${minute(range.to)}`}</span>}>
+      <Popover label={`Time range ${text}`} sign={<span class="num">{text}</span>}>
         {(close) => (
           <Editor
             range={range}

@@ -102,7 +102,7 @@ function Chord({ host, around }: { host: string; around: AroundFlow }) {
           viewBox={`${-VIEW} ${-VIEW} ${2 * VIEW} ${2 * VIEW}`}
           role="img"
           aria-label={`Chord diagram of ${escapeText(host, 60)}: the arrow keys turn it; its table has the numbers`}
-          tabIndex={0}
+          tabindex={0}
           onPointerDown={turn}
           onPointerLeave={() => setOver(-1)}
           onKeyDown={(event) => {

@@ -91,6 +91,15 @@ export function ProxyTree({ rows, selected }: Props) {
     event.preventDefault();
     event.stopPropagation();
   };
+  // A record that is selected elsewhere is brought into sight, once.
+  const seen = useRef("");
+  useLayoutEffect(() => {
+    const leaf = selected && selected !== seen.current ? placed.find((one) => one.branch.level === "client" && way.has(one.branch.id)) : undefined;
+    if (!leaf) return;
+    seen.current = selected;
+    moved.current = true;
+    reveal(leaf);
+  }, [selected, placed, way]);
   const reveal = ({ x, y }: Placed) => {
     const element = box.current;
     if (!element) return;
@@ -128,7 +137,7 @@ export function ProxyTree({ rows, selected }: Props) {
           class="tree"
           role="tree"
           aria-label="Requests by method, host, path and client"
-          tabIndex={0}
+          tabindex={0}
           aria-activedescendant={placed.some((one) => one.branch.id === at) ? nameOf(placed, at) : undefined}
           onKeyDown={onKeyDown}
           onPointerLeave={() => over(undefined)}
