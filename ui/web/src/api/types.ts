@@ -344,6 +344,8 @@ export interface DnsList {
   date: string;
   /** Groups they form. */
   groups: number;
+  /** Rows of the run that `show` leaves out. */
+  left_out: number;
   /** Records of the run that pass the filter. */
   matching: number;
   /** Give it back as `cursor` for what follows; `null` at the end. */
@@ -379,6 +381,8 @@ export interface DnsRow {
   record_id: string;
   /** Bytes of the answer's frame. */
   response_frame_len: number | null;
+  /** What verdicts and rules say of it. */
+  said: Said;
   /** Sensor. */
   sensor: string;
   /** Who was asked. */
@@ -583,6 +587,8 @@ export interface FlowList {
   date: string;
   /** Groups they form. */
   groups: number;
+  /** Rows of the run that `show` leaves out. */
+  left_out: number;
   /** Records of the run that pass the filter. */
   matching: number;
   /** Give it back as `cursor` for what follows; `null` at the end. */
@@ -620,6 +626,8 @@ export interface FlowRow {
   proto: number;
   /** Identity. */
   record_id: string;
+  /** What verdicts and rules say of it. */
+  said: Said;
   /** Sensor. */
   sensor: string;
   /** Protocol recognised. */
@@ -640,12 +648,27 @@ export interface FlowRow {
   why: Why;
 }
 
+/** What became of a verdict or rule. */
+export type Force = "in_force" | "expired" | "superseded" | "taken_back";
+
 /** That the server runs. The only answer that needs no session. */
 export interface Health {
   /** Always `ok`: a server that cannot answer does not. */
   status: string;
   /** Version of Spotter. */
   version: string;
+}
+
+/** A rule that can be asked for. */
+export interface Heuristic {
+  /** What it takes, in words. */
+  about: string;
+  /** What it takes. */
+  matcher: Matcher;
+  /** Its name. */
+  name: string;
+  /** Kind of record. */
+  source: Source;
 }
 
 /** What was judged a high threat. */
@@ -874,6 +897,36 @@ export interface MadeToken {
   token: string;
 }
 
+/** Conditions on a record; all that is stated must hold. */
+export interface Matcher {
+  /** Either of them, likewise. */
+  address: string | null;
+  /** proxy: the user agent; a `*` at the end stands for any rest. */
+  agent: string | null;
+  /** flow: bytes of the initiator, a number or a range. */
+  bytes: string | null;
+  /** dns, proxy: a domain; the name is it or lies under it. */
+  domain: string | null;
+  /** A group, by its `group_id`. */
+  group: string | null;
+  /** The initiator or client: an address or a network. */
+  host: string | null;
+  /** flow: packets of the initiator, a number or a range. */
+  packets: string | null;
+  /** The responder or server, likewise. */
+  peer: string | null;
+  /** flow: the responder's port, `445` or `8000-8100`. */
+  port: string | null;
+  /** flow: IANA protocol number. */
+  proto: number | null;
+  /** dns: type of the question. */
+  qtype: number | null;
+  /** flow: the initiator's, likewise. */
+  src_port: string | null;
+  /** proxy: what the URI begins with. */
+  uri: string | null;
+}
+
 /** Who is signed in. */
 export interface Me {
   /** Name of the account; `console` for a session from a one-time link. */
@@ -1057,6 +1110,50 @@ export interface Place {
   way: Direction;
 }
 
+/** Who talks to something. */
+export interface Prevalence {
+  /** First of them. */
+  first_seen: string | null;
+  /** Hosts that do. */
+  hosts: number;
+  /** Last of them. */
+  last_seen: string | null;
+  /** All hosts of the table in that time. */
+  of_hosts: number | null;
+  /** Records of it. */
+  records: number;
+  /** First day that was looked at; `null` where the lake has none. */
+  since: string | null;
+}
+
+/** What a verdict or rule would reach. */
+export interface Preview {
+  /** Best place among them. */
+  best_rank: number | null;
+  /** The day that was looked at; `null` where no day has scores. */
+  date: string | null;
+  /** How many days they are on. */
+  days: number;
+  /** Records of the whole day in those groups. */
+  group_records: number;
+  /** Groups they form. */
+  groups: number;
+  /** Hosts they are of. */
+  hosts: number | null;
+  /** Rows among them that have a verdict already. */
+  rated: number;
+  /** Records of the day it takes, listed or not; `null` where they alone do not say (groups are of scores). */
+  records: number | null;
+  /** Records of the day. */
+  records_of_day: number | null;
+  /** Rows of the day's list. */
+  rows: number;
+  /** Rows of the lists of all days that are scored. */
+  rows_of_all_days: number;
+  /** The most suspicious of the rows, 20 at most. */
+  sample: string[];
+}
+
 /** A failure (RFC 9457), with what to do about it. */
 export interface Problem {
   /** What to do. */
@@ -1123,6 +1220,8 @@ export interface ProxyList {
   date: string;
   /** Groups they form. */
   groups: number;
+  /** Rows of the run that `show` leaves out. */
+  left_out: number;
   /** Records of the run that pass the filter. */
   matching: number;
   /** Give it back as `cursor` for what follows; `null` at the end. */
@@ -1160,6 +1259,8 @@ export interface ProxyRow {
   request_bytes: number | null;
   /** Bytes of the answer. */
   response_bytes: number | null;
+  /** What verdicts and rules say of it. */
+  said: Said;
   /** http, https, connect, tls. */
   scheme: string;
   /** Sensor. */
@@ -1222,6 +1323,67 @@ export type RecordSource = "flow" | "dns" | "proxy";
 /** Roles of accounts and API tokens; each may do what those before it may. */
 export type Role = "viewer" | "analyst" | "admin";
 
+/** A rule. */
+export interface Rule {
+  /** What it does. */
+  action: RuleAction;
+  /** Who made it. */
+  author: string;
+  /** When. */
+  created: string;
+  /** Until when. */
+  expires: string | null;
+  /** Records it matched in scoring runs. */
+  hits: number;
+  /** Its number. */
+  id: number;
+  /** When it last matched. */
+  last_hit: string | null;
+  /** What it matches. */
+  matcher: Matcher;
+  /** What people call it. */
+  name: string | null;
+  /** Why. */
+  note: string | null;
+  /** When. */
+  retired_at: string | null;
+  /** Who took it out of force. */
+  retired_by: string | null;
+  /** Kind of record. */
+  source: Source;
+  /** What became of it: `in_force`, `expired`, `taken_back`. */
+  state: Force;
+}
+
+/** What a rule does. */
+export type RuleAction = "suppress" | "allow";
+
+/** A rule to be made. */
+export interface RuleDraft {
+  /** What it does. */
+  action: RuleAction;
+  /** The day a preview looks at. */
+  date: string | null;
+  /** Until when, RFC 3339; for ever if left out. */
+  expires: string | null;
+  /** What it matches. */
+  matcher: Matcher;
+  /** What people call it. */
+  name: string | null;
+  /** Why. */
+  note: string | null;
+  /** Kind of record. */
+  source: Source;
+}
+
+/** Rules, oldest first, and those that can be asked for. */
+export interface RuleList {
+  /** Apache Spot's old heuristics, none of which is in force by itself. */
+  heuristics: Heuristic[];
+  /** The rules. */
+  rules: Rule[];
+}
+
 /** A scoring run. */
 export interface Run {
   /** The model card: everything that made the scores, as JSON. */
@@ -1242,6 +1404,24 @@ export interface Run {
   source: Source;
   /** Word scheme: `spot` or `rich`. */
   words: string;
+}
+
+/** What was said of a row of a list. */
+export interface Said {
+  /** The rule that allows it. */
+  allowed_by: number | null;
+  /** log10 of the cases expected by chance, before they moved it. */
+  before: number | null;
+  /** Verdicts and rules that moved it when the day was scored. */
+  moved_by: string[];
+  /** The confirmed verdict on something else that goes to the same place. */
+  resembles: number | null;
+  /** Its severity: 1 high, 2 medium, 3 low. */
+  severity: number | null;
+  /** The rule that suppresses it. */
+  suppressed_by: number | null;
+  /** Number of the verdict that stands. */
+  verdict: number | null;
 }
 
 /** Kept queries, by name. */
@@ -1345,6 +1525,18 @@ export interface Second {
   talkers: Host[];
   /** Packets and bytes. */
   traffic: Traffic;
+}
+
+/** A name that DNS gave an address. */
+export interface SeenName {
+  /** Answers that had the address. */
+  answers: number;
+  /** First of them. */
+  first_seen: string | null;
+  /** Last of them. */
+  last_seen: string | null;
+  /** The name that was asked for. */
+  name: string;
 }
 
 /** One service over the whole network. */
@@ -1748,6 +1940,127 @@ export interface Traffic {
   wire: LiveVolume;
 }
 
+/** A feature as a host usually has it. */
+export interface Usual {
+  /** Name of the feature. */
+  feature: string;
+  /** Share of the host's records with it. */
+  share: number;
+  /** Its most common value. */
+  value: string;
+}
+
+/** What is known of a value. */
+export interface ValueContext {
+  /** Autonomous system. */
+  asn: number | null;
+  /** ISO 3166 code of its country. */
+  country: string | null;
+  /** Where it is, in a line. */
+  geo: string | null;
+  /** Is the address one of ours? */
+  internal: boolean | null;
+  /** The organisation's range that holds it. */
+  internal_name: string | null;
+  /** What it was taken for. */
+  kind: ValueKind;
+  /** Degrees north. */
+  latitude: number | null;
+  /** Degrees east. */
+  longitude: number | null;
+  /** Names that DNS gave the address, the latest first, 20 at most. */
+  names: SeenName[];
+  /** What its host or network is called. */
+  network_context: string | null;
+  /** Place among the popular names, 1 = the most popular. */
+  popularity: number | null;
+  /** Who talks to it. */
+  prevalence: Prevalence;
+  /** What local lists say: −1 unverified, 0 none, 1 low, 2 medium, 3 high. */
+  reputation: number | null;
+  /** Which list says so. */
+  reputation_source: string | null;
+  /** The value. */
+  value: string;
+}
+
+/** What a value is taken for. */
+export type ValueKind = "address" | "name" | "uri" | "agent";
+
+/** A verdict. */
+export interface Verdict {
+  /** Who said so. */
+  author: string;
+  /** Until when. */
+  expires: string | null;
+  /** Its number. */
+  id: number;
+  matcher: Matcher | null;
+  /** Why. */
+  note: string | null;
+  /** The record it was given on. */
+  record_id: string | null;
+  resembling: Matcher | null;
+  /** The rule it was given on. */
+  rule_id: number | null;
+  /** How far it reaches, in a word. */
+  scope: string;
+  /** 1 high, 2 medium, 3 low. */
+  severity: number;
+  /** Kind of record. */
+  source: Source;
+  /** What became of it. */
+  state: Force;
+  /** The verdict that took its place. */
+  superseded_by: number | null;
+  /** The verdict it took the place of. */
+  supersedes: number | null;
+  /** When it was taken back. */
+  taken_back_at: string | null;
+  /** Who took it back. */
+  taken_back_by: string | null;
+  /** When. */
+  time: string;
+}
+
+/** A verdict to be given. */
+export interface VerdictDraft {
+  /** The record's day: it is looked for there only. */
+  date: string | null;
+  /** Until when, RFC 3339; for ever if left out. */
+  expires: string | null;
+  matcher: Matcher | null;
+  /** Why. */
+  note: string | null;
+  /** The record it begins from; not needed for scope `pattern`. */
+  record_id: string | null;
+  /** How far it reaches. */
+  scope: VerdictScope;
+  /** 1 high, 2 medium, 3 low. */
+  severity: number;
+  /** Kind of record. */
+  source: Source;
+  /** The verdict it takes the place of; without it the one in force on the same record or pattern. */
+  supersedes: number | null;
+}
+
+/** Verdicts to be given, all or none. */
+export interface VerdictDrafts {
+  /** 1 to 200 of them. */
+  verdicts: VerdictDraft[];
+}
+
+/** Verdicts, latest first. */
+export interface VerdictList {
+  /** Give it back as `before` for what follows; `null` at the end. */
+  next_before: number | null;
+  /** The verdicts. */
+  verdicts: Verdict[];
+}
+
+/** How far a verdict reaches from its record. */
+export type VerdictScope = "record" | "group" | "endpoints" | "host" | "peer" | "domain" | "agent" | "pattern";
+
 /** Bytes and packets over time. */
 export interface Volume {
   /** Per bucket: bytes the subject received. */
@@ -1828,6 +2141,8 @@ export interface Why {
   other_word: string | null;
   /** `src` or `dst`: the side that decided; `null` where there is only one. */
   side: string | null;
+  /** What the host usually does: of each feature its most common value. Empty for scores from before this was kept. */
+  usual: Usual[];
   /** Its value. */
   value: string | null;
   /** The word that decided. */
@@ -1841,6 +2156,7 @@ export interface Responses {
   "/api/v1/audit": Audit;
   "/api/v1/audit/check": AuditCheck;
   "/api/v1/board": Board;
+  "/api/v1/context/{value}": ValueContext;
   "/api/v1/days": Days;
   "/api/v1/details/dns": DnsDetails;
   "/api/v1/details/flow": FlowDetails;
@@ -1856,6 +2172,7 @@ export interface Responses {
   "/api/v1/me/tokens": Tokens;
   "/api/v1/query/{source}": QueryAnswer;
   "/api/v1/record/{source}/{record_id}": LakeRecord;
+  "/api/v1/rules": RuleList;
   "/api/v1/service/{proto}/{port}": ServiceFindings;
   "/api/v1/sql/queries": SavedQueries;
   "/api/v1/sql/schema": SqlSchema;
@@ -1871,6 +2188,7 @@ export interface Responses {
   "/api/v1/timeline": Timeline;
   "/api/v1/tokens": Tokens;
   "/api/v1/users": Accounts;
+  "/api/v1/verdicts": VerdictList;
   "/api/v1/views": SavedViews;
   "/api/v1/volume": Volume;
 }
@@ -1883,6 +2201,9 @@ export interface Changes {
   "DELETE /api/v1/me/sessions/{id}": { body: undefined; answer: Done };
   "POST /api/v1/me/tokens": { body: NewTokenRequest; answer: MadeToken };
   "DELETE /api/v1/me/tokens/{id}": { body: undefined; answer: Done };
+  "POST /api/v1/rules": { body: RuleDraft; answer: Rule };
+  "POST /api/v1/rules/preview": { body: RuleDraft; answer: Preview };
+  "DELETE /api/v1/rules/{id}": { body: undefined; answer: Rule };
   "POST /api/v1/sql": { body: SqlRequest; answer: SqlAnswer };
   "POST /api/v1/sql/export": { body: SqlRequest; answer: undefined };
   "POST /api/v1/sql/queries": { body: NewSavedQuery; answer: Done };
@@ -1896,6 +2217,9 @@ export interface Changes {
   "DELETE /api/v1/tokens/{id}": { body: undefined; answer: Done };
   "POST /api/v1/users": { body: NewAccount; answer: Done };
   "PATCH /api/v1/users/{name}": { body: AccountChange; answer: Done };
+  "POST /api/v1/verdicts": { body: VerdictDrafts; answer: VerdictList };
+  "POST /api/v1/verdicts/preview": { body: VerdictDraft; answer: Preview };
+  "DELETE /api/v1/verdicts/{id}": { body: undefined; answer: Verdict };
   "POST /api/v1/views": { body: NewSavedView; answer: SavedView };
   "DELETE /api/v1/views/{id}": { body: undefined; answer: SavedView };
 }
