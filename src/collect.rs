@@ -1,44 +1,63 @@
 //! `spotter collect`
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use aggregator::exported_live::{CollectOptions, CollectReport, collect};
 use aggregator::lake::Lake;
-use anyhow::Context;
 use bytesize::ByteSize;
-use capture::collect::socket::open_group;
+use capture::collect::AllowList;
 
+use crate::appliance::collect::{Listening, TlsFiles};
 use crate::appliance::interrupt;
 use crate::output::UsedWrongly;
 
-/// Collect what routers and switches export: NetFlow v1, v5, v7 and v9, IPFIX and sFlow v5, over UDP.
+/// Collect what routers and switches export: NetFlow v1, v5, v7 and v9, IPFIX and sFlow v5 over UDP, IPFIX over TCP and TLS.
 ///
-/// All protocols may come to one port. Opposite uniflows become one record, and what several exporters or interfaces report is
-/// counted once. Templates are kept over a restart. SIGTERM and SIGINT end it: what was received is written.
+/// All protocols may come to one UDP port. Opposite uniflows become one record, and what several exporters or interfaces report is
+/// counted once. Templates and the exporters' numbering are kept over a restart, so that what was missed is in the ledger. SIGTERM and SIGINT end it: what was received is written.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  spotter collect                                        ports 2055, 4739 and 6343, into ./lake\n  \
     spotter collect --listen 0.0.0.0:2055 --workers 4\n  \
-    spotter collect --listen [::]:4739 --allow 192.0.2.1,192.0.2.2\n  \
+    spotter collect --listen [::]:4739 --allow 192.0.2.1,198.51.100.0/24\n  \
+    spotter collect --listen-tls [::]:4740 --tls-cert chain.pem --tls-key key.pem --tls-client-ca exporters.pem\n  \
     spotter collect --duration 60s --json | jq .ledger"
 )]
 pub(crate) struct Args {
     /// Where to listen, with commas or repeated. Default: 2055 (NetFlow), 4739 (IPFIX), 6343 (sFlow) of every address.
     #[arg(long, value_name = "ADDR", value_delimiter = ',', default_value = "[::]:2055,[::]:4739,[::]:6343")]
     listen: Vec<SocketAddr>,
+    /// Where to listen for IPFIX over TCP, with commas or repeated.
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
+    listen_tcp: Vec<SocketAddr>,
+    /// Where to listen for IPFIX over TLS, with commas or repeated (port 4740 by RFC 7011).
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', requires = "tls_cert")]
+    listen_tls: Vec<SocketAddr>,
+    /// The collector's certificate chain, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Exporters must show a certificate of these authorities, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
     /// Sockets, each with a thread, on each address; an exporter stays with one.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: u16,
     /// Receive buffer of each socket.
     #[arg(long, value_name = "SIZE", default_value = "32MiB")]
     buffer: ByteSize,
-    /// Take exports from these addresses only, with commas or repeated.
-    #[arg(long, value_name = "IP", value_delimiter = ',')]
-    allow: Vec<IpAddr>,
+    /// Take exports from these addresses and networks only, with commas or repeated.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    allow: Vec<String>,
+    /// Name of this collector in the ledger; templates and numbering are kept under it.
+    #[arg(long, value_name = "NAME", default_value = "collect")]
+    name: String,
     /// The lake's folder; made if missing.
     #[arg(long, value_name = "DIR", default_value = "lake", env = "SPOTTER_LAKE")]
     lake: PathBuf,
@@ -62,17 +81,19 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let options = options(args)?;
     let lake = Lake::open(&args.lake)?;
-    let buffer = usize::try_from(args.buffer.as_u64()).unwrap_or(usize::MAX);
-    let mut receivers = Vec::new();
-    for address in &args.listen {
-        let group = open_group(*address, usize::from(args.workers), buffer)
-            .with_context(|| format!("listening on {address}"))?;
-        if let Some(first) = group.first() {
-            tracing::info!("listening on {} (UDP), {} sockets", first.local_addr()?, group.len());
-        }
-        receivers.extend(group);
-    }
-    let report = collect(&lake, receivers, &options, interrupt::flag()?)?;
+    let listening = Listening {
+        datagrams: args.listen.clone(),
+        tcp: args.listen_tcp.clone(),
+        tls: args.listen_tls.clone(),
+        tls_files: args.tls_cert.clone().zip(args.tls_key.clone()).map(|(cert, key)| TlsFiles {
+            cert,
+            key,
+            client_ca: args.tls_client_ca.clone(),
+        }),
+        workers: args.workers,
+        buffer: args.buffer,
+    };
+    let report = collect(&lake, listening.open()?, &options, interrupt::flag()?)?;
     print(&report, args.json)?;
     Ok(if report.imbalances.is_empty() && report.error.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -88,7 +109,11 @@ fn options(args: &Args) -> anyhow::Result<CollectOptions> {
     let mut options = CollectOptions::new(&args.sensor);
     options.flush = at_least("flush", args.flush.into(), Duration::from_millis(100))?;
     options.pairing.active = at_least("active-timeout", args.active_timeout.into(), Duration::from_secs(1))?;
-    options.allowed = args.allow.iter().map(IpAddr::to_canonical).collect();
+    options.allowed = AllowList::parse(&args.allow).map_err(|e| UsedWrongly(format!("--allow: {e}")))?;
+    if !crate::appliance::config::is_name(&args.name) {
+        return Err(UsedWrongly(format!("--name {}: use 1 to 64 letters, digits, '.', '_' or '-'", args.name)).into());
+    }
+    options.name.clone_from(&args.name);
     options.duration = args.duration.map(Into::into);
     Ok(options)
 }

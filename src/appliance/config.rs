@@ -17,6 +17,7 @@ use capture::live::{Filter, ModeChoice, PolicyChoice};
 use serde::{Deserialize, Serialize};
 use ui::{Network, Transport};
 
+use super::collect::CollectConfig;
 use crate::serve::{Service, TLS_FOLDER};
 
 /// The whole of `spotter.toml`.
@@ -29,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) flow: FlowConfig,
     /// Interfaces that are captured live.
     pub(crate) capture: Vec<CaptureConfig>,
+    /// Where routers and switches export to.
+    pub(crate) collect: Vec<CollectConfig>,
     /// Folders of capture files that are read as they fill.
     pub(crate) watch: Vec<WatchConfig>,
     /// The nightly fit and what is kept of it.
@@ -467,6 +470,10 @@ impl Config {
             capture.problems(&format!("capture[{i}]")).into_iter().for_each(|problem| check(true, problem));
             check(!names.insert(&capture.name), format!("capture[{i}].name = \"{}\" stands twice", capture.name));
         }
+        for (i, collect) in self.collect.iter().enumerate() {
+            collect.problems(&format!("collect[{i}]")).into_iter().for_each(|problem| check(true, problem));
+            check(!names.insert(&collect.name), format!("collect[{i}].name = \"{}\" stands twice", collect.name));
+        }
         for (i, watch) in self.watch.iter().enumerate() {
             let at = format!("watch[{i}]");
             check(
@@ -554,7 +561,7 @@ impl Config {
 }
 
 /// Names that are safe in paths and logs.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && !text.starts_with('.')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
@@ -591,6 +598,7 @@ fn known_keys() -> BTreeSet<String> {
             filter_file: Some(PathBuf::new()),
             ..CaptureConfig::default()
         }],
+        collect: vec![CollectConfig::full()],
         watch: vec![WatchConfig { sensor: Some(String::new()), ..WatchConfig::default() }],
         ..Config::default()
     };

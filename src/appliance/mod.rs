@@ -5,6 +5,7 @@
 //! start); a failing part is logged, tried again, and does not take the others down.
 
 pub(crate) mod capture;
+pub(crate) mod collect;
 pub(crate) mod config;
 pub(crate) mod interrupt;
 mod live;
@@ -27,8 +28,11 @@ pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Resul
     let missing = config.missing_on_this_machine();
     anyhow::ensure!(missing.is_empty(), "{}", missing.join("\n"));
     let lake = Lake::open(&config.lake.dir)?;
-    let (watched, captured) = (config.watch.len(), config.capture.len());
-    tracing::info!("lake {}, {watched} watched folders, {captured} captures", lake.dir().display());
+    let (watched, captured, collected) = (config.watch.len(), config.capture.len(), config.collect.len());
+    tracing::info!(
+        "lake {}, {watched} watched folders, {captured} captures, {collected} collectors",
+        lake.dir().display()
+    );
     let live: Arc<ui::Hub> = Arc::default();
     let home = Arc::new(config.network.home()?);
     let feed = |source: &str| Feed { source: source.to_owned(), home: Arc::clone(&home), to: Arc::clone(&live) as _ };
@@ -41,6 +45,9 @@ pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Resul
         if !config.capture.is_empty() {
             // Threads begin with the rights of the one that starts them: only those above keep what opening interfaces takes.
             capture::confine(::capture::confine::Keep::Files);
+        }
+        for collector in &config.collect {
+            scope.spawn(move || collect::go_on(lake, config, collector, interrupt));
         }
         for watched in &config.watch {
             let feed = feed(&watched.name);

@@ -111,7 +111,8 @@ impl Lake {
             }
         };
         let dooms = parts.iter().map(|part| part.path.clone()).collect();
-        let published = self.publish(staging, &set, Plan { parts: staged, run: None, dooms, import: None })?;
+        let published =
+            self.publish(staging, &set, Plan { parts: staged, run: None, dooms, import: None, offset: None })?;
         Ok(Compacted {
             parts_before: parts.len() as u64,
             parts_after: published.parts,

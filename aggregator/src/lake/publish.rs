@@ -26,6 +26,8 @@ pub(super) struct Plan {
     /// Live parts that are replaced or expire.
     pub(super) dooms: Vec<String>,
     pub(super) import: Option<ImportEnd>,
+    /// How far a followed source is read, with this set.
+    pub(super) offset: Option<(String, String)>,
 }
 
 impl Lake {
@@ -58,7 +60,7 @@ impl Lake {
     pub(super) fn publish(&self, staging: Staging, set: &str, plan: Plan) -> Result<Published, LakeError> {
         let rows: Vec<PartRow> = plan.parts.iter().map(|part| part_row(part, set, plan.run.as_deref())).collect();
         let published = summary(set, &rows);
-        let detail = Detail { dooms: plan.dooms, import: plan.import };
+        let detail = Detail { dooms: plan.dooms, import: plan.import, offset: plan.offset };
         let steps = || -> Result<PublishEnd, LakeError> {
             staging.sync()?;
             failpoint::pass("publish.before_journal")?;

@@ -87,7 +87,7 @@ impl Lake {
         }
         let saved: u64 = parts.iter().map(|part| part.rows).sum();
         let interval = (open.created, crate::state::now());
-        self.publish(staging, &open.set, Plan { parts, run: None, dooms: Vec::new(), import: None })?;
+        self.publish(staging, &open.set, Plan { parts, run: None, dooms: Vec::new(), import: None, offset: None })?;
         let row = |counter: &str, value| LedgerRow {
             interval_start: interval.0,
             interval_end: interval.1.max(interval.0),

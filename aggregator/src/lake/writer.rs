@@ -197,6 +197,12 @@ impl SetWriter {
         self.end(Vec::new(), import)
     }
 
+    /// Publishes the set; the same transaction remembers how far `source` was read
+    /// ([`State::offset`](crate::state::State::offset)): after a crash both are there, or neither.
+    pub fn commit_at(self, source: &str, position: &str) -> Result<Published, LakeError> {
+        self.end_at(Vec::new(), None, Some((source.to_owned(), position.to_owned())))
+    }
+
     /// Publishes scores in place of what was published under the same run before: readers see the one or the other.
     ///
     /// # Errors
@@ -213,7 +219,16 @@ impl SetWriter {
         self.end(dooms, None).map(drop)
     }
 
-    fn end(mut self, dooms: Vec<String>, import: Option<ImportEnd>) -> Result<Published, LakeError> {
+    fn end(self, dooms: Vec<String>, import: Option<ImportEnd>) -> Result<Published, LakeError> {
+        self.end_at(dooms, import, None)
+    }
+
+    fn end_at(
+        mut self,
+        dooms: Vec<String>,
+        import: Option<ImportEnd>,
+        offset: Option<(String, String)>,
+    ) -> Result<Published, LakeError> {
         self.drain()?;
         let sums = std::mem::take(&mut self.sums);
         let parts = match std::mem::replace(&mut self.encoder, EncoderAt::Gone) {
@@ -237,7 +252,7 @@ impl SetWriter {
             _ => None,
         };
         let staging = self.staging.take().ok_or_else(|| LakeError::Encoder("it was ended before".to_owned()))?;
-        self.lake.publish(staging, &self.set, Plan { parts, run, dooms, import })
+        self.lake.publish(staging, &self.set, Plan { parts, run, dooms, import, offset })
     }
 
     /// Adds rows of one table.

@@ -26,6 +26,9 @@ pub(crate) struct Detail {
     /// The import that is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) import: Option<ImportEnd>,
+    /// How far a followed source is read, with this set: source and position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) offset: Option<(String, String)>,
 }
 
 /// How an import ends when its set is published.
@@ -131,6 +134,9 @@ impl State {
             }
             t.execute("UPDATE parts SET state = 'live', staged = NULL WHERE set_id = ?1 AND state = 'staged'", [set])?;
             t.execute("UPDATE sets SET state = 'published', published = ?2 WHERE set_id = ?1", (set, now().0))?;
+            if let Some((source, position)) = &detail.offset {
+                super::settings::put_offset(t, source, position)?;
+            }
             if let Some(end) = &detail.import {
                 let done = t.execute(
                     "UPDATE imports SET state = ?2, counts = ?3, error = ?4, finished = ?6

@@ -1,6 +1,6 @@
 //! Settings changed at run time, and positions in followed inputs.
 
-use rusqlite::OptionalExtension as _;
+use rusqlite::{OptionalExtension as _, Transaction};
 
 use super::{State, StateError, now};
 
@@ -40,13 +40,16 @@ impl State {
 
     /// Remembers how far a followed input was read.
     pub fn set_offset(&self, source: &str, position: &str) -> Result<(), StateError> {
-        self.write(|t| {
-            t.execute(
-                "INSERT INTO offsets VALUES (?1, ?2, ?3)
-                 ON CONFLICT (source) DO UPDATE SET position = excluded.position, updated = excluded.updated",
-                (source, position, now().0),
-            )
-            .map(drop)
-        })
+        self.write(|t| put_offset(t, source, position))
     }
+}
+
+/// The same within a transaction of more.
+pub(super) fn put_offset(t: &Transaction<'_>, source: &str, position: &str) -> rusqlite::Result<()> {
+    t.execute(
+        "INSERT INTO offsets VALUES (?1, ?2, ?3)
+         ON CONFLICT (source) DO UPDATE SET position = excluded.position, updated = excluded.updated",
+        (source, position, now().0),
+    )
+    .map(drop)
 }

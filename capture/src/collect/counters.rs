@@ -18,6 +18,7 @@
 /// | `sets.late`, `sets.lost_without_template`, `bytes.lost_without_template` | of those: decoded later; given up (age or room) |
 /// | `exporters.evicted` | exporters forgotten for room |
 /// | `sequence.lost` | flows (v5, v7), datagrams (v9, sFlow) or data records (IPFIX) missing by the exporters' numbering |
+/// | `sequence.lost_over_restart` | of those: sent while the collector was down, or received before a crash and not stored |
 /// | `sequence.reordered`, `sequence.restarts` | numbers a little behind; numbering begun anew |
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[expect(missing_docs, reason = "the table has them")]
@@ -54,6 +55,7 @@ pub struct CollectCounters {
     pub bytes_lost: u64,
     pub exporters_evicted: u64,
     pub sequence_lost: u64,
+    pub sequence_lost_over_restart: u64,
     pub sequence_reordered: u64,
     pub sequence_restarts: u64,
 }
@@ -95,6 +97,7 @@ impl CollectCounters {
             ("bytes.lost_without_template", c.bytes_lost),
             ("exporters.evicted", c.exporters_evicted),
             ("sequence.lost", c.sequence_lost),
+            ("sequence.lost_over_restart", c.sequence_lost_over_restart),
             ("sequence.reordered", c.sequence_reordered),
             ("sequence.restarts", c.sequence_restarts),
         ]

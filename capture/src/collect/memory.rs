@@ -32,17 +32,37 @@ pub struct MemoryError {
     pub text: String,
 }
 
-const PROTOCOLS: [(&str, Protocol); 3] =
-    [("netflow9", Protocol::NetFlow9), ("ipfix", Protocol::Ipfix), ("sflow", Protocol::SFlow)];
+const PROTOCOLS: [(&str, Protocol); 6] = [
+    ("netflow1", Protocol::NetFlow1),
+    ("netflow5", Protocol::NetFlow5),
+    ("netflow7", Protocol::NetFlow7),
+    ("netflow9", Protocol::NetFlow9),
+    ("ipfix", Protocol::Ipfix),
+    ("sflow", Protocol::SFlow),
+];
+
+/// An exporter's name: protocol, address, domain.
+pub(super) fn name(key: &ExporterKey) -> Option<String> {
+    let (name, _) = PROTOCOLS.iter().find(|(_, protocol)| *protocol == key.protocol)?;
+    Some(format!("{name} {} {}", key.address, key.domain))
+}
+
+/// The exporter of a [`name`].
+pub(super) fn key(name: &str) -> Option<ExporterKey> {
+    let mut words = name.split(' ');
+    let protocol = words.next()?;
+    let protocol = PROTOCOLS.iter().find(|(text, _)| *text == protocol)?.1;
+    Some(ExporterKey { protocol, address: words.next()?.parse().ok()?, domain: words.next()?.parse().ok()? })
+}
 
 impl Collector {
     /// What is to be remembered over a restart.
     pub fn memory(&self) -> String {
         let mut out = format!("{FIRST_LINE}\n");
         for (key, exporter) in self.store.remembered() {
-            let Some((name, _)) = PROTOCOLS.iter().find(|(_, protocol)| *protocol == key.protocol) else { continue };
+            let Some(name) = name(key) else { continue };
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "exporter {name} {} {}", key.address, key.domain);
+            let _ = writeln!(out, "exporter {name}");
             let mut ids: Vec<_> = exporter.templates.iter().collect();
             ids.sort_by_key(|(id, _)| **id);
             for (id, kept) in ids {
@@ -93,13 +113,7 @@ impl Collector {
         let (what, rest) = line.split_once(' ')?;
         let mut words = rest.split(' ');
         if what == "exporter" {
-            let name = words.next()?;
-            let protocol = PROTOCOLS.iter().find(|(text, _)| *text == name)?.1;
-            *key = Some(ExporterKey {
-                protocol,
-                address: words.next()?.parse().ok()?,
-                domain: words.next()?.parse().ok()?,
-            });
+            *key = Some(self::key(rest)?);
             return Some(());
         }
         let key = (*key)?;

@@ -8,6 +8,7 @@
 //! every table is bounded ([`CollectLimits`]). Data that comes before its template waits for it. Refuses templates without a byte.
 //! Variable lengths are read in NetFlow v9, too (some exporters send them). Structured data (RFC 6313) is stepped over.
 
+mod allow;
 mod build;
 mod bytes;
 mod counters;
@@ -15,11 +16,13 @@ mod fields;
 mod flow;
 mod memory;
 mod netflow5;
+mod numbering;
 mod rows;
 mod sflow;
 pub mod socket;
 mod store;
 mod stream;
+pub mod stream_socket;
 mod template;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -30,9 +33,11 @@ use std::sync::Arc;
 
 use crate::{Decoder, DecoderConfig, Fate, Frame, LinkType, Message, Nanos, Packet, Sink};
 
+pub use allow::AllowList;
 pub use counters::CollectCounters;
 pub use flow::{ExportSink, ExportedDirection, ExportedFlow, InterfaceCounters, Protocol};
 pub use memory::MemoryError;
+pub use numbering::{ExporterTally, Position};
 pub use store::CollectLimits;
 pub use stream::{MessageError, MessageSplitter};
 
@@ -40,7 +45,7 @@ use build::{Context, Head, NoFlow, seconds};
 use bytes::Bytes;
 use fields::Int;
 use rows::{Row, Rows};
-use store::{ExporterKey, Store, Waiting, sequence};
+use store::{ExporterKey, Store, Waiting};
 use template::{Announced, Kind, Refused, Template};
 
 /// Datagrams between two looks at what is too old.
@@ -128,7 +133,7 @@ impl Collector {
         let key = ExporterKey { address: from, protocol, domain };
         let exporter = self.store.exporter(key, received, &self.limits, &mut self.counters);
         if let Some(number) = header.sequence {
-            sequence(exporter, number, Some(u32::from(header.count)), &mut self.counters);
+            exporter.numbering.handle(number, Some(u32::from(header.count)), &mut self.counters);
         }
         let uptime = Some(header.uptime);
         let head = Head { protocol, exporter: from, domain, received, exported: header.exported, uptime };
@@ -162,7 +167,7 @@ impl Collector {
         let protocol = Protocol::NetFlow9;
         let key = ExporterKey { address: from, protocol, domain };
         let exporter = self.store.exporter(key, received, &self.limits, &mut self.counters);
-        sequence(exporter, number, Some(1), &mut self.counters);
+        exporter.numbering.handle(number, Some(1), &mut self.counters);
         let head = Head { protocol, exporter: from, domain, received, exported, uptime: Some(uptime) };
         self.sets(key, &head, bytes, sink);
         Some(())
@@ -176,20 +181,13 @@ impl Collector {
         let protocol = Protocol::Ipfix;
         let key = ExporterKey { address: from, protocol, domain };
         let exporter = self.store.exporter(key, received, &self.limits, &mut self.counters);
-        let expected = exporter.expected;
-        let is_late = sequence(exporter, number, None, &mut self.counters);
+        let is_late = exporter.numbering.handle(number, None, &mut self.counters);
         let head = Head { protocol, exporter: from, domain, received, exported, uptime: None };
         let whole = bytes.len() >= length;
         let body = Bytes(bytes.0.get(..length).unwrap_or(bytes.0));
         let records = self.sets(key, &head, body, sink);
         let exporter = self.store.exporter(key, received, &self.limits, &mut self.counters);
-        if is_late {
-            exporter.expected = expected;
-            self.counters.sequence_lost = self.counters.sequence_lost.saturating_sub(u64::from(records.unwrap_or(0)));
-        } else {
-            // Data without its template has a number of records that nobody knows: numbering is taken up with the next message.
-            exporter.expected = records.filter(|_| whole).map(|records| number.wrapping_add(records));
-        }
+        exporter.numbering.read(number, is_late, records.filter(|_| whole), &mut self.counters);
         whole.then_some(())
     }
 
@@ -371,7 +369,7 @@ impl Collector {
         let (protocol, exporter) = (Protocol::SFlow, header.agent);
         let key = ExporterKey { address: exporter, protocol, domain: header.sub_agent };
         let known = self.store.exporter(key, received, &self.limits, &mut self.counters);
-        sequence(known, header.sequence, Some(1), &mut self.counters);
+        known.numbering.handle(header.sequence, Some(1), &mut self.counters);
         // sFlow has no clock: a sample is of when it came.
         let head = Head { protocol, exporter, domain: header.sub_agent, received, exported: received, uptime: None };
         for _ in 0..header.samples {

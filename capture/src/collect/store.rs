@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::build::Head;
 use super::counters::CollectCounters;
 use super::flow::Protocol;
+use super::numbering::Numbering;
 use super::template::Template;
 use crate::Nanos;
 
@@ -83,11 +84,10 @@ pub(super) struct Exporter {
     /// Interval that options data with a sampler gave last, for records that name none.
     pub(super) only_sampler: Option<u32>,
     pub(super) system_init: Option<Nanos>,
-    /// Number the next message should have.
-    pub(super) expected: Option<u32>,
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) waiting_bytes: usize,
     pub(super) seen: Nanos,
+    pub(super) numbering: Numbering,
 }
 
 impl Exporter {
@@ -105,10 +105,8 @@ pub(super) struct Store {
     exporters: HashMap<ExporterKey, Exporter>,
     template_bytes: usize,
     waiting_bytes: usize,
+    moved: bool,
 }
-
-/// Numbers so far behind are a restart, not a datagram that came late.
-const REORDERED: u32 = 1_024;
 
 impl Store {
     /// The exporter, made if it is new.
@@ -124,7 +122,15 @@ impl Store {
         }
         let exporter = self.exporters.entry(key).or_default();
         exporter.seen = exporter.seen.max(now);
+        self.moved = true;
         exporter
+    }
+
+    /// The numbering of those that sent something since the last call.
+    pub(super) fn moved(&mut self) -> impl Iterator<Item = (ExporterKey, &mut Numbering)> {
+        let moved = std::mem::take(&mut self.moved);
+        let all = self.exporters.iter_mut().map(|(key, exporter)| (*key, &mut exporter.numbering));
+        all.filter(move |(_, numbering)| moved && numbering.moved)
     }
 
     pub(super) fn get(&self, key: &ExporterKey) -> Option<&Exporter> {
@@ -217,6 +223,7 @@ impl Store {
     ) {
         counters.sets_without_template += 1;
         let Some(exporter) = self.exporters.get_mut(key) else { return };
+        exporter.numbering.tally.without_template += 1;
         let bytes = waiting.bytes.len() + size_of::<Waiting>();
         // The oldest of this exporter make room; those of others are not touched.
         while exporter.waiting_bytes + bytes > limits.max_waiting
@@ -291,32 +298,6 @@ impl Store {
         all.sort_by_key(|(key, _)| **key);
         all
     }
-}
-
-/// Compares a message's number with the one that should come. `units` is what this message adds to the numbering; `None`
-/// where it is known only when the message is read (IPFIX). True where the message is late: one after it came before.
-pub(super) fn sequence(
-    exporter: &mut Exporter,
-    number: u32,
-    units: Option<u32>,
-    counters: &mut CollectCounters,
-) -> bool {
-    if let Some(expected) = exporter.expected {
-        let ahead = number.wrapping_sub(expected);
-        if ahead != 0 && ahead < 1 << 31 {
-            counters.sequence_lost += u64::from(ahead);
-        } else if ahead != 0 {
-            if ahead.wrapping_neg() <= REORDERED {
-                // It was counted as lost when the later one came.
-                counters.sequence_reordered += 1;
-                counters.sequence_lost = counters.sequence_lost.saturating_sub(u64::from(units.unwrap_or(0)));
-                return true;
-            }
-            counters.sequence_restarts += 1;
-        }
-    }
-    exporter.expected = units.map(|units| number.wrapping_add(units));
-    false
 }
 
 trait PartitionMap: Iterator + Sized {

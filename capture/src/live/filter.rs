@@ -53,6 +53,11 @@ pub struct Net {
 /// Why a filter is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FilterError {
+    /// Not a network.
+    #[error(
+        "'{0}' is not a network: expected an address, or one with a prefix length, as 192.0.2.0/24 or 2001:db8::/32"
+    )]
+    Network(String),
     /// Not a term, or without its value.
     #[error("filter '{rule}': '{word}' is not understood: expected net CIDR, port N or N-M, proto NAME")]
     Word {
@@ -160,6 +165,15 @@ impl FromStr for Rule {
             }
         }
         if out == Self::default() { Err(FilterError::Empty) } else { Ok(out) }
+    }
+}
+
+impl FromStr for Net {
+    type Err = FilterError;
+
+    /// `192.0.2.0/24`, or an address alone.
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        network(text).ok_or_else(|| FilterError::Network(text.to_owned()))
     }
 }
 

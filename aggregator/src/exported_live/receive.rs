@@ -1,0 +1,98 @@
+//! A UDP receiver's thread.
+
+use std::time::{Duration, Instant};
+
+use capture::Nanos;
+use capture::collect::socket::Receiver;
+use capture::collect::{Collector, Position};
+use crossbeam::channel::Sender;
+
+use super::{BATCH, Batch, Items, Memory, REMEMBER_EVERY, Shared, Told, Transport, WAIT};
+
+/// What a receiver or a connection has to hand over, and what it handed over last.
+pub(super) struct Outbox<'a> {
+    pub(super) items: Items,
+    number: usize,
+    transport: Transport,
+    to: &'a Sender<Batch>,
+    last: Told,
+    remembered: Option<Instant>,
+    templates: u64,
+}
+
+impl<'a> Outbox<'a> {
+    pub(super) fn new(number: usize, transport: Transport, to: &'a Sender<Batch>) -> Self {
+        Self { items: Items::default(), number, transport, to, last: Told::default(), remembered: None, templates: 0 }
+    }
+
+    /// Hands over what there is, if it is much, if nothing else is to be done, or if it is the last.
+    pub(super) fn send(&mut self, collector: &mut Collector, told: Told, idle: bool, is_last: bool) {
+        let collected = collector.counters();
+        // Whatever a template brings or takes.
+        let templates = collected.templates_learnt + collected.templates_withdrawn + collected.rows_options;
+        let due = self.remembered.is_none_or(|at| at.elapsed() >= REMEMBER_EVERY);
+        let memory = (is_last || due && self.templates != templates).then(|| {
+            (self.remembered, self.templates) = (Some(Instant::now()), templates);
+            Memory { templates: collector.memory(), decoder: collector.decoder_counters() }
+        });
+        let is_news = memory.is_some() || told != self.last;
+        if !(is_last || self.items.0.len() >= BATCH || idle && is_news) {
+            return;
+        }
+        let positions: Vec<Position> = collector.positions();
+        self.last.clone_from(&told);
+        let items = std::mem::take(&mut self.items.0);
+        let batch = Batch { from: self.number, items, told, positions, memory, transport: self.transport, is_last };
+        // The writer ends after all receivers.
+        drop(self.to.send(batch));
+    }
+}
+
+/// A receiver, until it is stopped and its socket is empty.
+pub(super) fn receive(mut receiver: Receiver, shared: &Shared<'_>, to: &Sender<Batch>) {
+    let options = shared.options;
+    let mut collector = Collector::new(options.limits, options.decoder.clone());
+    // Each receiver remembers all: which exporter comes to which is not known yet.
+    for part in shared.memory.split('\u{1e}').filter(|part| !part.is_empty()) {
+        if let Err(error) = collector.remember(part) {
+            tracing::warn!(%error, "what was remembered of exporters is damaged; the rest of it is left out");
+        }
+    }
+    for (exporter, expected) in shared.resume {
+        if !collector.resume(exporter, *expected) {
+            tracing::warn!(exporter, "where an exporter stood cannot be read");
+        }
+    }
+    let (mut outbox, mut told) = (Outbox::new(shared.number(), Transport::Datagrams, to), Told::default());
+    loop {
+        // Before the look into the socket: what came before the stop is read.
+        let stopped = shared.is_stopped();
+        let wait = if stopped { Duration::ZERO } else { WAIT };
+        let denied = &mut told.denied;
+        let received = receiver.receive(wait, |from, at, datagram| {
+            if options.allowed.allows(from.ip()) {
+                collector.handle_datagram(Nanos(at), from.ip(), datagram, &mut outbox.items);
+            } else {
+                *denied += 1;
+            }
+        });
+        let idle = match received {
+            Ok(count) => count == 0,
+            Err(error) => {
+                told.errors += 1;
+                if told.errors.is_power_of_two() {
+                    tracing::warn!(%error, times = told.errors, "receiving failed; trying again");
+                }
+                std::thread::sleep(WAIT);
+                true
+            }
+        };
+        (told.collected, told.received) = (*collector.counters(), receiver.counters());
+        told.waiting = collector.waiting().0;
+        let is_last = idle && stopped || shared.is_over();
+        outbox.send(&mut collector, told.clone(), idle, is_last);
+        if is_last {
+            break;
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The writer: batches in, sets with their ledger out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use capture::collect::{ExporterTally, InterfaceCounters};
+use capture::{Nanos, Sink as _};
+
+use super::{BATCH, Batch, CollectOptions, CollectReport, Item, Told};
+use crate::exported::{Exported, ExportedConfig};
+use crate::exported_interfaces::interfaces;
+use crate::lake::{Lake, LakeError, SetKind, SetWriter, Table, WriterOptions};
+use crate::record::{Micros, Origin};
+use crate::{Aggregator, AggregatorConfig, LedgerHead};
+
+type Named = BTreeMap<String, u64>;
+
+/// Where things stand with a set: which number each exporter's next message should have, and what waits in memory.
+///
+/// ```text
+/// waiting 17
+/// netflow5 192.0.2.1 0 = 4711
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stood {
+    /// Exporter and number.
+    pub(super) expected: BTreeMap<String, u32>,
+    /// Flows that waited for their opposite, and data sets that waited for their template.
+    waiting: u64,
+}
+
+impl Stood {
+    /// What cannot be read is left out.
+    pub(super) fn parse(text: &str) -> Self {
+        let mut stood = Self::default();
+        for line in text.lines() {
+            if let Some(count) = line.strip_prefix("waiting ") {
+                stood.waiting = count.parse().unwrap_or_default();
+            } else if let Some((name, Ok(number))) = line.split_once(" = ").map(|(name, n)| (name, n.parse())) {
+                stood.expected.insert(name.to_owned(), number);
+            }
+        }
+        stood
+    }
+
+    fn to_text(&self) -> String {
+        let lines = self.expected.iter().map(|(name, number)| format!("{name} = {number}\n"));
+        format!("waiting {}\n{}", self.waiting, lines.collect::<String>())
+    }
+}
+
+/// What the writer knows of a receiver.
+#[derive(Default)]
+struct Source {
+    told: Told,
+    templates: String,
+    decoder: Vec<(&'static str, u64)>,
+    /// Exporters' tallies, and those that are in the ledger.
+    tallies: BTreeMap<String, (ExporterTally, ExporterTally)>,
+}
+
+pub(super) struct Writer<'a> {
+    lake: &'a Lake,
+    options: &'a CollectOptions,
+    sources: HashMap<usize, Source>,
+    /// Counters of connections that are over.
+    ended: Named,
+    exported: Exported,
+    messages: Aggregator,
+    interfaces: Vec<InterfaceCounters>,
+    set: Option<SetWriter>,
+    before: Named,
+    stood: Stood,
+    /// Flows that waited in memory when the collector was killed, until they are in the ledger.
+    lost_at_crash: u64,
+    stored: String,
+    start: Micros,
+    lost: u64,
+    report: CollectReport,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(lake: &'a Lake, options: &'a CollectOptions, stood: Stood) -> Self {
+        if stood.waiting > 0 {
+            tracing::warn!(
+                flows = stood.waiting,
+                "the collector did not end cleanly: flows that waited in memory are lost"
+            );
+        }
+        Self {
+            lake,
+            options,
+            sources: HashMap::new(),
+            ended: Named::new(),
+            exported: Exported::new(ExportedConfig { sensor: options.sensor.clone(), ..options.pairing.clone() }),
+            messages: Aggregator::new(AggregatorConfig::new(options.sensor.clone(), Origin::SFlow)),
+            interfaces: Vec::new(),
+            set: None,
+            before: Named::new(),
+            lost_at_crash: stood.waiting,
+            stood: Stood { waiting: 0, ..stood },
+            stored: String::new(),
+            start: crate::state::now(),
+            lost: 0,
+            report: CollectReport::default(),
+        }
+    }
+
+    pub(super) fn into_report(self) -> CollectReport {
+        self.report
+    }
+
+    pub(super) fn take(&mut self, batch: Batch) {
+        let Batch { from, items, told, positions, memory, transport, is_last } = batch;
+        for item in items {
+            match item {
+                Item::Flow(flow) => {
+                    self.exported.advance(flow.received);
+                    self.exported.handle_flow(&flow);
+                }
+                Item::Interface(counters) => self.interfaces.push(counters),
+                Item::Message(message) => {
+                    self.messages.advance(message.ts);
+                    self.messages.message(message);
+                }
+            }
+        }
+        let source = self.sources.entry(from).or_default();
+        source.told = told;
+        for position in positions {
+            if transport.outlives_restart() {
+                match position.expected {
+                    Some(number) => self.stood.expected.insert(position.exporter.clone(), number),
+                    None => self.stood.expected.remove(&position.exporter),
+                };
+            }
+            source.tallies.entry(position.exporter).or_default().0 = position.tally;
+        }
+        if let Some(memory) = memory {
+            source.decoder = memory.decoder;
+            if transport.outlives_restart() {
+                source.templates = memory.templates;
+            }
+        }
+        if is_last && !transport.outlives_restart() {
+            self.end_of_connection(from);
+        }
+        if self.exported.records_mut().len() >= BATCH
+            || self.messages.finished() >= BATCH
+            || self.interfaces.len() >= BATCH
+        {
+            self.drain();
+        }
+    }
+
+    /// Only the sums of a connection that is over are kept.
+    fn end_of_connection(&mut self, from: usize) {
+        let rows = self.exporter_rows();
+        if let Err(error) = self.set().and_then(|set| set.ledger(&rows)) {
+            self.give_up(0, &error);
+        }
+        if let Some(source) = self.sources.remove(&from) {
+            add(&mut self.ended, &source);
+        }
+    }
+
+    /// Finished records go to the set; those that cannot are lost and counted.
+    fn drain(&mut self) {
+        let flows = std::mem::take(self.exported.records_mut());
+        let mut records = self.messages.take_records();
+        records.flow.extend(flows);
+        let interfaces = std::mem::take(&mut self.interfaces);
+        let count = (records.flow.len() + records.dns.len() + records.proxy.len() + interfaces.len()) as u64;
+        if count == 0 {
+            return;
+        }
+        let sensor = self.options.sensor.clone();
+        let written = self.set().and_then(|set| {
+            set.records(records)?;
+            if interfaces.is_empty() {
+                Ok(())
+            } else {
+                set.batch(Table::Interfaces, &self::interfaces(&sensor, &interfaces)?)
+            }
+        });
+        if let Err(error) = written {
+            self.give_up(count, &error);
+        }
+    }
+
+    fn give_up(&mut self, records: u64, error: &LakeError) {
+        tracing::error!(%error, "records cannot be written and are counted as lost");
+        self.report.error = Some(error.to_string());
+        self.lost += records;
+        self.set = None;
+    }
+
+    fn set(&mut self) -> Result<&mut SetWriter, LakeError> {
+        if self.set.is_none() {
+            let mut options = WriterOptions::new(&self.options.sensor);
+            options.memory_limit = self.options.memory_limit;
+            self.set = Some(self.lake.begin(SetKind::Flush, options)?);
+        }
+        self.set.as_mut().ok_or_else(|| LakeError::Encoder("no set".to_owned()))
+    }
+
+    fn head(&self, source: String, clock: &str) -> LedgerHead {
+        LedgerHead {
+            interval_start: self.start,
+            interval_end: crate::state::now(),
+            sensor: self.options.sensor.clone(),
+            source,
+            queue: None,
+            clock: clock.to_owned(),
+        }
+    }
+
+    pub(super) fn flush(&mut self, at_end: bool) {
+        let now = crate::state::now();
+        let clock = Nanos(now.0.saturating_mul(1_000));
+        self.exported.advance(clock);
+        self.messages.advance(clock);
+        if at_end {
+            self.exported.finish();
+            self.messages.finish();
+        }
+        self.drain();
+        let counters = self.counters();
+        if !self.exported.counters().closes() {
+            let text = format!("exported.flows do not close: {:?}", self.exported.counters());
+            tracing::error!(text, "the books of collecting do not close");
+            self.report.imbalances.push(text);
+        }
+        self.stood.waiting = self.exported.counters().halves_waiting + counters.get("sets.waiting").unwrap_or(&0);
+        let mut rows =
+            self.head(self.options.name.clone(), "exporter").rows(since(&self.before, &counters, self.lost_at_crash));
+        rows.extend(self.exporter_rows());
+        let (source, position) = (self.options.positions(), self.stood.to_text());
+        let committed = self.set().and_then(|set| set.ledger(&rows)).and_then(|()| match self.set.take() {
+            Some(set) => set.commit_at(&source, &position),
+            None => Err(LakeError::Encoder("no set".to_owned())),
+        });
+        match committed {
+            Ok(published) => {
+                self.start = now;
+                self.before.clone_from(&counters);
+                self.lost_at_crash = 0;
+                self.report.sets += 1;
+                self.report.error = None;
+                for (table, rows) in &published.rows {
+                    *self.report.records.entry(table).or_default() += rows;
+                }
+            }
+            // The next ledger covers this interval, too.
+            Err(error) => self.give_up(0, &error),
+        }
+        self.report.ledger = counters;
+        self.remember();
+    }
+
+    /// What each exporter did since the last look, as ledger rows of a source of its own.
+    fn exporter_rows(&mut self) -> Vec<crate::record::LedgerRow> {
+        let mut by_exporter: BTreeMap<String, Named> = BTreeMap::new();
+        for source in self.sources.values_mut() {
+            for (exporter, (now, then)) in &mut source.tallies {
+                for ((name, now), (_, then)) in now.list().into_iter().zip(then.list()) {
+                    if now > then {
+                        let counters = by_exporter.entry(exporter.clone()).or_default();
+                        *counters.entry(name.to_owned()).or_default() += now - then;
+                    }
+                }
+                *then = *now;
+            }
+        }
+        let name = &self.options.name;
+        let rows = by_exporter
+            .into_iter()
+            .flat_map(|(exporter, counters)| self.head(format!("{name} {exporter}"), "exporter").rows(counters));
+        rows.collect()
+    }
+
+    /// Stores what is known of the exporters, if it is more than what is stored.
+    fn remember(&mut self) {
+        let parts: BTreeSet<&str> =
+            self.sources.values().map(|source| source.templates.as_str()).filter(|text| !text.is_empty()).collect();
+        let memory = parts.into_iter().collect::<Vec<_>>().join("\u{1e}");
+        if !memory.is_empty() && memory != self.stored {
+            match self.lake.state().set_offset(&self.options.templates(), &memory) {
+                Ok(()) => self.stored = memory,
+                Err(error) => tracing::warn!(%error, "templates could not be stored"),
+            }
+        }
+    }
+
+    fn counters(&self) -> Named {
+        let mut all = self.ended.clone();
+        for source in self.sources.values() {
+            add(&mut all, source);
+        }
+        let stats = self.messages.stats().counters();
+        let dns = stats
+            .into_iter()
+            .filter(|(name, value)| *value > 0 && (name.starts_with("dns.") || name.starts_with("http.")));
+        all.extend(
+            self.exported.counters().list().into_iter().chain(dns).map(|(name, value)| (name.to_owned(), value)),
+        );
+        all.insert("records.lost_on_write".to_owned(), self.lost);
+        all
+    }
+}
+
+/// Adds a receiver's counters.
+fn add(all: &mut Named, source: &Source) {
+    let Told { collected, received, denied, errors, waiting, connections } = &source.told;
+    let own = [
+        ("datagrams.received", received.datagrams),
+        ("datagrams.dropped_by_socket", received.dropped_by_socket),
+        ("datagrams.denied", *denied),
+        ("receive_errors", *errors),
+        ("sets.waiting", *waiting),
+    ];
+    let lists = collected.list().into_iter().chain(own).chain(connections.list()).chain(source.decoder.iter().copied());
+    for (name, value) in lists {
+        *all.entry(name.to_owned()).or_default() += value;
+    }
+}
+
+/// What an interval brought; stocks as they are. What stayed 0 is left out, but for what came and what was lost.
+fn since(before: &Named, now: &Named, lost_at_crash: u64) -> Named {
+    let told = |name: &str| {
+        matches!(
+            name,
+            "datagrams.seen" | "bytes.seen" | "datagrams.dropped_by_socket" | "sequence.lost" | "exported.flows"
+        )
+    };
+    let crash = (lost_at_crash > 0).then(|| ("exported.lost_at_crash".to_owned(), lost_at_crash));
+    now.iter()
+        .filter_map(|(name, value)| {
+            let is_stock = name.ends_with("waiting");
+            let was = before.get(name).copied().unwrap_or(0);
+            let value = if is_stock { *value } else { value.saturating_sub(was) };
+            (value > 0 || told(name)).then(|| (name.clone(), value))
+        })
+        .chain(crash)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_exporters_stood_is_read_back() {
+        let mut stood = Stood { waiting: 3, ..Stood::default() };
+        stood.expected.insert("ipfix 2001:db8::1 7".to_owned(), u32::MAX);
+        stood.expected.insert("netflow5 192.0.2.1 0".to_owned(), 0);
+        assert_eq!(Stood::parse(&stood.to_text()), stood);
+        assert_eq!(Stood::parse("waiting x\n = \nnonsense\na = -1\n"), Stood::default());
+    }
+}
