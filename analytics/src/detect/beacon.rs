@@ -13,7 +13,8 @@ use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::stats::{binomial_surprise, evenness, quantile};
+use super::domain::registered;
+use super::stats::{binomial_surprise, evenness, fingerprint, quantile};
 use super::tail::Scale;
 use super::{CASES, Case, Covers, Findings};
 
@@ -22,6 +23,9 @@ const CONTACTS: usize = 2_000;
 
 /// Clients counted of a place; more are as many.
 const CLIENTS: usize = 64;
+
+/// So many clients of a place may be victims of one master.
+const VICTIMS: usize = 3;
 
 /// Fewest contacts to speak of intervals.
 const FEWEST: usize = 6;
@@ -83,12 +87,14 @@ impl<K: Hash + Eq + Clone + Debug + PlaceOf<P>, P: Hash + Eq> Beacons<K, P> {
     /// Adds the findings; `of` names host and records of a case, `None` for one that is not judged.
     pub(crate) fn finish(self, findings: &mut Findings, of: impl Fn(&K) -> Option<(IpAddr, Covers)>) {
         let Self { cases, places, clients: all, overflow } = self;
+        let rhythms: Vec<(K, Rhythm)> =
+            cases.into_iter().filter_map(|(case, contacts)| Some((case, Rhythm::of(contacts.times)?))).collect();
+        let fleets = Fleets::of(&rhythms);
         let (mut statistics, mut found) = (Vec::new(), Vec::new());
-        for (case, contacts) in cases {
+        for (case, rhythm) in rhythms {
             let clients = places.get(&case.place()).map_or(1, |clients| clients.0.len().max(1));
             let Some((host, covers)) = of(&case) else { continue };
-            let Some(rhythm) = Rhythm::of(contacts.times) else { continue };
-            let statistic = rhythm.statistic(clients, all.len());
+            let statistic = rhythm.statistic(clients.max(fleets.clients(case.wide(), &rhythm)), all.len());
             statistics.push(statistic);
             if statistic >= 3.0 {
                 found.push(Case { statistic, host, covers, evidence: rhythm.evidence(clients) });
@@ -104,6 +110,30 @@ pub trait PlaceOf<P> {
     fn place(&self) -> P;
     /// A number for its client.
     fn client(&self) -> u64;
+    /// A number for what one operator has around the place: the network and port, or the registered domain.
+    fn wide(&self) -> u64;
+}
+
+/// Clients that come to one operator's places at the same pace, by operator and pace: a product's devices are dealt out to several servers.
+struct Fleets(HashMap<(u64, i32), HashSet<u64>>);
+
+impl Fleets {
+    fn of<K: PlaceOf<P>, P>(rhythms: &[(K, Rhythm)]) -> Self {
+        let mut fleets: HashMap<(u64, i32), HashSet<u64>> = HashMap::new();
+        for (case, rhythm) in rhythms.iter().filter(|(_, rhythm)| rhythm.surprise >= 3.0) {
+            let clients = fleets.entry((case.wide(), rhythm.pace())).or_default();
+            if clients.len() < CLIENTS {
+                clients.insert(case.client());
+            }
+        }
+        Self(fleets)
+    }
+
+    /// How many there are of a rhythm's pace or the next.
+    fn clients(&self, wide: u64, rhythm: &Rhythm) -> usize {
+        let near = (-1..=1).filter_map(|step| self.0.get(&(wide, rhythm.pace().saturating_add(step))));
+        near.flatten().collect::<HashSet<_>>().len()
+    }
 }
 
 fn number(ip: IpAddr) -> u64 {
@@ -120,6 +150,13 @@ impl PlaceOf<(IpAddr, u16)> for (IpAddr, IpAddr, u16) {
     fn client(&self) -> u64 {
         number(self.0)
     }
+    fn wide(&self) -> u64 {
+        let network = match self.1 {
+            IpAddr::V4(v4) => u64::from(v4.to_bits() >> 8),
+            IpAddr::V6(v6) => (v6.to_bits() >> 80) as u64,
+        };
+        network << 16 | u64::from(self.2)
+    }
 }
 
 impl PlaceOf<Box<str>> for (IpAddr, Box<str>) {
@@ -128,6 +165,9 @@ impl PlaceOf<Box<str>> for (IpAddr, Box<str>) {
     }
     fn client(&self) -> u64 {
         number(self.0)
+    }
+    fn wide(&self) -> u64 {
+        fingerprint(registered(&self.1))
     }
 }
 
@@ -195,11 +235,18 @@ impl Rhythm {
     }
 
     /// The evidence of one client: less where sizes vary. Each other client of the place is a reason more to take the rhythm for the place's: in a
-    /// small network any, in a large one from a share of the clients on, so that a few victims of one master do not excuse each other.
+    /// small network any, in a large one from a share of the clients on, so that a few victims of one master do not excuse each other. Where more go than
+    /// [`VICTIMS`], it is a product and its maker's server: they share the evidence at least.
     fn statistic(&self, clients: usize, all: usize) -> f64 {
         const SMALL: f64 = 20.0;
-        let shared = (clients as f64).powi(2) * (SMALL / (all as f64).max(1.0)).min(1.0);
+        let crowd = (clients as f64).powi(2) * (SMALL / (all as f64).max(1.0)).min(1.0);
+        let shared = if clients > VICTIMS { crowd.max(clients as f64) } else { crowd };
         self.surprise * (0.5 + 0.5 * self.sizes) / shared.max(1.0)
+    }
+
+    /// Which fifth, in the logarithm, the median interval lies in.
+    fn pace(&self) -> i32 {
+        (5.0 * self.median.max(1.0).ln()).round() as i32
     }
 
     fn evidence(&self, clients: usize) -> String {
@@ -254,5 +301,43 @@ pub(crate) fn seconds(seconds: f64) -> String {
         s if s < 90.0 => format!("{s:.0} s"),
         s if s < 5_400.0 => format!("{:.1} min", s / 60.0),
         s => format!("{:.1} h", s / 3_600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    /// Seventeen devices of a maker each called home every two hours: seventeen false groups a day.
+    #[test]
+    fn a_fleet_that_calls_home_is_no_beacon_and_two_victims_are() {
+        let times = (0..12).map(|i| (i * 2 * HOUR + i * i * 1_000_000, 700, 0)).collect();
+        let rhythm = Rhythm::of(times).unwrap();
+        assert!(rhythm.statistic(17, 640) < 3.0, "{}", rhythm.statistic(17, 640));
+        assert!(rhythm.statistic(2, 640) > 20.0, "{}", rhythm.statistic(2, 640));
+        // However many are the network's hosts, three victims do not excuse each other.
+        assert_eq!(rhythm.statistic(3, 10_000), rhythm.statistic(1, 10_000));
+    }
+
+    /// The maker's devices were dealt out to three servers, five or six each, and each was told.
+    #[test]
+    fn a_fleet_is_one_over_all_servers_of_its_maker() {
+        let mut watch = Beacons::<(IpAddr, IpAddr, u16), (IpAddr, u16)>::default();
+        let mut add = |client: [u8; 4], server: [u8; 4]| {
+            for i in 0..12 {
+                let time = i * 2 * HOUR + i * i * 1_000_000;
+                watch.handle((client.into(), server.into(), 443), (server.into(), 443), time, 700, 0);
+            }
+        };
+        for device in 0..17 {
+            add([10, 0, 7, device], [198, 51, 100, device % 3]);
+        }
+        add([10, 0, 1, 9], [203, 0, 113, 5]);
+        let mut findings = Findings::default();
+        watch
+            .finish(&mut findings, |(host, peer, port)| Some((*host, Covers::Pair { peer: *peer, port: Some(*port) })));
+        let hosts: Vec<IpAddr> = findings.list().iter().filter(|f| f.ln_expected < 0.0).map(|f| f.host).collect();
+        assert_eq!(hosts, [IpAddr::from([10, 0, 1, 9])]);
     }
 }

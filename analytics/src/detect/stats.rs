@@ -36,6 +36,11 @@ pub fn evenness(sorted: &[f64]) -> (f64, f64) {
     (1.0 - skew.abs().min(1.0), (1.0 - spread).max(0.0))
 }
 
+/// FNV-1a: the same on every machine. What it stands for may collide; a collision loses one of many.
+pub fn fingerprint(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -67,8 +67,9 @@ impl Tail {
             Scale::Probability => of(quantile(statistics, to), 1.0 - to, learned.max(1.0)),
             Scale::Quantity { usual } if statistics.len() < ENOUGH => of(usual, 0.1, 1.0),
             Scale::Quantity { usual } => {
-                // A day on which nobody does anything has a knee near 0: what is usual elsewhere is no attack here.
-                let knee = quantile(statistics, to).max(usual - 2.0);
+                // A day on which nobody does anything has a knee near 0: what is usual elsewhere is no attack here, and no more than a third of it is
+                // expected less than once.
+                let knee = quantile(statistics, to).max(usual - 1.0);
                 let scale = learned.clamp(0.25, 3.0);
                 // By the quantiles before it, not by counting: dozens of attacks would vouch for each other.
                 let beyond = (1.0 - to) * (-(knee - quantile(statistics, to)) / scale).exp();
@@ -85,8 +86,10 @@ impl Tail {
             return all;
         }
         if statistic <= knee {
+            // What the day has, or the law of the tail the other way, where a knee was raised beyond what the day tells apart.
             let below = grid.partition_point(|value| *value < statistic) as f64 / GRID as f64;
-            return all + (1.0 - below).max(beyond).min(1.0).ln();
+            let law = beyond * ((knee - statistic) / scale).exp();
+            return all + (1.0 - below).max(law).min(1.0).ln();
         }
         let tail = all + beyond.ln() - (statistic - knee) / scale;
         match shared.binary_search_by(|(value, _)| value.total_cmp(&statistic)) {
@@ -124,6 +127,17 @@ mod tests {
         // And a bursty day makes the detector careful.
         let mut bursty: Vec<f64> = (0..1_000).map(|i| -20.0 * f64::ln(1.0 - (f64::from(i) + 0.5) / 1_000.0)).collect();
         assert!(Tail::new(&mut bursty, Scale::Probability).ln_expected(130.0) > 0.0);
+    }
+
+    /// Calls of half an hour were told on a day of short connections, a dozen each day: all below the knee counted as the one expected at it.
+    #[test]
+    fn below_a_raised_knee_more_are_expected_than_at_it() {
+        let mut day = vec![1.0; 10_000];
+        day.extend([6.0, 6.5, 6.8]);
+        let tail = Tail::new(&mut day, Scale::Quantity { usual: 8.2 });
+        let at = |value: f64| tail.ln_expected(value).exp();
+        assert!(at(6.8) > 2.0 && at(6.0) > at(6.5) && at(6.5) > at(6.8), "{} {} {}", at(6.0), at(6.5), at(6.8));
+        assert!((at(7.2) - 1.0).abs() < 1e-6 && at(9.0) < 0.01, "{} {}", at(7.2), at(9.0));
     }
 
     /// Fifty words that one host each has stood before tunnels of which a dozen were expected.
