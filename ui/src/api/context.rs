@@ -135,8 +135,9 @@ async fn prevalence(app: &App, value: &str, kind: ValueKind, since: &str) -> Res
 
 /// The names that DNS gave an address.
 async fn names(app: &App, ip: IpAddr, since: &str) -> Result<Vec<SeenName>, ApiError> {
-    let sql = "SELECT qname AS name, count(*) AS answers, min(first_seen) AS first_seen, max(last_seen) AS last_seen FROM dns \
-        WHERE date >= $1 AND strpos(concat('|', dns_addresses(answers), '|'), $2) > 0 GROUP BY qname ORDER BY max(last_seen) DESC, qname LIMIT 20";
+    let sql = "SELECT name, count(*) AS answers, min(first_seen) AS first_seen, max(last_seen) AS last_seen FROM \
+        (SELECT qname AS name, first_seen, last_seen FROM dns \
+         WHERE date >= $1 AND strpos(concat('|', dns_addresses(answers), '|'), $2) > 0) GROUP BY name ORDER BY 4 DESC, name LIMIT 20";
     let rows = app.rows(sql, vec![since.into(), format!("|{ip}|").into()], 20).await?;
     read(rows, "dns")
 }

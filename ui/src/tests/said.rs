@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use serde_json::{Value, json};
 
-use super::lake::{DAY, id, known};
+use super::lake::{DAY, UNSCORED, id, known};
 use super::{Answer, Server};
 
 fn server() -> Server {
@@ -104,7 +104,7 @@ async fn what_makes_no_sense_is_refused_with_what_to_do() {
         (verdict(json!({"source": "flow", "scope": "pattern", "severity": 3, "matcher": {"port": "1-"}})), "port"),
         (verdict(json!({"source": "flow", "scope": "group", "severity": 3, "record_id": "zz"})), "record_id"),
         (
-            verdict(json!({"source": "flow", "scope": "group", "severity": 3, "record_id": id(6), "date": DAY})),
+            verdict(json!({"source": "flow", "scope": "group", "severity": 3, "record_id": id(7), "date": UNSCORED})),
             "no score",
         ),
         (
@@ -137,7 +137,9 @@ async fn context_says_what_files_and_the_lake_know() {
     let store = analytics::context::Store::of_lake(lake.dir());
     store.add(analytics::context::Kind::Reputation, &list).unwrap();
     let server = Server::over(dir, lake);
-    let peer = server.get("/api/v1/context/198.51.100.2").await.json();
+    let peer = server.get("/api/v1/context/198.51.100.2").await;
+    assert_eq!(peer.status, StatusCode::OK, "{}", peer.text());
+    let peer = peer.json();
     assert_eq!((&peer["kind"], &peer["internal"], &peer["reputation"]), (&json!("address"), &json!(false), &json!(2)));
     assert_eq!(peer["reputation_source"], "bad.csv: scanner");
     assert_eq!((&peer["prevalence"]["hosts"], &peer["prevalence"]["records"]), (&json!(1), &json!(2)), "{peer}");

@@ -1,6 +1,6 @@
 // "Why is this here?": the deciding side, its word taken apart, how often it occurs, and how sure that is.
 
-import type { Feature, Fired } from "../../api/types";
+import type { Feature, Fired, Usual } from "../../api/types";
 import { spelled } from "../../text/punycode";
 import { count, oneIn, share } from "../../text/units";
 import { Wire } from "../../text/Wire";
@@ -50,7 +50,7 @@ export function Explanation({ row }: { row: Row }) {
       <h3>
         The word{why.side ? ` of ${SIDES[why.side] ?? why.side}` : ""}, taken apart
       </h3>
-      <Features features={why.features} deciding={why.feature} />
+      <Features features={why.features} deciding={why.feature} usual={why.usual} />
       <p class="quiet">
         Word <Wire text={why.word} class="mono" />
         {why.other_word && why.other_word !== why.word ? (
@@ -143,7 +143,8 @@ function Frequency({ row }: { row: Row }) {
   );
 }
 
-function Features({ features, deciding }: { features: readonly Feature[]; deciding: string | null }) {
+function Features({ features, deciding, usual }: { features: readonly Feature[]; deciding: string | null; usual: readonly Usual[] }) {
+  const habits = new Map(usual.map((habit) => [habit.feature, habit]));
   return (
     <table class="features">
       <thead>
@@ -151,6 +152,7 @@ function Features({ features, deciding }: { features: readonly Feature[]; decidi
           <th scope="col">Feature</th>
           <th scope="col">Here</th>
           <th scope="col">In the word</th>
+          {usual.length > 0 ? <th scope="col">Usual for this host</th> : null}
         </tr>
       </thead>
       <tbody>
@@ -163,10 +165,20 @@ function Features({ features, deciding }: { features: readonly Feature[]; decidi
             <td class="mono">
               <Wire text={feature.value} />
             </td>
+            {usual.length > 0 ? <Habit habit={habits.get(feature.name)} /> : null}
           </tr>
         ))}
       </tbody>
     </table>
+  );
+}
+
+function Habit({ habit }: { habit: Usual | undefined }) {
+  if (habit === undefined) return <td />;
+  return (
+    <td>
+      <Wire text={readable(habit.value)} /> <span class="quiet">({share(habit.share)})</span>
+    </td>
   );
 }
 
