@@ -18,7 +18,7 @@ use capture::duplicate::Duplicates;
 use capture::live::{ModeChoice, OpenOptions, PolicyChoice};
 use ui::Hub;
 
-use crate::appliance::capture::{CaptureShell, confine, filter, open_all, whole_packets};
+use crate::appliance::capture::{CaptureShell, confine, filter, open_all, owner, whole_packets};
 use crate::appliance::config::Tunnels;
 use crate::appliance::{interrupt, metrics};
 use crate::output::{self, UsedWrongly};
@@ -46,7 +46,7 @@ pub(crate) struct Args {
     /// Interfaces, with commas or repeated.
     #[arg(long, short, value_name = "IF", required = true, value_delimiter = ',')]
     interface: Vec<String>,
-    /// Way of capture: auto, xdp or af_packet.
+    /// Way of capture: auto, xdp (in the driver where it can, else in the stack), xdp_generic (in the stack) or af_packet.
     #[arg(long, default_value = "auto", value_parser = parse::<ModeChoice>)]
     mode: ModeChoice,
     /// What the interfaces are for: auto, tap or inline.
@@ -91,6 +91,9 @@ pub(crate) struct Args {
     /// Ring between each receiver and shard.
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     shard_ring: ByteSize,
+    /// Flows in work, over all shards; past it the one that was idle for longest makes its record early, and that is counted.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(256..))]
+    max_flows: Option<u32>,
     /// Which IP header of a tunnelled packet makes the record.
     #[arg(long, value_enum, default_value = "inner")]
     tunnels: Tunnels,
@@ -131,6 +134,10 @@ pub(crate) struct Args {
     /// Unix socket with metrics for Prometheus (`curl --unix-socket SOCKET http://localhost/metrics`).
     #[arg(long, value_name = "SOCKET")]
     metrics: Option<PathBuf>,
+    /// XDP: folder in a BPF file system where the kernel's counts outlive a kill, until the next capture of the interface takes
+    /// them over; `none`: they do not.
+    #[arg(long, value_name = "DIR", default_value = capture::live::PINS)]
+    pins: PathBuf,
     /// Print the report as JSON: queues, records, the ledger.
     #[arg(long)]
     json: bool,
@@ -157,8 +164,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         sample: args.sample,
         filter: filter(&args.filter, args.filter_file.as_deref())?,
         vlan_in_key: args.vlan_in_key,
+        pins: (args.pins != *"none").then(|| args.pins.clone()),
+        owner: 0,
     };
     let lake = Lake::open(&args.lake)?;
+    let opening = OpenOptions { owner: owner(&lake), ..opening };
     let shell = CaptureShell::new(args.filter.clone(), args.filter_file.clone(), interrupt::flag()?)?;
     let interfaces = open_all(&args.interface, &opening)?;
     let done = AtomicBool::new(false);
@@ -231,6 +241,9 @@ fn options(args: &Args) -> anyhow::Result<LiveOptions> {
     let mut options = LiveOptions::new(&args.sensor);
     options.decoder.tunnels = args.tunnels.into();
     options.timeouts.active = at_least("active-timeout", args.active_timeout.into(), Duration::from_secs(1))?;
+    if let Some(flows) = args.max_flows {
+        options.limits.max_flows = flows as usize;
+    }
     options.flush = at_least("flush", args.flush.into(), Duration::from_millis(100))?;
     options.vlan_in_key = args.vlan_in_key;
     options.duplicates = if args.deduplicate { Duplicates::Remove } else { Duplicates::Count };

@@ -37,13 +37,21 @@ pub(crate) fn whole_packets(mode: ModeChoice, needed: bool) -> anyhow::Result<Mo
     match mode {
         _ if !needed => Ok(mode),
         ModeChoice::Auto | ModeChoice::AfPacket => Ok(ModeChoice::AfPacket),
-        ModeChoice::Xdp => Err(UsedWrongly(
+        ModeChoice::Xdp | ModeChoice::XdpGeneric => Err(UsedWrongly(
             "XDP counts most packets in the kernel and does not hand them out: use --mode af_packet (or auto) to leave out \
              duplicates or to keep packets"
                 .to_owned(),
         )
         .into()),
     }
+}
+
+/// Whose ledger a capture is told in: a number for the lake.
+pub(crate) fn owner(lake: &Lake) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    lake.dir().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Opens every interface, or none.
@@ -155,6 +163,7 @@ fn once(
         sample: capture.sample,
         filter: filter(&capture.filter, capture.filter_file.as_deref())?,
         vlan_in_key: config.flow.vlan_in_key,
+        owner: owner(lake),
         ..OpenOptions::default()
     };
     let mut options = LiveOptions::new(capture.sensor.as_ref().unwrap_or(&config.lake.sensor));

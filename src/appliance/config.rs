@@ -149,7 +149,7 @@ pub(crate) struct CaptureConfig {
     pub(crate) name: String,
     /// Interfaces; several where each direction comes by a port of its own.
     pub(crate) interfaces: Vec<String>,
-    /// `auto`, `xdp` or `af_packet`.
+    /// `auto`, `xdp`, `xdp_generic` or `af_packet`.
     pub(crate) mode: String,
     /// `auto`, `tap` or `inline`.
     pub(crate) policy: String,
@@ -686,9 +686,13 @@ mod tests {
         let text = problems(
             "[[capture]]\nname=\"tap\"\nmode=\"magic\"\nfilter=[\"host 1\"]\n[[capture]]\nname=\"tap\"\ninterfaces=[\"a\"]\nsampel=2",
         );
-        for part in
-            ["capture[0].interfaces", "auto, xdp or af_packet", "net CIDR", "stands twice", "`capture[].sample`"]
-        {
+        for part in [
+            "capture[0].interfaces",
+            "auto, xdp, xdp_generic or af_packet",
+            "net CIDR",
+            "stands twice",
+            "`capture[].sample`",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
         let good = "[[capture]]\nname=\"tap\"\ninterfaces=[\"eth1\",\"eth2\"]\nring=\"256MiB\"\nfilter=[\"port 9100\"]";

@@ -252,7 +252,7 @@ fn filters_drop_early_and_are_read_again_at_sighup() {
 #[test]
 fn wrong_use_is_refused_with_what_to_do() {
     spotter(["capture"]).failed(2, "--interface");
-    spotter(["capture", "-i", "lo", "--mode", "magic"]).failed(2, "auto, xdp or af_packet");
+    spotter(["capture", "-i", "lo", "--mode", "magic"]).failed(2, "auto, xdp, xdp_generic or af_packet");
     spotter(["capture", "-i", "lo", "--filter", "host 1.2.3.4"]).failed(2, "net CIDR");
     spotter(["capture", "-i", "lo,lo"]).failed(2, "twice");
     let folder = tempfile::tempdir().expect("a folder");

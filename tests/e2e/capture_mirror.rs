@@ -9,7 +9,7 @@ use crate::capture_net::{Frames, Wires, counter};
 use crate::support::{rows, shared, spotter};
 
 /// The generator's frames: a few thousand of a small office.
-fn office(folder: &Path, most: usize) -> Frames {
+pub(crate) fn office(folder: &Path, most: usize) -> Frames {
     let config = SynthConfig { hosts: 40, activity: 0.3, volume: 0.0005, ..SynthConfig::default() };
     let path = folder.join("office.pcap");
     let file = std::fs::File::create(&path).expect("created");

@@ -143,6 +143,11 @@ impl Capture {
         }
     }
 
+    /// Its number: `ip netns exec` becomes the command.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(status.expect("kill starts").success());
@@ -260,7 +265,7 @@ impl Frames {
     }
 }
 
-fn direction(frame: &[u8]) -> usize {
+pub(crate) fn direction(frame: &[u8]) -> usize {
     match Place::of_ethernet(frame, frame.len() as u32) {
         Place::Plain(a, b) | Place::Deep(Some((a, b))) => usize::from(a > b),
         Place::Deep(None) => 0,

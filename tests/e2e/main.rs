@@ -5,9 +5,14 @@
 mod accounts;
 mod appliance;
 mod capture;
+mod capture_books;
+mod capture_confined;
+mod capture_crash;
+mod capture_day_one;
 mod capture_hosts;
 mod capture_mirror;
 mod capture_net;
+mod capture_overload;
 mod capture_packets;
 mod command;
 mod feedback;

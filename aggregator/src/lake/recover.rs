@@ -85,9 +85,17 @@ impl Lake {
                 }
             }
         }
-        let saved: u64 = parts.iter().map(|part| part.rows).sum();
+        let mut saved: u64 = parts.iter().map(|part| part.rows).sum();
+        let mut offset = staging.noted_position();
+        if offset.is_some() && saved != given {
+            // Its ledger is lost, or records that its ledger tells of: who goes on from the position before counts them all.
+            tracing::warn!(set = open.set, rows = given, "a flush that was cut off is counted as lost");
+            lost_parts += parts.len() as u64;
+            (saved, offset) = (0, None);
+            parts.clear();
+        }
         let interval = (open.created, crate::state::now());
-        self.publish(staging, &open.set, Plan { parts, run: None, dooms: Vec::new(), import: None, offset: None })?;
+        self.publish(staging, &open.set, Plan { parts, run: None, dooms: Vec::new(), import: None, offset })?;
         let row = |counter: &str, value| LedgerRow {
             interval_start: interval.0,
             interval_end: interval.1.max(interval.0),

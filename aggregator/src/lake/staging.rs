@@ -12,6 +12,7 @@ use super::LakeError;
 pub(super) const FOLDER: &str = ".staging";
 
 const LOCK: &str = "lock";
+const POSITION: &str = "position";
 
 /// Held while staging folders are made or recovered, by one process at a time.
 pub(super) struct Gate {
@@ -115,6 +116,18 @@ impl Staging {
     pub(super) fn noted_rows(&self) -> u64 {
         let bytes = fs::read(self.dir.join(LOCK)).unwrap_or_default();
         bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
+    }
+
+    /// Notes how far a source is read with this set: what recovery saves of it is then all or nothing.
+    pub(super) fn note_position(&self, position: &(String, String)) -> Result<(), LakeError> {
+        let path = self.dir.join(POSITION);
+        let text = serde_json::to_vec(position).unwrap_or_default();
+        fs::write(&path, text).map_err(|e| LakeError::io("writing", &path, e))
+    }
+
+    /// What [`Self::note_position`] noted.
+    pub(super) fn noted_position(&self) -> Option<(String, String)> {
+        serde_json::from_slice(&fs::read(self.dir.join(POSITION)).ok()?).ok()
     }
 
     /// The Parquet files in it.

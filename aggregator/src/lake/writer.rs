@@ -177,6 +177,13 @@ impl SetWriter {
         Ok(())
     }
 
+    /// With this set a source is read as far as this: the transaction that publishes the set says so. To be called when all rows
+    /// were given; a crash from then on leaves all of the set, or counts all of it as lost.
+    pub(crate) fn position(&self, source: &str, position: &str) -> Result<(), LakeError> {
+        let staging = self.staging.as_ref().ok_or_else(failed_before)?;
+        staging.note_position(&(source.to_owned(), position.to_owned()))
+    }
+
     /// Publishes the set. For an import: everything of it could be read.
     pub fn commit(self) -> Result<Published, LakeError> {
         self.commit_import(ImportState::Done, "{}", None)
@@ -252,6 +259,7 @@ impl SetWriter {
             _ => None,
         };
         let staging = self.staging.take().ok_or_else(|| LakeError::Encoder("it was ended before".to_owned()))?;
+        let offset = offset.or_else(|| staging.noted_position());
         self.lake.publish(staging, &self.set, Plan { parts, run, dooms, import, offset })
     }
 

@@ -10,6 +10,7 @@
 //! | `lost_shard_ring`, `in_shard_ring` | of those: found the ring to their shard full; are in it |
 //! | `received`, `not_ip`, `malformed` | of those: counted in a flow, and the other fates, with their causes |
 //! | `sent_on`, `lost_onward_ring`, `in_onward_ring` | packets read out of tunnels and fragments for another shard; of those, found its ring full; are in it |
+//! | `lost_at_crash` | of a capture before that was killed: of a queue, what its process had taken from the kernel and no ledger tells of; of the capture as a whole, what was in flows that were not written |
 //! | `…lost_on_write` | finished records that could not be written (disk full), their packets and bytes |
 //! | `duplicates.judged`, `.copies`, `.unclear`, `.forgotten` | packets looked at for their copies; see [`capture::duplicate`]. Those left out are `packets.filtered.duplicate` |
 //! | `flows.halves_by_vlan` | with the VLAN id in the key: flows that are one direction of a connection whose other direction is in another VLAN |
@@ -18,8 +19,9 @@
 
 use std::collections::BTreeMap;
 
-use capture::live::source::{QueueBooks, QueueName, Tally};
+use capture::live::source::{QueueBooks, QueueName, Survivor, Tally};
 
+use super::crash::Losses;
 use super::worker::Counted;
 use crate::{Books, Stats};
 
@@ -30,6 +32,8 @@ pub(super) struct ReceiverCount {
     pub(super) handed: Tally,
     pub(super) lost: Tally,
     pub(super) errors: u64,
+    /// Of what outlives the process.
+    pub(super) survivors: Vec<Survivor>,
 }
 
 /// What could not be written, and what could.
@@ -65,6 +69,8 @@ pub(super) struct Snapshot {
     pub(super) halves: u64,
     /// Counters of the packet store; none without one.
     pub(super) store: Vec<(&'static str, u64)>,
+    /// Of a capture before this one that was killed.
+    pub(super) losses: Losses,
 }
 
 /// Name and value of each counter of one queue, or of the capture.
@@ -100,8 +106,19 @@ fn is_always_told(name: &str) -> bool {
 }
 
 impl Snapshot {
+    /// Flows, packets and IP bytes that a shard has counted and that are neither written nor lost.
+    pub(super) fn under_way(&self) -> (u64, u64, u64) {
+        let Counted { stats, .. } = &self.workers;
+        let (written, lost, onward) = (&self.written, &self.lost, self.in_onward_ring());
+        (
+            stats.flows_opened.saturating_sub(written.flows + lost.flows),
+            (stats.packets_in + onward.packets).saturating_sub(written.packets + lost.packets),
+            (stats.bytes_in + onward.bytes).saturating_sub(written.ip_bytes + lost.ip_bytes),
+        )
+    }
+
     /// In the rings between a receiver and the shards.
-    fn in_shard_ring(&self, at: usize) -> Tally {
+    pub(super) fn in_shard_ring(&self, at: usize) -> Tally {
         let (Some(receiver), taken) = (self.receivers.get(at), self.taken(at)) else { return Tally::default() };
         let left = |of: fn(&Tally) -> u64| of(&receiver.handed).saturating_sub(of(&receiver.lost) + of(&taken));
         Tally { packets: left(|t| t.packets), bytes: left(|t| t.bytes) }
@@ -136,6 +153,8 @@ impl Snapshot {
         put("handed_over", receiver.handed);
         put("lost_shard_ring", receiver.lost);
         put("in_shard_ring", self.in_shard_ring(at));
+        let told = self.losses.queues.get(at).copied().unwrap_or_default();
+        put("lost_at_crash", receiver.queue.lost_at_crash().plus(told));
         for (name, value) in &receiver.queue.explained {
             out.insert((*name).to_owned(), *value);
         }
@@ -172,6 +191,10 @@ impl Snapshot {
             out.insert(format!("packets.{name}"), tally.packets);
             out.insert(format!("ip_bytes.{name}"), tally.bytes);
         }
+        let Losses { flows, packets, ip_bytes, .. } = self.losses;
+        for (unit, value) in [("flows", flows), ("packets", packets), ("ip_bytes", ip_bytes)] {
+            out.insert(format!("{unit}.lost_at_crash"), value);
+        }
         let Written { flows, packets, ip_bytes, dns, proxy } = self.lost;
         for (name, value) in [
             ("queues_overtaken", *overtaken),
@@ -196,6 +219,7 @@ impl Snapshot {
         for (at, (receiver, name)) in self.receivers.iter().zip(names).enumerate() {
             let name = format!("{} queue {}", name.interface, name.queue);
             let ReceiverCount { queue, handed, lost, .. } = receiver;
+            let early = &queue.in_open_generation;
             open.extend(queue.imbalances().iter().map(|e| format!("{name}: {e}")));
             let taken = self.taken(at);
             for (unit, of) in [("packets", (|t| t.packets) as fn(&Tally) -> u64), ("bytes", |t| t.bytes)] {
@@ -205,8 +229,9 @@ impl Snapshot {
                     }
                 };
                 let (left, right) =
-                    (of(&queue.received) + of(&queue.swept) + of(&queue.received_from_ring), of(handed));
-                check("received + swept + received_from_ring = handed_over", left, right, left == right);
+                    (of(&queue.received) + of(&queue.swept) + of(&queue.received_from_ring) + of(early), of(handed));
+                let equation = "received + swept + received_from_ring + in_open_generation = handed_over";
+                check(equation, left, right, left == right);
                 let (left, right) = (of(handed), of(lost) + of(&taken));
                 let equation = "handed_over = lost_shard_ring + in_shard_ring + taken";
                 check(equation, left, right, if at_end { left == right } else { left >= right });
@@ -314,7 +339,7 @@ mod tests {
         };
         let written = Written { flows: 3, packets: 80, ip_bytes: 80 * 86, ..Written::default() };
         let closed = Snapshot {
-            receivers: vec![ReceiverCount { queue, handed: tally(100), lost: tally(20), errors: 0 }],
+            receivers: vec![ReceiverCount { queue, handed: tally(100), lost: tally(20), ..ReceiverCount::default() }],
             workers: Counted { books: vec![books], taken: vec![tally(80)], stats, ..Counted::default() },
             written,
             ..Snapshot::default()

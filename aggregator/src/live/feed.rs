@@ -13,6 +13,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError};
 
 use super::LiveOptions;
 use super::books::{Named, Snapshot};
+use super::crash::Losses;
 use super::worker::Counted;
 use super::write::{Asked, Source, counts, have_answered};
 use crate::feed::{
@@ -146,6 +147,8 @@ impl<'a> Teller<'a> {
             write_errors: told.write_errors,
             halves: told.halves,
             store: self.kept.as_ref().map(|kept| kept.counters()).unwrap_or_default(),
+            // The first ledger has them.
+            losses: Losses::default(),
         };
         let queues = self.sources.iter().zip(self.modes).enumerate().map(|(at, (source, mode))| QueueMeter {
             interface: source.name.interface.clone(),

@@ -18,6 +18,7 @@
 
 mod batch;
 mod books;
+mod crash;
 mod feed;
 mod merge;
 mod spread;
@@ -45,6 +46,7 @@ use crate::{Aggregator, AggregatorConfig, Limits, Timeouts};
 
 use batch::{Inlet, Outlet, ring};
 use books::ReceiverCount;
+use crash::{Former, Position};
 use feed::Metering;
 use merge::Merge;
 use spread::{Spread, Spreader};
@@ -261,7 +263,9 @@ pub fn run(
     check(options)?;
     let begun = Instant::now();
     let (mut receivers, mut sources, mut modes) = (Vec::new(), Vec::new(), Vec::new());
+    let former = Former::read(lake)?;
     for interface in &mut interfaces {
+        interface.settle(&|instance, area| former.survivor(instance, area));
         for receiver in interface.take_receivers() {
             sources.push(Source { name: receiver.name().clone(), clock: interface.clock() });
             modes.push(interface.mode());
@@ -295,7 +299,10 @@ pub fn run(
     let ended = std::thread::scope(|scope| -> Result<write::Ended, LiveError> {
         let common = &common;
         let spawn = |name: String| std::thread::Builder::new().name(name);
+        let position = Position::new(&options.sensor, &sources);
+        let losses = former.losses(&position, &sources);
         let writer = Writer::new(lake, options, &sources, &common.asked, workers.len(), kept.clone());
+        let writer = writer.after(position, losses);
         let writer = spawn("writer".to_owned()).spawn_scoped(scope, move || {
             common.shell.thread_starts(Role::Writer);
             let ended = writer.run(&from_workers, &|flushed| common.shell.flushed(&flushed));
@@ -426,7 +433,7 @@ fn receive(common: &Common<'_>, number: usize, mut receiver: Box<dyn Receiver>, 
     let (mut answered, mut fed, mut errors) = (0, 0, 0_u64);
     let count = |receiver: &mut dyn Receiver, spreader: &Spreader, errors: u64| {
         let (handed, lost) = spreader.books();
-        ReceiverCount { queue: receiver.books(), handed, lost, errors }
+        ReceiverCount { queue: receiver.books(), handed, lost, errors, survivors: receiver.survivors() }
     };
     loop {
         match receiver.receive(RECEIVER_WAIT, &mut spreader) {
@@ -518,12 +525,17 @@ fn feed_part(worker: &mut Worker, number: usize, asked: u64, counted: Box<Counte
 /// Looks after the interfaces until the end is asked for, then stops them.
 fn control(interfaces: &mut [Box<dyn Interface>], options: &LiveOptions, common: &Common<'_>, begun: Instant) {
     let mut failures: BTreeMap<String, u64> = BTreeMap::new();
+    let mut published = 0;
     loop {
         let over = options.duration.is_some_and(|duration| begun.elapsed() >= duration);
         if over || common.shell.is_interrupted() || common.ended.load(Ordering::Acquire) {
             break;
         }
         let filter = common.shell.new_filter();
+        let before = std::mem::replace(&mut published, common.asked.published.load(Ordering::Acquire));
+        if published != before {
+            interfaces.iter_mut().for_each(|interface| interface.published());
+        }
         for interface in interfaces.iter_mut() {
             let maintained = match &filter {
                 Some(filter) => interface.set_filter(filter).and_then(|()| interface.maintain()),

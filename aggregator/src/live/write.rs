@@ -12,6 +12,7 @@ use capture::live::source::QueueName;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 
 use super::books::{Named, ReceiverCount, Snapshot, Written, since};
+use super::crash::{Losses, Position};
 use super::worker::Counted;
 use super::{Flushed, LiveOptions};
 use crate::LedgerHead;
@@ -42,6 +43,8 @@ pub(super) struct Asked {
     /// The same for the live feed, which asks workers and receivers at once.
     pub(super) feed: AtomicU64,
     pub(super) feed_answers: Vec<Mutex<(u64, ReceiverCount)>>,
+    /// Ledgers published.
+    pub(super) published: AtomicU64,
     /// What the writer has done.
     pub(super) written: Mutex<WriterTold>,
 }
@@ -111,6 +114,8 @@ pub(super) struct Writer<'a> {
     /// Directions in different VLANs; told once.
     split: VlanSplit,
     split_told: bool,
+    /// What is told for the case of a SIGKILL.
+    position: Option<Position>,
 }
 
 /// How long the packet store may take to write what it has, at the end.
@@ -159,7 +164,15 @@ impl<'a> Writer<'a> {
             kept,
             split: VlanSplit::default(),
             split_told: false,
+            position: None,
         }
+    }
+
+    /// Goes on after a capture that was killed, and tells the next what it needs to go on after this one.
+    pub(super) fn after(mut self, position: Position, losses: Losses) -> Self {
+        self.position = Some(position);
+        self.snapshot.losses = losses;
+        self
     }
 
     /// Runs until all workers have ended.
@@ -289,12 +302,13 @@ impl<'a> Writer<'a> {
                 tracing::error!(imbalance, "the books of an interval do not close");
             }
         }
-        let published = self.publish(start, end, &queues, &whole);
+        let published = self.publish((start, end), &queues, &whole, at_end);
         let closed = match published {
             Ok(published) => {
                 self.snapshot.written += std::mem::take(&mut self.in_set);
                 self.told = (queues, whole);
                 self.sets += 1;
+                self.asked.published.fetch_add(1, Ordering::AcqRel);
                 for (table, rows) in &published.rows {
                     *self.records.entry(table).or_default() += rows;
                 }
@@ -345,7 +359,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn publish(&mut self, start: Micros, end: Micros, queues: &[Named], whole: &Named) -> Result<Published, LakeError> {
+    fn publish(
+        &mut self,
+        (start, end): (Micros, Micros),
+        queues: &[Named],
+        whole: &Named,
+        at_end: bool,
+    ) -> Result<Published, LakeError> {
         let head = |source: String, queue: Option<i32>, clock: String| LedgerHead {
             interval_start: start,
             interval_end: end,
@@ -364,8 +384,15 @@ impl<'a> Writer<'a> {
         names.dedup();
         let clock = self.sources.first().map(|s| s.clock.clone()).unwrap_or_default();
         rows.extend(head(names.join(","), None, clock).rows(since(&self.told.1, whole)));
+        // As if this set were written: it is published with it.
+        let mut told = self.snapshot.clone();
+        told.written += self.in_set;
+        let position = self.position.as_ref().map(|position| position.told(&told, self.sources, at_end));
         let set = self.begin()?;
         set.ledger(&rows)?;
+        if let Some((source, position)) = position {
+            set.position(&source, &position)?;
+        }
         self.set.take().ok_or_else(|| LakeError::Encoder("no set".to_owned()))?.commit()
     }
 }

@@ -38,6 +38,15 @@ impl State {
         })
     }
 
+    /// Sources whose names begin so, and how far they were read.
+    pub(crate) fn offsets(&self, prefix: &str) -> Result<Vec<(String, String)>, StateError> {
+        self.read(|c| {
+            c.prepare("SELECT source, position FROM offsets WHERE substr(source, 1, length(?1)) = ?1 ORDER BY source")?
+                .query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
     /// Remembers how far a followed input was read.
     pub fn set_offset(&self, source: &str, position: &str) -> Result<(), StateError> {
         self.write(|t| put_offset(t, source, position))

@@ -154,7 +154,7 @@ mod tests {
     #[test]
     #[expect(unsafe_code, reason = "system calls that have no safe interface")]
     fn a_thread_that_was_taken_over_reaches_nothing_outside() {
-        let calls: [(&str, [libc::c_long; 4]); 12] = [
+        let calls: [(&str, [libc::c_long; 4]); 15] = [
             ("ptrace", [libc::SYS_ptrace, libc::PTRACE_ATTACH.into(), 1, 0]),
             ("process_vm_writev", [libc::SYS_process_vm_writev, 1, 0, 0]),
             ("process_vm_readv", [libc::SYS_process_vm_readv, 1, 0, 0]),
@@ -167,6 +167,9 @@ mod tests {
             ("kill", [libc::SYS_kill, 1, 0, 0]),
             ("openat", [libc::SYS_openat, libc::AT_FDCWD.into(), 0, 0]),
             ("mount", [libc::SYS_mount, 0, 0, 0]),
+            ("capset", [libc::SYS_capset, 0, 0, 0]),
+            ("prctl", [libc::SYS_prctl, libc::PR_SET_SECCOMP.into(), 0, 0]),
+            ("io_uring_setup", [libc::SYS_io_uring_setup, 1, 0, 0]),
         ];
         for keep in [Keep::Nothing, Keep::OpenSockets] {
             confined(keep, || {

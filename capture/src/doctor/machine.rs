@@ -6,7 +6,18 @@ use std::path::Path;
 use super::{Check, State, line};
 
 pub(super) fn checks() -> Vec<Check> {
-    vec![kernel(), btf(), capabilities(), jit(), memory_lock(), huge_pages(), clock_source(), clock_sync(), cpus()]
+    vec![
+        kernel(),
+        btf(),
+        bpf_fs(),
+        capabilities(),
+        jit(),
+        memory_lock(),
+        huge_pages(),
+        clock_source(),
+        clock_sync(),
+        cpus(),
+    ]
 }
 
 fn kernel() -> Check {
@@ -35,6 +46,18 @@ fn btf() -> Check {
     let found = if there { "/sys/kernel/btf/vmlinux" } else { "the kernel has no BTF" };
     Check::new("btf", state, found, "tells programs loaded into the kernel how its structures are laid out")
         .mend("use a kernel built with CONFIG_DEBUG_INFO_BTF=y; AF_PACKET needs none")
+}
+
+fn bpf_fs() -> Check {
+    const MAGIC: u64 = 0xcafe_4a11;
+    let why = "what the kernel has counted outlives a kill of the capture there, until the next one goes on with it";
+    let folder = Path::new(crate::live::PINS).parent().unwrap_or(Path::new("/sys/fs/bpf"));
+    let at = folder.display();
+    match rustix::fs::statfs(folder) {
+        Ok(found) if found.f_type as u64 == MAGIC => Check::new("bpf_fs", State::Good, format!("mounted at {at}"), why),
+        _ => Check::new("bpf_fs", State::Warning, format!("none at {at}"), why)
+            .mend(format!("mount -t bpf bpf {at} (systemd does it at start)")),
+    }
 }
 
 /// Number and name of what capture uses, and whether AF_PACKET needs it.

@@ -10,6 +10,6 @@ mod stacked;
 
 pub use filter::{Filter, FilterError, MAX_RULES, Net, Rule};
 pub use microflow::{MicroDirection, Microflow};
-pub use open::{ModeChoice, OpenOptions, open};
+pub use open::{ModeChoice, OpenOptions, PINS, open};
 pub use policy::{HostUse, Policy, PolicyChoice};
 pub use stacked::{Stacked, check_together};

@@ -1,5 +1,6 @@
 //! Opening an interface in the best way it can be captured.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::af_packet::{AfPacket, AfPacketOptions};
@@ -14,6 +15,8 @@ pub enum ModeChoice {
     Auto,
     /// XDP or nothing.
     Xdp,
+    /// The stack's XDP, though the driver may have its own.
+    XdpGeneric,
     /// AF_PACKET.
     AfPacket,
 }
@@ -25,8 +28,9 @@ impl FromStr for ModeChoice {
         match text {
             "auto" => Ok(Self::Auto),
             "xdp" => Ok(Self::Xdp),
+            "xdp_generic" => Ok(Self::XdpGeneric),
             "af_packet" => Ok(Self::AfPacket),
-            _ => Err(SourceError::OutOfRange { name: "mode", range: "auto, xdp or af_packet".to_owned() }),
+            _ => Err(SourceError::OutOfRange { name: "mode", range: "auto, xdp, xdp_generic or af_packet".to_owned() }),
         }
     }
 }
@@ -52,7 +56,14 @@ pub struct OpenOptions {
     pub filter: Filter,
     /// Flows in different VLANs are different flows (XDP counts them in the kernel).
     pub vlan_in_key: bool,
+    /// XDP: folder in a BPF file system where the kernel's counts outlive the process; none: they do not.
+    pub pins: Option<PathBuf>,
+    /// A number for the lake the records go to.
+    pub owner: u64,
 }
+
+/// Where the kernel's counts outlive the process by default.
+pub const PINS: &str = "/sys/fs/bpf/spotter";
 
 impl Default for OpenOptions {
     fn default() -> Self {
@@ -66,6 +77,8 @@ impl Default for OpenOptions {
             sample: 1,
             filter: Filter::default(),
             vlan_in_key: false,
+            pins: Some(PINS.into()),
+            owner: 0,
         }
     }
 }
@@ -83,9 +96,13 @@ pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Interface>, Sou
     if mode != ModeChoice::AfPacket {
         match open_xdp(name, policy, options) {
             Ok(interface) => return Ok(interface),
-            Err(error) if mode == ModeChoice::Xdp => return Err(error),
+            Err(error) if mode != ModeChoice::Auto => return Err(error),
             Err(error) => tracing::info!(interface = name, %error, "XDP cannot be had: capturing by AF_PACKET"),
         }
+    }
+    #[cfg(feature = "probe")]
+    if let Some(root) = &options.pins {
+        crate::probe::give_up_left(root, name);
     }
     let af_packet = AfPacketOptions {
         receivers: options.receivers,
@@ -105,6 +122,9 @@ fn open_xdp(name: &str, policy: Policy, options: &OpenOptions) -> Result<Box<dyn
         sample: options.sample,
         filter: options.filter.clone(),
         vlan_in_key: options.vlan_in_key,
+        pins: options.pins.clone(),
+        owner: options.owner,
+        generic: options.mode == ModeChoice::XdpGeneric,
         ..XdpOptions::new(policy)
     };
     Ok(Box::new(Xdp::open(name, xdp)?))

@@ -106,6 +106,20 @@ pub struct QueueName {
     pub queue: u32,
 }
 
+/// The books of memory in the kernel that outlives this process: told with each ledger, so that whoever takes it over after
+/// a SIGKILL knows which of its counts have been told.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Survivor {
+    /// Number of the probe.
+    pub instance: u64,
+    /// Which of its areas.
+    pub area: u32,
+    /// All of it that was told, since the probe was loaded.
+    pub books: QueueBooks,
+    /// Handed over of generations that are not closed: in no term of the books.
+    pub early: Tally,
+}
+
 /// One receive queue.
 pub trait Receiver: Send {
     /// Which.
@@ -116,6 +130,11 @@ pub trait Receiver: Send {
 
     /// The queue's books since it was opened.
     fn books(&mut self) -> QueueBooks;
+
+    /// Those of what outlives the process, as of the same moment.
+    fn survivors(&mut self) -> Vec<Survivor> {
+        Vec::new()
+    }
 }
 
 /// How packets leave the kernel.
@@ -184,6 +203,15 @@ pub trait Interface: Send {
     /// The receivers; empty when called again.
     fn take_receivers(&mut self) -> Vec<Box<dyn Receiver>>;
 
+    /// Says what was told of the memory that a killed process left, and this one has taken over. To be called once, before
+    /// [`take_receivers`](Self::take_receivers).
+    fn settle(&mut self, told: &dyn Fn(u64, u32) -> Option<Survivor>) {
+        let _ = told;
+    }
+
+    /// A ledger was published since the last call.
+    fn published(&mut self) {}
+
     /// Looks after the interface; to be called several times a second. What happened since the last call.
     fn maintain(&mut self) -> Result<Vec<LinkEvent>, SourceError>;
 
@@ -216,6 +244,18 @@ impl Tally {
         self.packets += 1;
         self.bytes += bytes as u64;
     }
+
+    /// The sum.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self { packets: self.packets + other.packets, bytes: self.bytes + other.bytes }
+    }
+
+    /// The difference, not below 0.
+    #[must_use]
+    pub const fn less(self, other: Self) -> Self {
+        Self { packets: self.packets.saturating_sub(other.packets), bytes: self.bytes.saturating_sub(other.bytes) }
+    }
 }
 
 impl std::ops::AddAssign for Tally {
@@ -242,9 +282,12 @@ macro_rules! queue_books {
         /// offered      = missed_before_probe + in_socket_unseen + seen
         /// seen         = dropped + passed + redirected
         /// seen         = not_ip + malformed + filtered + sampled_out + cached + to_slow_path
-        /// cached       = swept + received_from_ring + lost_ring_full + in_cache + in_ring
-        /// to_slow_path = received + lost_xsk + lost_copy_ring + redirect_failed + in_xsk
+        /// cached       = swept + received_from_ring + lost_ring_full + in_cache + in_ring + cached_at_crash
+        /// to_slow_path = received + lost_xsk + lost_copy_ring + redirect_failed + in_xsk + slow_path_at_crash
         /// ```
+        ///
+        /// Of what was in the hands of a process that was killed, `told_at_crash` stands in its own ledger; the rest,
+        /// [`lost_at_crash`](QueueBooks::lost_at_crash), is lost.
         #[derive(Clone, PartialEq, Eq, Debug, Default)]
         pub struct QueueBooks {
             $($(#[doc = $doc])+ pub $name: Tally,)+
@@ -256,6 +299,20 @@ macro_rules! queue_books {
             /// Name and value of each term.
             pub fn terms(&self) -> Vec<(&'static str, Tally)> {
                 vec![$((stringify!($name), self.$name),)+]
+            }
+
+            /// A term by its name.
+            pub fn term_mut(&mut self, name: &str) -> Option<&mut Tally> {
+                match name {
+                    $(stringify!($name) => Some(&mut self.$name),)+
+                    _ => None,
+                }
+            }
+
+            /// The terms less those of earlier books of the same; nothing that explains.
+            #[must_use]
+            pub fn less(&self, earlier: &Self) -> Self {
+                Self { $($name: self.$name.less(earlier.$name),)+ explained: Vec::new() }
             }
 
             /// The sum of two books.
@@ -319,6 +376,14 @@ queue_books! {
     redirect_failed,
     /// Of those to user space: in the AF_XDP socket.
     in_xsk,
+    /// Of the cached: taken by a process that was killed.
+    cached_at_crash,
+    /// Of those to user space: taken by a process that was killed, or in its socket.
+    slow_path_at_crash,
+    /// Of both: handed over and told before their generation was closed.
+    told_at_crash,
+    /// Handed over already, but of a generation that is not closed and so in no other term.
+    in_open_generation,
 }
 
 /// An equation of the books that does not hold.
@@ -336,6 +401,15 @@ pub struct Open {
 }
 
 impl QueueBooks {
+    /// Packets that a process that was killed had taken and never told of.
+    pub const fn lost_at_crash(&self) -> Tally {
+        let Self { cached_at_crash: cached, slow_path_at_crash: slow, told_at_crash: told, .. } = self;
+        Tally {
+            packets: (cached.packets + slow.packets).saturating_sub(told.packets),
+            bytes: (cached.bytes + slow.bytes).saturating_sub(told.bytes),
+        }
+    }
+
     /// The equations that do not hold. That of `offered` is checked in packets only.
     pub fn imbalances(&self) -> Vec<Open> {
         let mut open = self.unit("packets", |t| t.packets);
@@ -365,14 +439,28 @@ impl QueueBooks {
                 ]),
             ),
             (
-                "cached = swept + received_from_ring + lost_ring_full + in_cache + in_ring",
+                "cached = swept + received_from_ring + lost_ring_full + in_cache + in_ring + cached_at_crash",
                 &self.cached,
-                sum(&[&self.swept, &self.received_from_ring, &self.lost_ring_full, &self.in_cache, &self.in_ring]),
+                sum(&[
+                    &self.swept,
+                    &self.received_from_ring,
+                    &self.lost_ring_full,
+                    &self.in_cache,
+                    &self.in_ring,
+                    &self.cached_at_crash,
+                ]),
             ),
             (
-                "to_slow_path = received + lost_xsk + lost_copy_ring + redirect_failed + in_xsk",
+                "to_slow_path = received + lost_xsk + lost_copy_ring + redirect_failed + in_xsk + slow_path_at_crash",
                 &self.to_slow_path,
-                sum(&[&self.received, &self.lost_xsk, &self.lost_copy_ring, &self.redirect_failed, &self.in_xsk]),
+                sum(&[
+                    &self.received,
+                    &self.lost_xsk,
+                    &self.lost_copy_ring,
+                    &self.redirect_failed,
+                    &self.in_xsk,
+                    &self.slow_path_at_crash,
+                ]),
             ),
         ];
         let not_in_bytes = |equation: &str| unit == "bytes" && equation.starts_with("offered");

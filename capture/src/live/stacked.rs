@@ -78,7 +78,7 @@ impl Stacked {
         let Self { name, lower, .. } = self;
         if self.is_vlan {
             let parent = lower.first().map_or("its parent", String::as_str);
-            if wanted == ModeChoice::Xdp {
+            if matches!(wanted, ModeChoice::Xdp | ModeChoice::XdpGeneric) {
                 return Err(SourceError::Refused(format!(
                     "'{name}' is a VLAN of '{parent}' and has no driver of its own for XDP: capture '{parent}' (--interface {parent}; \
                      records then have the VLAN id too), or use --mode af_packet"

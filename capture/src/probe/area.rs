@@ -11,7 +11,7 @@ use super::map::record;
 use super::segment::cut;
 use crate::Nanos;
 use crate::live::Microflow;
-use crate::live::source::{Handler, LiveFrame, QueueBooks, Tally, VlanTag};
+use crate::live::source::{Handler, LiveFrame, QueueBooks, Survivor, Tally, VlanTag};
 
 /// Microflows and frames handed over in one call.
 const BATCH: usize = 64;
@@ -25,11 +25,23 @@ struct Counted {
     received: Tally,
 }
 
+/// What a process that was killed had told of an area that this one reads to the end.
+enum Former {
+    /// This, in the ledger that this process goes on with.
+    Told(Box<Survivor>),
+    /// Nobody knows: another ledger has it. Only what is found is counted.
+    Unknown,
+}
+
 /// See the [module](self).
 pub struct Area {
     index: usize,
     shared: Arc<Shared>,
     rings: Rings,
+    /// The kernel's books as they were read last, by parity: they are never set back.
+    read: [Books; 2],
+    /// It was another process's.
+    former: Option<Former>,
     /// Generations read.
     swept: u64,
     /// By parity.
@@ -51,6 +63,8 @@ impl Area {
             index,
             shared,
             rings,
+            read: [Books::default(); 2],
+            former: None,
             swept: 0,
             counted: [Counted::default(); 2],
             books: QueueBooks::default(),
@@ -61,6 +75,44 @@ impl Area {
             microflows: Vec::with_capacity(BATCH),
             segment: Vec::new(),
         }
+    }
+
+    /// An area that a process that was killed has left. `is_ours`: its ledger is the one that this process goes on with.
+    pub(super) fn left(index: usize, shared: Arc<Shared>, rings: Rings, is_ours: bool) -> Self {
+        let mut area = Self::new(index, shared, rings);
+        area.former = Some(if is_ours { Former::Told(Box::default()) } else { Former::Unknown });
+        area
+    }
+
+    /// Learns what was told of it.
+    pub(super) fn settle(&mut self, told: &dyn Fn(u64, u32) -> Option<Survivor>) {
+        let (Some(instance), Some(_)) = (self.shared.instance, &self.former) else { return };
+        if let Some(told) = told(instance, self.index as u32) {
+            self.former = Some(Former::Told(Box::new(told)));
+        }
+    }
+
+    /// What outlives the process, where it does.
+    pub(super) fn survivor(&self) -> Option<Survivor> {
+        let instance = self.shared.instance?;
+        let mut survivor = Survivor { instance, area: self.index as u32, ..Survivor::default() };
+        if let Some(Former::Told(told)) = &self.former {
+            survivor.books.add(&told.books);
+            survivor.early = told.early;
+        }
+        survivor.books.add(&self.books);
+        if self.former.is_some() {
+            let concluded = self.books.seen.packets > 0;
+            survivor.early = if concluded { Tally::default() } else { survivor.early };
+        } else {
+            survivor.early = self.early();
+        }
+        Some(survivor)
+    }
+
+    /// Handed over, of generations that are not closed.
+    fn early(&self) -> Tally {
+        self.counted.iter().flat_map(|counted| [counted.ring, counted.received]).sum()
     }
 
     /// Generations this area has read.
@@ -151,12 +203,77 @@ impl Area {
         self.shared.time().at(now)
     }
 
-    /// After the end: reads the generation that was written last, too.
+    /// After the end: reads all that is left, the generation that was written last as the last one.
     pub fn sweep_rest(&mut self, to: &mut dyn Handler) {
-        self.read_generation(self.swept as usize & 1, to);
+        let last = self.shared.control.read(0).generation as usize & 1;
+        if self.former.is_some() {
+            self.conclude([last ^ 1, last], to);
+        } else {
+            self.read_generation(last ^ 1, to);
+            self.read_generation(last, to);
+        }
+        self.shared.concluded.fetch_add(1, Ordering::AcqRel);
     }
 
     fn read_generation(&mut self, parity: usize, to: &mut dyn Handler) {
+        let swept = self.take_slots(parity, to);
+        let books = self.take_books(parity);
+        let counted = std::mem::take(&mut self.counted[parity]);
+        let interval = interval(&books, counted, swept);
+        self.add(&books, &interval);
+    }
+
+    /// What the kernel counted in a generation since it was read last.
+    fn take_books(&mut self, parity: usize) -> Books {
+        let now = self.shared.books.read(parity * self.shared.areas + self.index);
+        let before = std::mem::replace(&mut self.read[parity], now);
+        less(&now, &before)
+    }
+
+    /// Reads what a killed process left, to the end, and brings in what it had not told.
+    fn conclude(&mut self, parities: [usize; 2], to: &mut dyn Handler) {
+        let (mut found, mut books) = (Counted::default(), QueueBooks::default());
+        let mut swept = Tally::default();
+        for parity in parities {
+            swept += self.take_slots(parity, to);
+            let kernel = self.take_books(parity);
+            books.add(&interval(&kernel, Counted::default(), Tally::default()));
+            let Counted { ring, received } = std::mem::take(&mut self.counted[parity]);
+            found.ring += ring;
+            found.received += received;
+        }
+        let cached = swept.plus(found.ring);
+        let mut since = match &self.former {
+            Some(Former::Told(told)) => {
+                let mut since = books.less(&told.books);
+                since.told_at_crash = told.early;
+                since
+            }
+            // What it is a part of was told elsewhere.
+            Some(Former::Unknown) | None => {
+                let all = cached.plus(found.received);
+                let passes = books.passed.packets > 0;
+                QueueBooks {
+                    offered: all,
+                    seen: all,
+                    dropped: if passes { Tally::default() } else { all },
+                    passed: if passes { all } else { Tally::default() },
+                    cached,
+                    to_slow_path: found.received,
+                    ..QueueBooks::default()
+                }
+            }
+        };
+        (since.swept, since.received_from_ring, since.received) = (swept, found.ring, found.received);
+        since.lost_xsk = Tally::default();
+        since.cached_at_crash = since.cached.less(cached.plus(since.lost_ring_full));
+        since.slow_path_at_crash =
+            since.to_slow_path.less(found.received.plus(since.lost_copy_ring).plus(since.redirect_failed));
+        self.books.add(&since);
+    }
+
+    /// Hands over the slots of a generation and leaves them vacant. What they had counted.
+    fn take_slots(&mut self, parity: usize, to: &mut dyn Handler) -> Tally {
         let shared = Arc::clone(&self.shared);
         let (time, base) = (shared.time(), shared.control.read(0).base[parity]);
         let area = parity * shared.areas + self.index;
@@ -185,10 +302,7 @@ impl Area {
         });
         self.microflows = batch;
         self.flush(to);
-        let books = shared.books.read(area);
-        shared.books.write(area, Books::default());
-        let counted = std::mem::take(&mut self.counted[parity]);
-        self.add(&books, counted, swept);
+        swept
     }
 
     fn flush(&mut self, to: &mut dyn Handler) {
@@ -199,49 +313,17 @@ impl Area {
     }
 
     /// Adds a closed generation: nothing of it is in the cache, a ring or a socket any more.
-    fn add(&mut self, books: &Books, counted: Counted, swept: Tally) {
-        let Books { seen, cached, to_slow_path, not_ip, filtered, sampled_out, .. } = *books;
-        let Books { dropped, passed, redirected, lost_ring_full, lost_copy_ring, redirect_failed, .. } = *books;
-        let Books { evicted, evicted_lost, copies_cut, reserved: _, .. } = *books;
-        let tally = |sum: Sum| Tally { packets: sum.packets, bytes: sum.bytes };
-        let rest = |whole: u64, parts: [u64; 3]| whole.saturating_sub(parts.iter().sum());
-        // The socket counts packets only, and over all generations: what is missing of this one was lost there.
-        let lost_xsk = Tally {
-            packets: rest(
-                to_slow_path.packets,
-                [counted.received.packets, lost_copy_ring.packets, redirect_failed.packets],
-            ),
-            bytes: rest(to_slow_path.bytes, [counted.received.bytes, lost_copy_ring.bytes, redirect_failed.bytes]),
-        };
-        let interval = QueueBooks {
-            offered: tally(seen),
-            seen: tally(seen),
-            dropped: tally(dropped),
-            passed: tally(passed),
-            redirected: tally(redirected),
-            not_ip: tally(not_ip),
-            filtered: tally(filtered),
-            sampled_out: tally(sampled_out),
-            cached: tally(cached),
-            to_slow_path: tally(to_slow_path),
-            swept,
-            received_from_ring: counted.ring,
-            lost_ring_full: tally(lost_ring_full),
-            received: counted.received,
-            lost_xsk,
-            lost_copy_ring: tally(lost_copy_ring),
-            redirect_failed: tally(redirect_failed),
-            ..QueueBooks::default()
-        };
-        self.books.add(&interval);
-        self.evicted += evicted;
-        self.evicted_lost += evicted_lost;
-        self.copies_cut += copies_cut;
+    fn add(&mut self, books: &Books, interval: &QueueBooks) {
+        self.books.add(interval);
+        self.evicted += books.evicted;
+        self.evicted_lost += books.evicted_lost;
+        self.copies_cut += books.copies_cut;
     }
 
     /// The books of all generations read.
     pub fn books(&self) -> QueueBooks {
         let mut books = self.books.clone();
+        books.in_open_generation = self.early();
         books.explained = vec![
             ("cache_slots_displaced", self.evicted),
             ("cache_slots_lost", self.evicted_lost),
@@ -255,6 +337,61 @@ impl Area {
     fn parity_of(&self, base: u64) -> usize {
         let current = self.shared.control.read(0).base;
         usize::from(base != current[0])
+    }
+}
+
+/// The books of a generation, by what the kernel and we counted of it.
+fn interval(books: &Books, counted: Counted, swept: Tally) -> QueueBooks {
+    let Books { seen, cached, to_slow_path, not_ip, filtered, sampled_out, .. } = *books;
+    let Books { dropped, passed, redirected, lost_ring_full, lost_copy_ring, redirect_failed, .. } = *books;
+    let tally = |sum: Sum| Tally { packets: sum.packets, bytes: sum.bytes };
+    // The socket counts packets only, and over all generations: what is missing of this one was lost there.
+    let elsewhere = counted.received.plus(tally(lost_copy_ring)).plus(tally(redirect_failed));
+    QueueBooks {
+        offered: tally(seen),
+        seen: tally(seen),
+        dropped: tally(dropped),
+        passed: tally(passed),
+        redirected: tally(redirected),
+        not_ip: tally(not_ip),
+        filtered: tally(filtered),
+        sampled_out: tally(sampled_out),
+        cached: tally(cached),
+        to_slow_path: tally(to_slow_path),
+        swept,
+        received_from_ring: counted.ring,
+        lost_ring_full: tally(lost_ring_full),
+        received: counted.received,
+        lost_xsk: tally(to_slow_path).less(elsewhere),
+        lost_copy_ring: tally(lost_copy_ring),
+        redirect_failed: tally(redirect_failed),
+        ..QueueBooks::default()
+    }
+}
+
+/// What was counted between two readings.
+fn less(now: &Books, before: &Books) -> Books {
+    let sum = |of: fn(&Books) -> Sum| {
+        let (now, before) = (of(now), of(before));
+        Sum { packets: now.packets.wrapping_sub(before.packets), bytes: now.bytes.wrapping_sub(before.bytes) }
+    };
+    Books {
+        seen: sum(|b| b.seen),
+        cached: sum(|b| b.cached),
+        to_slow_path: sum(|b| b.to_slow_path),
+        not_ip: sum(|b| b.not_ip),
+        filtered: sum(|b| b.filtered),
+        sampled_out: sum(|b| b.sampled_out),
+        dropped: sum(|b| b.dropped),
+        passed: sum(|b| b.passed),
+        redirected: sum(|b| b.redirected),
+        lost_ring_full: sum(|b| b.lost_ring_full),
+        lost_copy_ring: sum(|b| b.lost_copy_ring),
+        redirect_failed: sum(|b| b.redirect_failed),
+        evicted: now.evicted.wrapping_sub(before.evicted),
+        evicted_lost: now.evicted_lost.wrapping_sub(before.evicted_lost),
+        copies_cut: now.copies_cut.wrapping_sub(before.copies_cut),
+        reserved: [0; 5],
     }
 }
 

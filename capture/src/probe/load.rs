@@ -1,11 +1,14 @@
 //! The loaded program and its maps.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError, RingBuf, XskMap};
-use aya::programs::links::LinkError;
+use aya::pin::PinError;
+use aya::programs::links::{FdLink, LinkError, PinnedLink};
+use aya::programs::xdp::XdpLink;
 use aya::programs::{ProgramError, SchedClassifier, TcAttachType, TestRun, TestRunOptions, Xdp, XdpMode, tc};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use probe_common::layout::{Books, Control, Key, MAX_RULES, Rule, Settings, Slot4, Slot6, TICK_SHIFT, policy};
@@ -13,6 +16,7 @@ use probe_common::layout::{Books, Control, Key, MAX_RULES, Rule, Settings, Slot4
 use super::bench::BenchProgram;
 use super::flow::Time;
 use super::map::Mapped;
+use super::pin::{self, Meta, pin};
 use crate::live::Filter;
 
 /// As many as the outer maps of the program take.
@@ -33,6 +37,9 @@ pub enum ProbeError {
     /// The program could not be detached.
     #[error("the probe cannot be detached: {0}")]
     Link(#[from] LinkError),
+    /// It could not be pinned.
+    #[error("the probe cannot be pinned: {0}")]
+    Pin(#[from] PinError),
     /// Memory or randomness could not be had.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
@@ -108,9 +115,22 @@ pub struct ProbeOptions {
     pub frags: bool,
     /// A bench's program in place of the probe's; see [`crate::probe::Bench`].
     pub bench: Option<BenchProgram>,
+    /// Where its memory is pinned, so that it outlives the process; None: nowhere.
+    pub pin: Option<PinTo>,
     /// Waits, after a flip, until no program runs that may write the old generation. Never `false` but in the test that
     /// shows why.
     pub grace: bool,
+}
+
+/// Where a probe's memory is pinned.
+#[derive(Clone, Debug)]
+pub struct PinTo {
+    /// Its folder in a BPF file system; made.
+    pub folder: PathBuf,
+    /// Its number.
+    pub instance: u64,
+    /// A number for the ledger it is told in.
+    pub owner: u64,
 }
 
 impl Default for ProbeOptions {
@@ -129,6 +149,7 @@ impl Default for ProbeOptions {
             vlan_in_key: false,
             frags: true,
             bench: None,
+            pin: None,
             grace: true,
         }
     }
@@ -184,6 +205,13 @@ impl ProbeOptions {
     }
 }
 
+/// A number nobody can guess.
+pub(super) fn random_word() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    fill_random(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
 fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
     use std::io::Read;
     std::fs::File::open("/dev/urandom")?.read_exact(bytes)
@@ -227,6 +255,10 @@ pub(super) struct Shared {
     pub(super) ended: AtomicBool,
     /// UTC less the monotonic clock.
     pub(super) offset: AtomicI64,
+    /// Its number, where it is pinned.
+    pub(super) instance: Option<u64>,
+    /// Areas that were read to the end.
+    pub(super) concluded: AtomicU32,
 }
 
 impl Shared {
@@ -235,6 +267,19 @@ impl Shared {
             ProbeClock::Monotonic => Time { tick: 1 << TICK_SHIFT, offset: self.offset.load(Ordering::Relaxed) },
             ProbeClock::Metadata => Time { tick: 1_000, offset: 0 },
         }
+    }
+
+    pub(super) fn set_offset(&self) {
+        let before = clock_nanos(libc::CLOCK_MONOTONIC);
+        let utc = clock_nanos(libc::CLOCK_REALTIME);
+        let after = clock_nanos(libc::CLOCK_MONOTONIC);
+        let monotonic = before.midpoint(after);
+        self.offset.store((utc as i64).wrapping_sub(monotonic as i64), Ordering::Relaxed);
+    }
+
+    /// All of it was read to the end.
+    pub(super) fn is_concluded(&self) -> bool {
+        self.concluded.load(Ordering::Acquire) as usize >= self.areas
     }
 }
 
@@ -257,6 +302,8 @@ pub struct Probe {
     grace: Option<Mutex<Grace>>,
     pub(super) flows: Option<Mapped<u64>>,
     has_egress: bool,
+    /// The pinned attachment: gone from there, and then closed, it ends.
+    link: Option<(PathBuf, Option<PinnedLink>)>,
     // Kept: the outer maps hold references by themselves, but only while they are there.
     _outer: [ArrayOfMaps<MapData, MapData>; 2],
 }
@@ -287,20 +334,36 @@ impl Probe {
         let mut take = |name: &'static str| ebpf.take_map(name).ok_or(ProbeError::Missing(name));
         let mut evicted = outer(take("EVICTED")?)?;
         let mut copies = outer(take("COPIES")?)?;
+        let folder = options.pin.as_ref().map(|pin| pin.folder.as_path());
+        if let Some(PinTo { folder, instance, owner }) = &options.pin {
+            std::fs::create_dir(folder).map_err(|error| ProbeError::System("making the folder for pins", error))?;
+            let ProbeOptions { slots4_shift, slots6_shift, .. } = *options;
+            let areas = options.all_areas();
+            let meta = Meta { instance: *instance, owner: *owner, areas, slots4_shift, slots6_shift, reserved: 0 };
+            pin::write_meta(folder, meta)?;
+        }
         let copy_bytes = if options.verdicts == Verdicts::TapRedirect { 4096 } else { options.copy_ring_bytes };
         let rings = (0..options.all_areas())
             .map(|area| {
+                let [evicted_name, copies_name] = pin::ring_names(area);
                 Ok(Rings {
-                    evicted: ring(&mut evicted, area, options.ring_bytes)?,
-                    copies: ring(&mut copies, area, copy_bytes)?,
+                    evicted: ring(&mut evicted, area, options.ring_bytes, folder, &evicted_name)?,
+                    copies: ring(&mut copies, area, copy_bytes, folder, &copies_name)?,
                 })
             })
             .collect::<Result<Vec<_>, ProbeError>>()?;
+        let mut kept = |name: &'static str, pin_name: &str| {
+            let map = take(name)?;
+            if let Map::Array(data) = &map {
+                pin(data, folder, pin_name)?;
+            }
+            Ok::<_, ProbeError>(map)
+        };
         let shared = Shared {
-            slots4: mapped(take("SLOTS4")?, slots4)?,
-            slots6: mapped(take("SLOTS6")?, slots6)?,
-            books: mapped(take("BOOKS")?, 2 * areas)?,
-            control: mapped(take("CONTROL")?, 1)?,
+            slots4: mapped(kept("SLOTS4", "slots4")?, slots4)?,
+            slots6: mapped(kept("SLOTS6", "slots6")?, slots6)?,
+            books: mapped(kept("BOOKS", "books")?, 2 * areas)?,
+            control: mapped(kept("CONTROL", "control")?, 1)?,
             areas,
             slots4_shift: options.slots4_shift,
             slots6_shift: options.slots6_shift,
@@ -309,6 +372,8 @@ impl Probe {
             swept: (0..areas).map(|_| AtomicU64::new(0)).collect(),
             ended: AtomicBool::new(false),
             offset: AtomicI64::new(0),
+            instance: options.pin.as_ref().map(|pin| pin.instance),
+            concluded: AtomicU32::new(0),
         };
         let rules = mapped(take("RULES")?, MAX_RULES)?;
         let sockets = XskMap::try_from(take("SOCKETS")?)?;
@@ -327,11 +392,12 @@ impl Probe {
             grace,
             flows,
             has_egress: false,
+            link: None,
             _outer: [evicted, copies],
         };
         let now = out.now();
         out.shared.control.set_base(0, now);
-        out.set_offset();
+        out.shared.set_offset();
         Ok((out, rings))
     }
 
@@ -343,6 +409,33 @@ impl Probe {
     pub fn attach(&mut self, ifindex: u32, driver: bool) -> Result<(), ProbeError> {
         let mode = if driver { XdpMode::Driver } else { XdpMode::Skb };
         self.xdp_mut()?.attach_to_if_index(ifindex, mode)?;
+        Ok(())
+    }
+
+    /// As [`attach`](Self::attach), by a link that is pinned: an exchange of programs where it is there already. It ends
+    /// with [`end`](Self::end), not with the process.
+    pub(super) fn attach_pinned(&mut self, ifindex: u32, driver: bool, path: &Path) -> Result<(), ProbeError> {
+        let program = self.xdp_mut()?;
+        if path.exists() {
+            let exchanged = PinnedLink::from_pin(path)
+                .and_then(|former| XdpLink::try_from(FdLink::from(former)))
+                .map_err(ProbeError::from)
+                .and_then(|link| Ok(program.attach_to_link(link)?));
+            match exchanged {
+                Ok(_) => {
+                    self.link = Some((path.to_owned(), None));
+                    return Ok(());
+                }
+                Err(error) => {
+                    tracing::info!(%error, "the program of the former capture cannot be exchanged and is taken off");
+                    pin::detach(path).map_err(|error| ProbeError::System("taking off the former program", error))?;
+                }
+            }
+        }
+        let mode = if driver { XdpMode::Driver } else { XdpMode::Skb };
+        let id = program.attach_to_if_index(ifindex, mode)?;
+        let link = FdLink::try_from(program.take_link(id)?)?;
+        self.link = Some((path.to_owned(), Some(link.pin(path)?)));
         Ok(())
     }
 
@@ -360,6 +453,12 @@ impl Probe {
 
     /// Takes the program off every interface and waits until it runs nowhere: the areas may read all that is left.
     pub fn end(&mut self) -> Result<(), ProbeError> {
+        if let Some((path, link)) = self.link.take() {
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "the probe's link cannot be unpinned");
+            }
+            drop(link);
+        }
         let mut detached = self.xdp_mut().and_then(|program| Ok(program.unload()?));
         if self.has_egress {
             detached = detached.and(classifier(&mut self.ebpf).and_then(|program| Ok(program.unload()?)));
@@ -415,21 +514,13 @@ impl Probe {
         }
     }
 
-    fn set_offset(&self) {
-        let before = clock_nanos(libc::CLOCK_MONOTONIC);
-        let utc = clock_nanos(libc::CLOCK_REALTIME);
-        let after = clock_nanos(libc::CLOCK_MONOTONIC);
-        let monotonic = before.midpoint(after);
-        self.shared.offset.store((utc as i64).wrapping_sub(monotonic as i64), Ordering::Relaxed);
-    }
-
     /// Closes the generation that is written: the other one is written from `now` on (a tick), and when this returns no
     /// program writes the closed one. All receivers must have read the one before.
     pub fn flip(&self, now: u64) {
         let closing = self.shared.closed.load(Ordering::Acquire);
         let next = (closing + 1) as u32 & 1;
         self.shared.control.set_base(next, now);
-        self.set_offset();
+        self.shared.set_offset();
         self.shared.control.set_generation(next);
         self.wait_for_programs();
         self.shared.closed.store(closing + 1, Ordering::Release);
@@ -437,7 +528,7 @@ impl Probe {
 
     /// Waits until every program that runs now has ended: setting a slot of a map of maps waits for an RCU grace period
     /// (`maybe_wait_bpf_programs`, kernel/bpf/syscall.c, Linux 5.0).
-    fn wait_for_programs(&self) {
+    pub(super) fn wait_for_programs(&self) {
         let Some(grace) = &self.grace else { return };
         let mut grace = grace.lock().unwrap_or_else(PoisonError::into_inner);
         let (outer, inner) = &mut *grace;
@@ -471,10 +562,17 @@ fn outer(map: Map) -> Result<ArrayOfMaps<MapData, MapData>, ProbeError> {
 }
 
 /// Makes a ring and puts it into an area's place.
-fn ring(outer: &mut ArrayOfMaps<MapData, MapData>, area: u32, bytes: u32) -> Result<RingBuf<MapData>, ProbeError> {
+fn ring(
+    outer: &mut ArrayOfMaps<MapData, MapData>,
+    area: u32,
+    bytes: u32,
+    folder: Option<&Path>,
+    name: &str,
+) -> Result<RingBuf<MapData>, ProbeError> {
     let kind = aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32;
     let map = MapData::create(aya_obj::Map::new_from_params(kind, 0, 0, bytes, 0), "ring", None)?;
     outer.set(area, &map, 0)?;
+    pin(&map, folder, name)?;
     Ok(RingBuf::try_from(Map::RingBuf(map))?)
 }
 

@@ -29,6 +29,8 @@ unsafe impl Plain for Rule {}
 unsafe impl Plain for Control {}
 // SAFETY: they are.
 unsafe impl Plain for probe_common::generator::Orders {}
+// SAFETY: they are.
+unsafe impl Plain for super::pin::Meta {}
 // SAFETY: it is.
 unsafe impl Plain for u64 {}
 

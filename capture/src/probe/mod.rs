@@ -19,6 +19,7 @@ mod filter;
 mod flow;
 mod load;
 mod map;
+mod pin;
 mod receiver;
 mod segment;
 pub mod stage;
@@ -27,7 +28,8 @@ mod xdp;
 
 pub use area::Area;
 pub use bench::{Bench, BenchProgram};
-pub use load::{Probe, ProbeClock, ProbeError, ProbeOptions, Verdicts};
+pub use load::{PinTo, Probe, ProbeClock, ProbeError, ProbeOptions, Verdicts};
+pub(crate) use pin::give_up_left;
 pub use wire::{Attached, Generator, Sent, Traffic, WireProgram};
 pub use xdp::{Xdp, XdpOptions};
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::area::Area;
 use crate::Nanos;
-use crate::live::source::{Handler, LiveFrame, QueueBooks, QueueName, Received, Receiver, SourceError};
+use crate::live::source::{Handler, LiveFrame, QueueBooks, QueueName, Received, Receiver, SourceError, Survivor};
 use crate::xsk::{BATCH, Socket};
 
 /// Records and frames of one call; what is more comes with the next.
@@ -85,6 +85,11 @@ impl Part {
         Closed::Generation
     }
 
+    /// See [`Area::settle`].
+    pub(super) fn settle(&mut self, told: &dyn Fn(u64, u32) -> Option<Survivor>) {
+        self.area.settle(told);
+    }
+
     fn books(&self) -> QueueBooks {
         let mut books = self.area.books();
         if let Some(Ok(statistics)) = self.socket.as_ref().map(Socket::statistics) {
@@ -112,6 +117,8 @@ pub(super) struct Seat {
     parts: Mutex<Vec<Part>>,
     is_vacant: AtomicBool,
     stop: AtomicBool,
+    /// Probes whose memory was given up.
+    forgotten: Mutex<Vec<u64>>,
 }
 
 impl Seat {
@@ -131,6 +138,11 @@ impl Seat {
         self.stop.store(true, Ordering::Release);
     }
 
+    /// Nothing of this probe outlives the process any more.
+    pub(super) fn forget(&self, instance: u64) {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+    }
+
     fn take(&self) -> Vec<Part> {
         std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -143,6 +155,8 @@ pub(super) struct AreaReceiver {
     seat: Arc<Seat>,
     /// Of areas that have ended.
     done: QueueBooks,
+    /// Of those, what outlives the process still.
+    survivors: Vec<Survivor>,
     /// Turns since anything came.
     quiet: u32,
     ended: bool,
@@ -150,12 +164,31 @@ pub(super) struct AreaReceiver {
 
 impl AreaReceiver {
     pub(super) fn new(name: QueueName, part: Part, seat: Arc<Seat>) -> Self {
-        Self { name, parts: vec![part], seat, done: QueueBooks::default(), quiet: 0, ended: false }
+        Self {
+            name,
+            parts: vec![part],
+            seat,
+            done: QueueBooks::default(),
+            survivors: Vec::new(),
+            quiet: 0,
+            ended: false,
+        }
+    }
+
+    /// Reads this, too.
+    pub(super) fn also(&mut self, part: Part) {
+        // First: it is older.
+        self.parts.insert(0, part);
+    }
+
+    /// See [`crate::live::source::Interface::settle`].
+    pub(super) fn settle(&mut self, told: &dyn Fn(u64, u32) -> Option<Survivor>) {
+        self.parts.iter_mut().for_each(|part| part.settle(told));
     }
 
     /// Reads what was closed of each area, and lets those go that have ended.
     fn close(&mut self, to: &mut dyn Handler) -> Closed {
-        let Self { parts, done, .. } = self;
+        let Self { parts, done, survivors, .. } = self;
         let mut closed = Closed::Nothing;
         parts.retain_mut(|part| match part.close(to) {
             Closed::Nothing => true,
@@ -167,6 +200,7 @@ impl AreaReceiver {
                 closed = Closed::Generation;
                 // Its socket is closed here: after the program was detached.
                 done.add(&part.books());
+                survivors.extend(part.area.survivor());
                 false
             }
         });
@@ -234,5 +268,11 @@ impl Receiver for AreaReceiver {
         let mut books = self.done.clone();
         self.parts.iter().for_each(|part| books.add(&part.books()));
         books
+    }
+
+    fn survivors(&mut self) -> Vec<Survivor> {
+        let forgotten = std::mem::take(&mut *self.seat.forgotten.lock().unwrap_or_else(PoisonError::into_inner));
+        self.survivors.retain(|survivor| !forgotten.contains(&survivor.instance));
+        self.survivors.iter().cloned().chain(self.parts.iter().filter_map(|part| part.area.survivor())).collect()
     }
 }

@@ -3,14 +3,18 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::load::{Probe, ProbeClock, ProbeError, ProbeOptions, Verdicts};
+use super::area::Area;
+use super::load::{PinTo, Probe, ProbeClock, ProbeError, ProbeOptions, Shared, Verdicts, random_word};
+use super::pin::{Left, Pins, forget};
 use super::receiver::{AreaReceiver, Part, Seat};
 use crate::af_packet::{Control, Offloads};
-use crate::live::source::{Interface, LinkEvent, Mode, QueueName, Receiver, SourceError};
+use crate::live::source::{Interface, LinkEvent, Mode, QueueName, Receiver, SourceError, Survivor};
 use crate::live::{Filter, Policy};
 use crate::xsk::{Promiscuous, Socket, SocketOptions};
 
@@ -33,6 +37,11 @@ pub struct XdpOptions {
     pub socket: SocketOptions,
     /// The stack's XDP, though the driver has its own.
     pub generic: bool,
+    /// Folder in a BPF file system where the probe's memory and attachment are pinned: a SIGKILL then loses no count. None:
+    /// they end with the process.
+    pub pins: Option<PathBuf>,
+    /// A number for the ledger this is told in: what a killed capture with another number left is told as far as it is found.
+    pub owner: u64,
 }
 
 impl XdpOptions {
@@ -47,6 +56,8 @@ impl XdpOptions {
             vlan_in_key: false,
             socket: SocketOptions::default(),
             generic: false,
+            pins: None,
+            owner: 0,
         }
     }
 }
@@ -82,7 +93,14 @@ pub struct Xdp {
     pauses: Duration,
     offloads: Option<Offloads>,
     promiscuous: Option<Promiscuous>,
+    pins: Option<Pins>,
+    /// Pinned memory that no program writes any more, and how many ledgers were published since it was read to the end.
+    unwritten: Vec<(Arc<Shared>, u32)>,
 }
+
+/// After so many ledgers that were published what was read before the first is in one of them: the questions of the next
+/// may have been answered before.
+const PUBLISHED: u32 = 3;
 
 impl std::fmt::Debug for AreaReceiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -135,7 +153,10 @@ impl Xdp {
             pauses: Duration::ZERO,
             offloads: None,
             promiscuous: None,
+            pins: None,
+            unwritten: Vec::new(),
         };
+        out.pins = out.open_pins()?;
         for (part, queue) in out.attach()?.into_iter().zip(0..) {
             let seat = Arc::new(Seat::default());
             out.receivers.push(AreaReceiver::new(
@@ -145,7 +166,69 @@ impl Xdp {
             ));
             out.seats.push(seat);
         }
+        out.take_over();
         Ok(out)
+    }
+
+    /// Where the probe is pinned; none where it cannot be.
+    fn open_pins(&self) -> Result<Option<Pins>, SourceError> {
+        let (Some(root), name) = (&self.options.pins, &self.name) else { return Ok(None) };
+        match Pins::open(root, name) {
+            Ok(Some(pins)) => Ok(Some(pins)),
+            Ok(None) => {
+                tracing::info!(
+                    interface = name,
+                    "counts do not survive a kill: no BPF file system at {} (mount -t bpf bpf /sys/fs/bpf)",
+                    root.display()
+                );
+                Ok(None)
+            }
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                Err(SourceError::Refused(format!("'{name}' is captured by another Spotter process already")))
+            }
+            Err(error) => {
+                tracing::warn!(interface = name, %error, "counts do not survive a kill: nothing can be pinned");
+                Ok(None)
+            }
+        }
+    }
+
+    /// What a capture that was killed left here is read to the end by our receivers. Our program is in its place already.
+    fn take_over(&mut self) {
+        let (Some(pins), Some(probe)) = (&self.pins, &self.probe) else { return };
+        // The former program may still run with a packet.
+        probe.wait_for_programs();
+        for Left { meta, shared, rings } in pins.left(probe.shared.instance) {
+            let is_ours = meta.owner == self.options.owner;
+            let packets: u64 = (0..2 * shared.areas).map(|at| shared.books.read(at).seen.packets).sum();
+            tracing::info!(
+                interface = self.name,
+                packets,
+                is_ours,
+                "going on with what a capture that was killed has counted"
+            );
+            for (number, rings) in rings.into_iter().enumerate() {
+                let area = Area::left(number, Arc::clone(&shared), rings, is_ours);
+                let receivers = self.receivers.len().max(1);
+                if let Some(receiver) = self.receivers.get_mut(number % receivers) {
+                    receiver.also(Part::new(area, None));
+                }
+            }
+            self.unwritten.push((shared, 0));
+        }
+    }
+
+    /// Memory that has been read and told is given up.
+    fn give_up_told(&mut self) {
+        let Some(pins) = &self.pins else { return };
+        let seats = &self.seats;
+        self.unwritten.retain_mut(|(shared, published)| {
+            *published += u32::from(shared.is_concluded());
+            let (true, Some(instance)) = (*published >= PUBLISHED, shared.instance) else { return true };
+            pins.forget(instance);
+            seats.iter().for_each(|seat| seat.forget(instance));
+            false
+        });
     }
 
     /// Sets the interface up and attaches the probe; its areas.
@@ -161,7 +244,7 @@ impl Xdp {
             let kernel = |error| SourceError::kernel("setting promiscuous mode", &name, error);
             self.promiscuous = Some(Promiscuous::of(self.ifindex).map_err(kernel)?);
         }
-        let (mode, (probe, parts)) = attach(&name, self.ifindex, &self.options)?;
+        let (mode, (probe, parts)) = attach(&name, self.ifindex, &self.options, self.pins.as_ref())?;
         self.mode = mode;
         self.probe = Some(probe);
         self.flipped = Instant::now();
@@ -176,6 +259,7 @@ impl Xdp {
             tracing::debug!(interface = self.name, %error, "XDP cannot be taken off");
         }
         self.sweeps += probe.shared.closed.load(Ordering::Relaxed);
+        self.unwritten.push((Arc::clone(&probe.shared), 0));
         self.closed = Some(Instant::now());
     }
 
@@ -247,12 +331,17 @@ impl Xdp {
 }
 
 /// Attaches in the best mode there is.
-fn attach(name: &str, ifindex: u32, options: &XdpOptions) -> Result<(Mode, Attached), SourceError> {
+fn attach(
+    name: &str,
+    ifindex: u32,
+    options: &XdpOptions,
+    pins: Option<&Pins>,
+) -> Result<(Mode, Attached), SourceError> {
     let error = |error: ProbeError| SourceError::kernel("attaching XDP", name, error.into_io());
     let mut refusal = None;
     if !options.generic {
         for frags in [true, false] {
-            match attach_as(name, ifindex, options, Mode::XdpDriver, frags) {
+            match attach_pinned(name, ifindex, options, (Mode::XdpDriver, frags), pins) {
                 Ok(attached) => return Ok((Mode::XdpDriver, attached)),
                 Err(ProbeError::Program(program)) if is_busy(&program) => return Err(busy(name)),
                 Err(error) => refusal = Some(error),
@@ -262,7 +351,7 @@ fn attach(name: &str, ifindex: u32, options: &XdpOptions) -> Result<(Mode, Attac
             tracing::info!(interface = name, %refusal, "no XDP in the driver: trying the stack's");
         }
     }
-    match attach_as(name, ifindex, options, Mode::XdpGeneric, false) {
+    match attach_pinned(name, ifindex, options, (Mode::XdpGeneric, false), pins) {
         Ok(attached) => Ok((Mode::XdpGeneric, attached)),
         Err(ProbeError::Program(program)) if is_busy(&program) => Err(busy(name)),
         // What the driver said tells more, where there was no right to load anything.
@@ -289,8 +378,55 @@ fn busy(name: &str) -> SourceError {
     ))
 }
 
-fn attach_as(name: &str, ifindex: u32, options: &XdpOptions, mode: Mode, frags: bool) -> Result<Attached, ProbeError> {
+/// Attaches with pins, where there is a place for them and they can be had.
+fn attach_pinned(
+    name: &str,
+    ifindex: u32,
+    options: &XdpOptions,
+    how: (Mode, bool),
+    pins: Option<&Pins>,
+) -> Result<Attached, ProbeError> {
+    let Some(pins) = pins else { return attach_as(name, ifindex, options, how, None) };
+    let instance = random_word().map_err(|error| ProbeError::System("drawing a number", error))?;
+    let pin = PinTo { folder: pins.instance(instance), instance, owner: options.owner };
+    let folder = pin.folder.clone();
+    let link = pins.link(ifindex, how.0 == Mode::XdpDriver);
+    pins.detach_others(Some(&link));
+    let attached = attach_as(name, ifindex, options, how, Some((pin, &link)));
+    if attached.is_err() {
+        forget(&folder);
+    }
+    match attached {
+        Err(ProbeError::Pin(error)) => {
+            tracing::warn!(interface = name, %error, "counts do not survive a kill");
+            attach_as(name, ifindex, options, how, None)
+        }
+        attached => attached,
+    }
+}
+
+/// Queue of an AF_XDP socket; the kernel lets go of it a while after the last socket there was closed.
+fn open_socket(ifindex: u32, queue: u32, options: &SocketOptions) -> io::Result<Socket> {
+    let end = Instant::now() + Duration::from_secs(5);
+    loop {
+        match Socket::open(ifindex, queue, options) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn attach_as(
+    name: &str,
+    ifindex: u32,
+    options: &XdpOptions,
+    (mode, frags): (Mode, bool),
+    pin: Option<(PinTo, &Path)>,
+) -> Result<Attached, ProbeError> {
     let driver = mode == Mode::XdpDriver;
+    let (pin, link) = pin.unzip();
     let system = |doing: &'static str| move |error: io::Error| ProbeError::System(doing, error);
     let queues = queues(name);
     let cpus = count("/sys/devices/system/cpu", "cpu").map_err(system("counting CPUs"))?;
@@ -314,6 +450,7 @@ fn attach_as(name: &str, ifindex: u32, options: &XdpOptions, mode: Mode, frags: 
         sample: options.sample,
         vlan_in_key: options.vlan_in_key,
         frags,
+        pin,
         ..ProbeOptions::default()
     })?;
     probe.set_filter(&options.filter);
@@ -322,7 +459,7 @@ fn attach_as(name: &str, ifindex: u32, options: &XdpOptions, mode: Mode, frags: 
         let socket = match verdicts {
             Verdicts::TapRedirect => {
                 let sockets = SocketOptions { multi_buffer: frags, ..options.socket.clone() };
-                let socket = Socket::open(ifindex, queue, &sockets).map_err(system("opening an AF_XDP socket"))?;
+                let socket = open_socket(ifindex, queue, &sockets).map_err(system("opening an AF_XDP socket"))?;
                 probe.sockets.set(queue, socket.as_raw_fd(), 0)?;
                 Some(socket)
             }
@@ -330,7 +467,10 @@ fn attach_as(name: &str, ifindex: u32, options: &XdpOptions, mode: Mode, frags: 
         };
         parts.push(Part::new(area, socket));
     }
-    probe.attach(ifindex, driver)?;
+    match link {
+        Some(link) => probe.attach_pinned(ifindex, driver, link)?,
+        None => probe.attach(ifindex, driver)?,
+    }
     if egress_areas > 0 {
         probe.attach_egress(name)?;
     }
@@ -360,6 +500,13 @@ fn slots(bytes: u64, areas: u32) -> (u32, u32) {
     (shift(64), shift(128))
 }
 
+/// What is pinned must not stay where nobody was killed.
+impl Drop for Xdp {
+    fn drop(&mut self) {
+        self.restore();
+    }
+}
+
 impl Interface for Xdp {
     fn name(&self) -> &str {
         &self.name
@@ -376,6 +523,14 @@ impl Interface for Xdp {
 
     fn take_receivers(&mut self) -> Vec<Box<dyn Receiver>> {
         std::mem::take(&mut self.receivers).into_iter().map(|r| Box::new(r) as Box<dyn Receiver>).collect()
+    }
+
+    fn settle(&mut self, told: &dyn Fn(u64, u32) -> Option<Survivor>) {
+        self.receivers.iter_mut().for_each(|receiver| receiver.settle(told));
+    }
+
+    fn published(&mut self) {
+        self.give_up_told();
     }
 
     fn maintain(&mut self) -> Result<Vec<LinkEvent>, SourceError> {
@@ -443,6 +598,12 @@ impl Interface for Xdp {
 
     fn restore(&mut self) {
         self.stop();
+        if let Some(pins) = &self.pins {
+            let own = self.probe.as_ref().and_then(|probe| probe.shared.instance);
+            let ended = self.unwritten.drain(..).filter_map(|(shared, _)| shared.instance);
+            ended.chain(own).for_each(|instance| pins.forget(instance));
+        }
+        self.pins = None;
         self.offloads = None;
         self.promiscuous = None;
     }
