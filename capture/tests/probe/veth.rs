@@ -195,3 +195,36 @@ fn a_full_socket_loses_frames_in_the_books() {
     assert_eq!(books.received.packets, memory.frames.len() as u64);
     assert_eq!(books.lost_xsk.packets, explained("xsk_dropped") + explained("xsk_ring_full"));
 }
+
+/// Nobody reads while more comes than the ring of copies takes (16 MiB of entries of 288 bytes), between packets of flows
+/// that are only counted: each is in one term, and the sum is what was sent.
+fn a_full_copy_ring(options: XdpOptions, test: &str, verdict: fn(&QueueBooks) -> u64) {
+    let Some(veth) = Veth::new(test) else { return };
+    let Some((xdp, mut receivers)) = veth.open(options) else { return };
+    let injector = Injector::open(&veth.a).unwrap();
+    let whole = udp(Way { dst_port: 53, ..Way::new(1, 10_000) }, &[7; 40]);
+    let plain = udp(Way::new(2, 4_000), &[7; 100]);
+    let mut sent = 0;
+    for round in 0..700 {
+        let frames: Vec<&[u8]> = (0..100).map(|n| if n % 10 == round % 10 { &*plain } else { &*whole }).collect();
+        injector.send(&frames).unwrap();
+        sent += frames.len() as u64;
+    }
+    let mut memory = Memory::default();
+    let books = end(xdp, &mut receivers, &mut memory);
+    assert_eq!((books.seen.packets, verdict(&books)), (sent, sent), "{books:?}");
+    assert!(books.lost_copy_ring.packets > 0 && books.received.packets > 50_000, "{books:?}");
+    assert_eq!(books.cached.packets + books.received.packets + books.lost_copy_ring.packets, sent, "{books:?}");
+    assert_eq!(memory.frames.len() as u64 + memory.packets() + books.lost_copy_ring.packets, sent);
+}
+
+#[test]
+fn a_full_copy_ring_loses_frames_in_the_books_of_a_generic_tap() {
+    let options = XdpOptions { generic: true, ..XdpOptions::new(Policy::Tap) };
+    a_full_copy_ring(options, "cg", |books| books.dropped.packets);
+}
+
+#[test]
+fn a_full_copy_ring_loses_frames_in_the_books_inline() {
+    a_full_copy_ring(XdpOptions::new(Policy::Inline), "ci", |books| books.passed.packets);
+}
