@@ -1,6 +1,7 @@
 //! Injected attacks. Rates, sizes and names are drawn from what was published; each attack names its source.
 
 mod command;
+mod many;
 mod quiet;
 mod reconnaissance;
 mod theft;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use super::config::{Attack, Intensity};
 use super::dns::{Answer, Rdata, qtype};
-use super::label::{Incident, Label, Selector};
+use super::label::{Incident, Label, Selector, Source};
 use super::random::Random;
 use super::session::{DAY, HOUR, MILLI};
 use super::sim::Sim;
@@ -54,6 +55,45 @@ struct Story {
     records: Vec<Selector>,
 }
 
+impl Story {
+    /// Its records are flows of its clients to its servers on its ports, where there are any.
+    fn with_flows(mut self, proto: Option<u8>) -> Self {
+        self.records.push(Selector {
+            client: self.clients.clone(),
+            server: self.servers.clone(),
+            server_port: self.ports.clone(),
+            proto,
+            ..Selector::of(Source::Flow)
+        });
+        self
+    }
+
+    /// Its records are those of its clients for its names.
+    fn with_names(mut self, sources: &[Source]) -> Self {
+        self.records.extend(sources.iter().map(|source| Selector {
+            client: self.clients.clone(),
+            name_under: self.names.clone(),
+            ..Selector::of(*source)
+        }));
+        self
+    }
+}
+
+/// Half a gap to one and a half.
+fn around(gap: i64) -> Gap {
+    Box::new(move |random, _| gap / 2 + random.below(gap as u64) as i64)
+}
+
+/// A gap, up to so many percent shorter.
+fn sooner(gap: i64, percent: u64) -> Gap {
+    Box::new(move |random, _| gap - random.below(gap as u64 * percent / 100) as i64)
+}
+
+/// Without a rhythm, at least so far apart.
+fn scattered(mean: i64, least: i64) -> Gap {
+    Box::new(move |random, _| (random.exponential(mean as f64) as i64).max(least))
+}
+
 /// Adds the configured attacks to the last day.
 pub(crate) fn settle(sim: &mut Sim) {
     let wanted = sim.config.attacks.clone();
@@ -74,9 +114,9 @@ pub(crate) fn settle(sim: &mut Sim) {
             Attack::ExfiltrationDay => theft::exfiltrate(sim, &mut random, kind),
             Attack::LateralMovement => theft::lateral(sim, &mut random),
             Attack::OddPort => theft::odd_port(sim, &mut random),
-            Attack::ScanUdp => quiet::scan_udp(sim, &mut random),
-            Attack::ScanIpv6 => quiet::scan_ipv6(sim, &mut random),
-            Attack::PasswordSpray => quiet::spray(sim, &mut random),
+            Attack::ScanUdp => many::scan_udp(sim, &mut random),
+            Attack::ScanIpv6 => many::scan_ipv6(sim, &mut random),
+            Attack::PasswordSpray => many::spray(sim, &mut random),
             Attack::BeaconJitter => quiet::jitter(sim, &mut random),
             Attack::BeaconSeldom => quiet::seldom(sim, &mut random),
             Attack::BeaconFronted => quiet::fronted(sim, &mut random),
@@ -84,11 +124,11 @@ pub(crate) fn settle(sim: &mut Sim) {
             Attack::IcmpTunnel => quiet::icmp(sim, &mut random),
             Attack::DnsTunnelSlow => quiet::dns_slow(sim, &mut random),
             Attack::DgaFew => quiet::dga_few(sim, &mut random),
-            Attack::ExfiltrationSpread => quiet::spread(sim, &mut random),
+            Attack::ExfiltrationSpread => many::spread(sim, &mut random),
             Attack::ReverseShell => quiet::shell(sim, &mut random),
-            Attack::NewServer => quiet::new_server(sim, &mut random),
+            Attack::NewServer => many::new_server(sim, &mut random),
             Attack::FastFlux => quiet::fast_flux(sim, &mut random),
-            Attack::LateralWinrm => quiet::winrm(sim, &mut random),
+            Attack::LateralWinrm => many::winrm(sim, &mut random),
         }
     }
 }
@@ -152,6 +192,11 @@ fn victim(sim: &Sim, kind: Attack, random: &mut Random) -> usize {
         // Finance goes through the proxy, which would be the client of everything.
         .find(|&host| sim.world.hosts[host].department != Department::Finance)
         .unwrap_or(stations[0])
+}
+
+/// The other workstations.
+fn colleagues(sim: &Sim, host: usize) -> Vec<usize> {
+    sim.world.of(Role::Workstation).iter().copied().filter(|&h| h != host).collect()
 }
 
 /// Addresses of a host.

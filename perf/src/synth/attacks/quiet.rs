@@ -1,162 +1,18 @@
-//! Attacks that avoid what a simple detector looks for: jitter, long pauses, borrowed names, one try a host, pieces to many places.
+//! Attacks that avoid what a simple detector looks for: jitter, long pauses, borrowed names, channels inside other protocols.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::super::config::Attack;
 use super::super::dns::{Answer, Rdata, qtype};
-use super::super::label::{Selector, Source};
-use super::super::protocols;
+use super::super::label::Source;
 use super::super::random::{LETTERS, Random};
-use super::super::session::{
-    Closing, Data, Framing, HOUR, MICRO, MILLI, MINUTE, Opening, SECOND, Session, Side, Transport,
-};
+use super::super::session::{Data, HOUR, MILLI, MINUTE, SECOND, Side, Transport};
 use super::super::sim::Sim;
 use super::super::sites::rented;
 use super::super::tls::Client;
 use super::super::web;
-use super::super::world::Role;
-use super::{Story, addresses, begin, by, last_day, look_up, office_time, victim};
-
-/// UDP probes at ports of many servers. Nmap -sU sends one datagram a port and repeats what is silent.
-pub(super) fn scan_udp(sim: &mut Sim, random: &mut Random) {
-    const PORTS: [u16; 10] = [69, 111, 161, 500, 623, 1434, 1604, 1900, 11_211, 27_960];
-    let host = victim(sim, Attack::ScanUdp, random);
-    let others: Vec<usize> = sim.world.of(Role::Workstation).iter().copied().filter(|&h| h != host).take(40).collect();
-    let count: u64 = by(sim, 24, 120, 400);
-    let gap = by(sim, 20 * SECOND, SECOND, 20 * MILLI);
-    let from: IpAddr = sim.world.hosts[host].v4.into();
-    let servers: Vec<IpAddr> = others.iter().map(|&t| sim.world.hosts[t].v4.into()).collect();
-    let story = Story {
-        kind: Attack::ScanUdp,
-        description: format!("{from} sends {count} UDP probes to {} workstations", servers.len()),
-        basis: "Nmap -sU: one datagram a port, most are never answered",
-        clients: vec![from],
-        servers: servers.clone(),
-        ports: PORTS.to_vec(),
-        names: Vec::new(),
-        records: vec![Selector {
-            client: vec![from],
-            server: servers,
-            server_port: PORTS.to_vec(),
-            proto: Some(17),
-            ..Selector::of(Source::Flow)
-        }],
-    };
-    let first = office_time(sim, random, 2);
-    begin(
-        sim,
-        story,
-        first,
-        count,
-        Box::new(move |random, _| gap / 2 + random.below(gap as u64) as i64),
-        Box::new(move |sim, _, at, number| {
-            let target = others[number as usize % others.len()];
-            let port = PORTS[(number as usize / 4) % PORTS.len()];
-            let own = sim.world.port(host);
-            let (a, b, rtt) = sim.world.between_ports(host, own, target, port, false);
-            sim.push(Session::new(at, a, b, Transport::Udp, rtt).send(Side::Client, Data::Fill(24)));
-        }),
-    );
-}
-
-/// A walk through IPv6 neighbours on one port (RFC 7707: low-byte and pattern addresses are guessed).
-pub(super) fn scan_ipv6(sim: &mut Sim, random: &mut Random) {
-    let host = victim(sim, Attack::ScanIpv6, random);
-    let stations = sim.world.of(Role::Workstation);
-    let place = stations.iter().position(|&h| h == host).unwrap_or(0);
-    let with_six = (0..stations.len()).map(|i| stations[(place + i) % stations.len()]);
-    let Some(host) = with_six.into_iter().find(|&h| sim.world.hosts[h].v6.is_some()) else { return };
-    let Some(from) = sim.world.hosts[host].v6 else { return };
-    let others: Vec<usize> = sim
-        .world
-        .of(Role::Workstation)
-        .iter()
-        .copied()
-        .filter(|&h| h != host && sim.world.hosts[h].v6.is_some())
-        .collect();
-    if others.is_empty() {
-        return;
-    }
-    let count = others.len().min(by(sim, 16, 60, 200));
-    let gap = by(sim, 30 * SECOND, 2 * SECOND, 30 * MILLI);
-    let from: IpAddr = from.into();
-    let servers: Vec<IpAddr> =
-        others.iter().take(count).filter_map(|&t| sim.world.hosts[t].v6).map(Into::into).collect();
-    let story = Story {
-        kind: Attack::ScanIpv6,
-        description: format!("{from} probes SSH of {count} IPv6 addresses"),
-        basis: "RFC 7707: low-byte and pattern addresses",
-        clients: vec![from],
-        servers: servers.clone(),
-        ports: vec![22],
-        names: Vec::new(),
-        records: vec![Selector {
-            client: vec![from],
-            server: servers,
-            server_port: vec![22],
-            proto: Some(6),
-            ..Selector::of(Source::Flow)
-        }],
-    };
-    let first = office_time(sim, random, 2);
-    begin(
-        sim,
-        story,
-        first,
-        count as u64,
-        Box::new(move |random, _| gap / 2 + random.below(gap as u64) as i64),
-        Box::new(move |sim, random, at, number| {
-            let target = others[number as usize % others.len()];
-            let opening = if random.chance(0.8) { Opening::Refused } else { Opening::Unanswered(1) };
-            let own = sim.world.port(host);
-            let (a, b, rtt) = sim.world.between_ports(host, own, target, 22, true);
-            sim.push(Session::new(at, a, b, Transport::Tcp(opening, Closing::Left), rtt));
-        }),
-    );
-}
-
-/// One password against many hosts (MITRE ATT&CK T1110.003): a session each, refused after the log-in. CrackMapExec and the like
-/// take a list of hosts; spraying by hand leaves minutes in between.
-pub(super) fn spray(sim: &mut Sim, random: &mut Random) {
-    let host = victim(sim, Attack::PasswordSpray, random);
-    let others: Vec<usize> = sim.world.of(Role::Workstation).iter().copied().filter(|&h| h != host).collect();
-    let count = others.len().min(by(sim, 12, 40, 150));
-    let start = random.index(others.len());
-    let targets: Vec<usize> = (0..count).map(|i| others[(start + i) % others.len()]).collect();
-    let gap = by(sim, 10 * MINUTE, 45 * SECOND, 2 * SECOND);
-    let clients = addresses(sim, host);
-    let servers: Vec<IpAddr> = targets.iter().flat_map(|&t| addresses(sim, t)).collect();
-    let story = Story {
-        kind: Attack::PasswordSpray,
-        description: format!("one password tried at SMB of {count} workstations"),
-        basis: "MITRE ATT&CK T1110.003; CrackMapExec takes a list of hosts",
-        ports: vec![445],
-        names: Vec::new(),
-        records: vec![Selector {
-            client: clients.clone(),
-            server: servers.clone(),
-            server_port: vec![445],
-            proto: Some(6),
-            ..Selector::of(Source::Flow)
-        }],
-        clients,
-        servers,
-    };
-    let first = office_time(sim, random, 4);
-    begin(
-        sim,
-        story,
-        first,
-        count as u64,
-        Box::new(move |random, _| (random.exponential(gap as f64) as i64).max(SECOND)),
-        Box::new(move |sim, random, at, number| {
-            let session = sim.inside(host, targets[number as usize % targets.len()], 445, at, Transport::TCP);
-            let session = protocols::smb(session, random, &[(520, 150)]);
-            sim.push(session);
-        }),
-    );
-}
+use super::{Story, addresses, around, begin, by, last_day, look_up, office_time, scattered, sooner, victim};
 
 /// What a command channel over TLS says of itself.
 fn channel(
@@ -168,27 +24,18 @@ fn channel(
     basis: &'static str,
     description: String,
 ) -> Story {
-    let clients = addresses(sim, host);
-    let names = vec![name.to_owned()];
     Story {
         kind,
         description,
         basis,
+        clients: addresses(sim, host),
         servers: vec![server],
         ports: vec![443],
-        records: vec![
-            Selector {
-                client: clients.clone(),
-                server: vec![server],
-                server_port: vec![443],
-                ..Selector::of(Source::Flow)
-            },
-            Selector { client: clients.clone(), name_under: names.clone(), ..Selector::of(Source::Dns) },
-            Selector { client: clients.clone(), name_under: names.clone(), ..Selector::of(Source::Proxy) },
-        ],
-        clients,
-        names,
+        names: vec![name.to_owned()],
+        records: Vec::new(),
     }
+    .with_flows(None)
+    .with_names(&[Source::Dns, Source::Proxy])
 }
 
 /// A beacon with much jitter, by the TLS library of a browser. Sliver's default jitter is half its interval; Mythic and Havoc profiles have 30 to 50 %.
@@ -207,7 +54,7 @@ pub(super) fn jitter(sim: &mut Sim, random: &mut Random) {
         story,
         first,
         count,
-        Box::new(move |random, _| sleep / 2 + random.below(sleep as u64) as i64),
+        around(sleep),
         Box::new(move |sim, random, at, number| {
             if number % 10 == 0 {
                 look_up(sim, random, host, at, &name, server, 300);
@@ -235,7 +82,7 @@ pub(super) fn seldom(sim: &mut Sim, random: &mut Random) {
         story,
         first,
         count,
-        Box::new(move |random, _| sleep - random.below(sleep as u64 / 10) as i64),
+        sooner(sleep, 10),
         Box::new(move |sim, random, at, _| {
             look_up(sim, random, host, at, &name, server, 300);
             let session = sim.outside(host, server.into(), 443, 61 * MILLI, at, Transport::TCP);
@@ -259,20 +106,18 @@ pub(super) fn fronted(sim: &mut Sim, random: &mut Random) {
         basis: "MITRE ATT&CK T1090.004, T1102",
         servers: Vec::new(),
         ports: vec![443],
-        records: vec![
-            Selector { client: clients.clone(), name_under: names.clone(), ..Selector::of(Source::Dns) },
-            Selector { client: clients.clone(), name_under: names.clone(), ..Selector::of(Source::Proxy) },
-        ],
+        records: Vec::new(),
         clients,
         names,
-    };
+    }
+    .with_names(&[Source::Dns, Source::Proxy]);
     let first = last_day(sim, 8 * HOUR) + random.below(HOUR as u64) as i64;
     begin(
         sim,
         story,
         first,
         count,
-        Box::new(move |random, _| sleep - random.below(sleep as u64 * 15 / 100) as i64),
+        sooner(sleep, 15),
         Box::new(move |sim, random, at, number| {
             // One of the network's pool of 64 addresses, which change by the hour.
             let server = Ipv4Addr::new(198, 18, 0xf0, (at / HOUR * 5 % 64) as u8);
@@ -300,7 +145,7 @@ pub(super) fn doh(sim: &mut Sim, random: &mut Random) {
         story,
         first,
         count,
-        Box::new(move |random, _| (random.exponential(gap as f64) as i64).max(SECOND)),
+        scattered(gap, SECOND),
         Box::new(move |sim, random, at, number| {
             if number == 0 {
                 look_up(sim, random, host, at, &name, server, 3_600);
@@ -329,20 +174,16 @@ pub(super) fn icmp(sim: &mut Sim, random: &mut Random) {
         servers: vec![server.into()],
         ports: Vec::new(),
         names: Vec::new(),
-        records: vec![Selector {
-            client: vec![from],
-            server: vec![server.into()],
-            proto: Some(1),
-            ..Selector::of(Source::Flow)
-        }],
-    };
+        records: Vec::new(),
+    }
+    .with_flows(Some(1));
     let first = office_time(sim, random, 3);
     begin(
         sim,
         story,
         first,
         count,
-        Box::new(move |random, _| gap / 2 + random.below(gap as u64) as i64),
+        around(gap),
         Box::new(move |sim, random, at, number| {
             let size = if random.chance(busy) { random.range(700, 1_024) } else { 64 } as u16;
             let down = if random.chance(busy) { random.range(200, 1_024) } else { 64 } as u16;
@@ -369,7 +210,7 @@ pub(super) fn dns_slow(sim: &mut Sim, random: &mut Random) {
         story,
         first,
         count,
-        Box::new(move |random, _| gap / 2 + random.below(gap as u64) as i64),
+        around(gap),
         Box::new(move |sim, random, at, _| {
             let length = random.range(20, 40) as usize;
             let name: Arc<str> = format!("{}.{zone}", random.text(BASE32, length)).into();
@@ -403,10 +244,11 @@ pub(super) fn dga_few(sim: &mut Sim, random: &mut Random) {
         basis: "Plohmann et al. 2016: families with 5 to 40 names a day",
         servers: Vec::new(),
         ports: vec![53],
-        records: vec![Selector { client: clients.clone(), name_under: names.clone(), ..Selector::of(Source::Dns) }],
+        records: Vec::new(),
         clients,
         names: names.clone(),
-    };
+    }
+    .with_names(&[Source::Dns]);
     let first = last_day(sim, 8 * HOUR) + random.below(HOUR as u64) as i64;
     let gap = 9 * HOUR / count as i64;
     begin(
@@ -414,54 +256,11 @@ pub(super) fn dga_few(sim: &mut Sim, random: &mut Random) {
         story,
         first,
         count as u64,
-        Box::new(move |random, _| gap / 2 + random.below(gap as u64) as i64),
+        around(gap),
         Box::new(move |sim, random, at, number| {
             let name: Arc<str> = names[number as usize % names.len()].as_str().into();
             let zone: Arc<str> = name.rsplit('.').next().unwrap_or("com").into();
             sim.ask(random, host, at, &name, qtype::A, 45 * MILLI, |q| Sim::nxdomain(q, &zone));
-        }),
-    );
-}
-
-/// A large upload in pieces to many places (MITRE ATT&CK T1030).
-pub(super) fn spread(sim: &mut Sim, random: &mut Random) {
-    let host = victim(sim, Attack::ExfiltrationSpread, random);
-    let places: usize = by(sim, 12, 25, 60);
-    let megabytes = by(sim, 60.0, 500.0, 4_000.0);
-    let servers: Vec<IpAddr> = (0..places).map(|_| rented(random).into()).collect();
-    let clients = addresses(sim, host);
-    let story = Story {
-        kind: Attack::ExfiltrationSpread,
-        description: format!(
-            "{megabytes:.0} MB (times the volume of {}) in pieces to {places} places",
-            sim.config.volume
-        ),
-        basis: "MITRE ATT&CK T1030",
-        servers: servers.clone(),
-        ports: vec![443],
-        names: Vec::new(),
-        records: vec![Selector {
-            client: clients.clone(),
-            server: servers.clone(),
-            server_port: vec![443],
-            ..Selector::of(Source::Flow)
-        }],
-        clients,
-    };
-    let bytes = sim.bulk(megabytes * 1e6 / places as f64);
-    let first = office_time(sim, random, 5);
-    begin(
-        sim,
-        story,
-        first,
-        places as u64,
-        Box::new(|random, _| (random.exponential(4.0 * MINUTE as f64) as i64).max(5 * SECOND)),
-        Box::new(move |sim, random, at, number| {
-            let server = servers[number as usize % servers.len()];
-            let session = sim.outside(host, server, 443, 35 * MILLI, at, Transport::TCP);
-            let session = web::tls(session, random, Client::Go, None, &[(600, 300, MILLI)]);
-            let session = session.send_paced(Side::Client, Data::Framed(Framing::Tls, bytes), 100 * MICRO);
-            sim.push(session.wait(20 * MILLI).send(Side::Server, Data::Framed(Framing::Tls, 300)));
         }),
     );
 }
@@ -480,14 +279,10 @@ pub(super) fn shell(sim: &mut Sim, random: &mut Random) {
         servers: vec![server.into()],
         ports: vec![port],
         names: Vec::new(),
-        records: vec![Selector {
-            client: clients.clone(),
-            server: vec![server.into()],
-            server_port: vec![port],
-            ..Selector::of(Source::Flow)
-        }],
+        records: Vec::new(),
         clients,
-    };
+    }
+    .with_flows(None);
     let first = last_day(sim, 8 * HOUR) + random.below(2 * HOUR as u64) as i64;
     begin(
         sim,
@@ -509,42 +304,6 @@ pub(super) fn shell(sim: &mut Sim, random: &mut Random) {
     );
 }
 
-/// A workstation that begins to serve: a bind shell or a staging server that peers fetch from (MITRE ATT&CK T1570).
-pub(super) fn new_server(sim: &mut Sim, random: &mut Random) {
-    let host = victim(sim, Attack::NewServer, random);
-    let port = *random.pick(&[8_000, 8_888, 4_445, 9_999]);
-    let others: Vec<usize> = sim.world.of(Role::Workstation).iter().copied().filter(|&h| h != host).collect();
-    let count: usize = by(sim, 3, 8, 30);
-    let start = random.index(others.len());
-    let peers: Vec<usize> = (0..count).map(|i| others[(start + i * 5) % others.len()]).collect();
-    let servers = addresses(sim, host);
-    let clients: Vec<IpAddr> = peers.iter().flat_map(|&p| addresses(sim, p)).collect();
-    let story = Story {
-        kind: Attack::NewServer,
-        description: format!("{count} workstations fetch from port {port} of another workstation"),
-        basis: "MITRE ATT&CK T1570, T1105; python -m http.server listens on 8000",
-        ports: vec![port],
-        names: Vec::new(),
-        records: vec![Selector { server: servers.clone(), server_port: vec![port], ..Selector::of(Source::Flow) }],
-        clients,
-        servers,
-    };
-    let first = office_time(sim, random, 3);
-    begin(
-        sim,
-        story,
-        first,
-        count as u64 * 2,
-        Box::new(|random, _| (random.exponential(3.0 * MINUTE as f64) as i64).max(SECOND)),
-        Box::new(move |sim, random, at, number| {
-            let peer = peers[number as usize % peers.len()];
-            let session = sim.inside(peer, host, port, at, Transport::TCP);
-            let session = session.exchange(Data::Fill(180), 3 * MILLI, Data::Fill(random.range(40_000, 300_000)));
-            sim.push(session);
-        }),
-    );
-}
-
 /// A name whose addresses change with every look (MITRE ATT&CK T1568.001): ever new hosts of a botnet, a time to live of minutes.
 pub(super) fn fast_flux(sim: &mut Sim, random: &mut Random) {
     let host = victim(sim, Attack::FastFlux, random);
@@ -558,19 +317,17 @@ pub(super) fn fast_flux(sim: &mut Sim, random: &mut Random) {
         servers: Vec::new(),
         ports: vec![443],
         names: vec![name.to_string()],
-        records: vec![
-            Selector { client: clients.clone(), name_under: vec![name.to_string()], ..Selector::of(Source::Dns) },
-            Selector { client: clients.clone(), name_under: vec![name.to_string()], ..Selector::of(Source::Proxy) },
-        ],
+        records: Vec::new(),
         clients,
-    };
+    }
+    .with_names(&[Source::Dns, Source::Proxy]);
     let first = office_time(sim, random, 7);
     begin(
         sim,
         story,
         first,
         count,
-        Box::new(move |random, _| (random.exponential(gap as f64) as i64).max(10 * SECOND)),
+        scattered(gap, 10 * SECOND),
         Box::new(move |sim, random, at, _| {
             let bots: Vec<Ipv4Addr> = (0..5)
                 .map(|_| {
@@ -587,53 +344,6 @@ pub(super) fn fast_flux(sim: &mut Sim, random: &mut Random) {
             let server = bots.first().copied().unwrap_or(Ipv4Addr::new(198, 18, 0, 1));
             let session = sim.outside(host, server.into(), 443, 90 * MILLI, at, Transport::TCP);
             sim.push(web::tls(session, random, Client::Chromium, Some(name.clone()), &[(500, 4_000, MILLI)]));
-        }),
-    );
-}
-
-/// Remote administration by WinRM from one workstation to a few others (MITRE ATT&CK T1021.006), by hand.
-pub(super) fn winrm(sim: &mut Sim, random: &mut Random) {
-    let host = victim(sim, Attack::LateralWinrm, random);
-    let others: Vec<usize> = sim.world.of(Role::Workstation).iter().copied().filter(|&h| h != host).collect();
-    let count: usize = by(sim, 2, 4, 12);
-    let start = random.index(others.len());
-    let targets: Vec<usize> = (0..count).map(|i| others[(start + i * 7) % others.len()]).collect();
-    let clients = addresses(sim, host);
-    let servers: Vec<IpAddr> = targets.iter().flat_map(|&t| addresses(sim, t)).collect();
-    let story = Story {
-        kind: Attack::LateralWinrm,
-        description: format!("a workstation administers {count} others by WinRM"),
-        basis: "MITRE ATT&CK T1021.006; HTTP on 5985, HTTPS on 5986",
-        ports: vec![5985],
-        names: Vec::new(),
-        records: vec![Selector {
-            client: clients.clone(),
-            server: servers.clone(),
-            server_port: vec![5985],
-            ..Selector::of(Source::Flow)
-        }],
-        clients,
-        servers,
-    };
-    let first = office_time(sim, random, 4);
-    begin(
-        sim,
-        story,
-        first,
-        count as u64 * 2,
-        Box::new(|random, _| (random.exponential(9.0 * MINUTE as f64) as i64).max(20 * SECOND)),
-        Box::new(move |sim, random, at, number| {
-            let target = targets[number as usize % targets.len()];
-            let mut session = sim.inside(host, target, 5985, at, Transport::TCP);
-            for _ in 0..random.range(3, 12) {
-                let (up, down) = (random.range(900, 2_400), random.range(600, 9_000));
-                session = session.wait(random.range(1, 20) as i64 * SECOND).exchange(
-                    Data::Fill(up),
-                    20 * MILLI,
-                    Data::Fill(down),
-                );
-            }
-            sim.push(session);
         }),
     );
 }
