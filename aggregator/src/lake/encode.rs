@@ -134,11 +134,8 @@ impl Encoder {
     fn rows<R: Row>(&mut self, place: Place, gathered: Gathered<R>) -> Result<(), LakeError> {
         let Gathered { mut columns, keys, last, bytes } = gathered;
         let rows = keys.len();
-        let mut order: Vec<(Micros, u64, u32)> =
-            keys.into_iter().zip(0u32..).map(|((first, id), at)| (first, id, at)).collect();
-        order.sort_unstable();
-        let Some(&(first, ..)) = order.first() else { return Ok(()) };
-        let order: Vec<u32> = order.into_iter().map(|(.., at)| at).collect();
+        let order = order(&keys);
+        let Some(&(first, _)) = order.first().and_then(|at| keys.get(*at as usize)) else { return Ok(()) };
         let page_rows = (PAGE_BYTES / (bytes / rows).max(1)).clamp(1, properties::PAGE_ROWS);
         let mut workshop = match self.workshop.take() {
             Some(workshop) => workshop,
@@ -312,6 +309,32 @@ impl OpenPart {
     }
 }
 
+/// The rows by time, those of one time by id, those of one id as they came.
+fn order(keys: &[(Micros, u64)]) -> Vec<u32> {
+    let least = keys.iter().map(|(first, _)| first.0).min().unwrap_or_default();
+    // Time since the first and place in one number, as an hour's microseconds allow: that is sorted three times as quickly.
+    let packed: Option<Vec<u64>> = keys
+        .iter()
+        .zip(0_u32..)
+        .map(|((first, _), at)| Some(u64::from(u32::try_from(first.0.checked_sub(least)?).ok()?) << 32 | u64::from(at)))
+        .collect();
+    let Some(mut packed) = packed else {
+        let mut order: Vec<u32> = (0..keys.len() as u32).collect();
+        order.sort_by_key(|at| keys[*at as usize]);
+        return order;
+    };
+    packed.sort_unstable();
+    let mut order: Vec<u32> = packed.iter().map(|packed| *packed as u32).collect();
+    let mut begin = 0;
+    for same in packed.chunk_by(|a, b| a >> 32 == b >> 32) {
+        if same.len() > 1 {
+            order[begin..begin + same.len()].sort_by_key(|at| keys[*at as usize].1);
+        }
+        begin += same.len();
+    }
+    order
+}
+
 fn wrong_writer() -> LakeError {
     LakeError::Encoder("rows and columns went to one part".to_owned())
 }
@@ -323,4 +346,24 @@ pub(super) fn spawn(
     abandoned: Arc<AtomicBool>,
 ) -> std::io::Result<std::thread::JoinHandle<Result<Vec<StagedPart>, LakeError>>> {
     std::thread::Builder::new().name("lake-writer".to_owned()).spawn(move || encoder.run(&jobs, &abandoned))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Times near to each other and times far beyond an hour; ids that tie.
+        #[test]
+        fn rows_are_ordered_by_time_then_id_then_place(
+            keys in prop::collection::vec((prop_oneof![0_i64..20, any::<i64>(), -3_000_000_000_i64..3_000_000_000], 0_u64..4), 0..300),
+        ) {
+            let keys: Vec<(Micros, u64)> = keys.into_iter().map(|(time, id)| (Micros(time), id)).collect();
+            let mut expected: Vec<(Micros, u64, u32)> = keys.iter().zip(0..).map(|((time, id), at)| (*time, *id, at)).collect();
+            expected.sort();
+            prop_assert_eq!(order(&keys), expected.into_iter().map(|(.., at)| at).collect::<Vec<u32>>());
+        }
+    }
 }
