@@ -1,7 +1,7 @@
 //! `spotter import`
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,25 +10,42 @@ use aggregator::import::{
 };
 use aggregator::lake::Lake;
 use capture::duplicate::Duplicates;
+use capture::logs::Mapping;
 use indicatif::ProgressBar;
 
 use crate::appliance::config::{Span, Tunnels};
 use crate::appliance::interrupt;
 use crate::output::{self, UsedWrongly};
 
-/// Read capture files and logs into the lake.
+/// Read capture files, exports and logs into the lake.
 ///
-/// Captures: pcap, pcapng, snoop, ERF. Logs: Zeek (TSV, JSON), Blue Coat and W3C extended format, Squid, HAProxy, pmacct
-/// JSON. Also compressed (gzip, zstd, xz); told by content, not by name. Each file is imported once, by content: the same
-/// file again adds nothing.
+/// Captures: pcap, pcapng, snoop, ERF. Exports: nfdump files (layouts 1 and 2), IPFIX files, dnstap. Logs: Zeek (TSV, JSON),
+/// Blue Coat and W3C extended format, Squid, HAProxy, pmacct JSON; any CSV, JSON Lines or Squid logformat by a mapping. Also
+/// compressed (gzip, zstd, xz); told by content, not by name. Each file is imported once, by content: the same file again adds
+/// nothing. Rows and records that cannot be read are kept in LAKE/quarantine with their reason.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  spotter import capture.pcapng                         into ./lake\n  \
     spotter import --lake /data/lake --sensor tap1 /var/captures\n  \
     zcat big.pcap.gz | spotter import -\n  \
     spotter import --watch /var/spool/tap                 until interrupted\n  \
-    spotter import --json a.pcap | jq .total.ledger")]
+    spotter import --json a.pcap | jq .total.ledger\n  \
+    spotter import nfcapd.202611281200 flows.ipfix        exports\n  \
+    spotter import --mapping flows.toml flows.csv.gz      a log of any program\n\n\
+A mapping says how a log is written, and which of its columns is which of ours:\n  \
+    table = \"flow\"            # flow, dns or proxy\n  \
+    format = \"csv\"            # csv, or json: an object a line\n  \
+    time = \"epoch_ms\"         # epoch (seconds), epoch_ms, epoch_us, epoch_ns, iso or common\n  \
+    delimiter = \";\"           # csv: default \",\"\n  \
+    header = true             # csv: without one, columns are numbers from 1\n  \
+    [columns]                 # ours = the log's; in JSON, a.b is b in a\n  \
+    first_seen = \"start\"\n  \
+    src_ip = \"client\"\n  \
+    dst_ip = \"server\"\n\n\
+A custom logformat of Squid (or its name: squid, common, combined):\n  \
+    format = \"squid\"\n  \
+    logformat = '%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru \"%{User-Agent}>h\"'")]
 pub(crate) struct Args {
-    /// Capture files, logs, folders (read recursively), or - for standard input.
+    /// Capture files, exports, logs, folders (read recursively), or - for standard input.
     #[arg(value_name = "PATH", required_unless_present = "watch")]
     paths: Vec<PathBuf>,
     /// The lake's folder; made if missing.
@@ -43,6 +60,9 @@ pub(crate) struct Args {
     /// Which IP header of a tunnelled packet makes the record.
     #[arg(long, value_enum, default_value = "inner")]
     tunnels: Tunnels,
+    /// A mapping (TOML, see below) by which files are read that are neither captures nor exports.
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
     /// Keep flows of different VLANs apart.
     #[arg(long)]
     vlan_in_key: bool,
@@ -65,17 +85,28 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.active_timeout.as_secs() == 0 {
         return Err(UsedWrongly("--active-timeout: at least 1s".to_owned()).into());
     }
+    let mut options = options(args);
+    if let Some(path) = &args.mapping {
+        options.mapping = Some(mapping(path).map_err(|error| UsedWrongly(format!("--mapping {error}")))?);
+    }
     let lake = Lake::open(&args.lake)?;
     let stdin = PathBuf::from("-");
     let path = |p: &PathBuf| if *p == stdin { Input::Stdin } else { Input::Path(p.clone()) };
     let inputs: Vec<Input> = args.paths.iter().map(path).chain(args.watch.iter().cloned().map(Input::Watch)).collect();
     let mut shown = Shown { bar: output::byte_bar(0), files: 0 };
-    let report = import(&lake, &inputs, &options(args), interrupt::flag()?, &mut shown)?;
+    let report = import(&lake, &inputs, &options, interrupt::flag()?, &mut shown)?;
     shown.bar.finish_and_clear();
     print(&report, args.json)?;
     let failed = report.files.iter().any(|f| matches!(f.outcome, FileOutcome::Failed | FileOutcome::Interrupted));
     let unbalanced = report.files.iter().any(|f| !f.imbalances.is_empty());
     Ok(if failed || unbalanced { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Reads a mapping; the error names its file.
+pub(crate) fn mapping(path: &Path) -> Result<Mapping, String> {
+    let at = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{at}: cannot be read: {error}"))?;
+    Mapping::parse(&text).map_err(|error| format!("{at}: {error}"))
 }
 
 fn options(args: &Args) -> ImportOptions {

@@ -1,9 +1,6 @@
 //! The import of one log: its rows to a set, what cannot be read to a quarantine file with its reason.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use capture::Nanos;
@@ -11,12 +8,11 @@ use capture::logs::{Entry, LogReader, LogRow};
 
 use crate::exported_logs::LogRecords;
 use crate::lake::{Lake, LakeError, SetWriter};
+use crate::quarantine::Quarantine;
 use crate::record::Records;
 
 /// Rows between two looks at the interrupt, and what is worth handing over.
 const STRIDE: u64 = 1_024;
-/// Bytes of the quarantine file of one log; what comes after is only counted.
-const MAX_QUARANTINE: u64 = 64 << 20;
 
 /// What was read of a log.
 ///
@@ -61,8 +57,7 @@ pub(crate) fn read(
             }
             Ok(Some(Entry::Refused(refused))) => {
                 *reasons.entry(refused.reason).or_default() += 1;
-                let line = serde_json::json!({ "line": refused.line, "reason": refused.reason, "text": refused.text });
-                quarantine.add(&line.to_string())?;
+                quarantine.add("line", refused.line, refused.reason, &refused.text)?;
             }
             Ok(None) => break,
             Err(found) => {
@@ -107,60 +102,4 @@ pub(crate) fn read(
         ));
     }
     Ok(Some(LogReading { rows: stored + refused, first, last, error, counters, imbalances }))
-}
-
-/// The file of refused rows; made with the first, in its place when it is whole.
-struct Quarantine {
-    folder: PathBuf,
-    name: String,
-    file: Option<BufWriter<File>>,
-    bytes: u64,
-    cut: u64,
-}
-
-impl Quarantine {
-    fn new(lake: &Lake, content: &str) -> Self {
-        let name = content.chars().filter(char::is_ascii_alphanumeric).collect();
-        Self { folder: lake.dir().join("quarantine"), name, file: None, bytes: 0, cut: 0 }
-    }
-
-    fn fresh(&self) -> PathBuf {
-        self.folder.join(format!(".{}.part", self.name))
-    }
-
-    fn add(&mut self, line: &str) -> Result<(), LakeError> {
-        if self.bytes + line.len() as u64 >= MAX_QUARANTINE {
-            self.cut += 1;
-            return Ok(());
-        }
-        let path = self.fresh();
-        if self.file.is_none() {
-            fs::create_dir_all(&self.folder).map_err(|e| LakeError::io("creating", &self.folder, e))?;
-            self.file = Some(BufWriter::new(File::create(&path).map_err(|e| LakeError::io("creating", &path, e))?));
-        }
-        if let Some(file) = &mut self.file {
-            writeln!(file, "{line}").map_err(|e| LakeError::io("writing", &path, e))?;
-            self.bytes += line.len() as u64 + 1;
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<u64, LakeError> {
-        if let Some(file) = self.file.take() {
-            let (fresh, to) = (self.fresh(), self.folder.join(format!("{}.jsonl", self.name)));
-            let file = file.into_inner().map_err(|e| LakeError::io("writing", &fresh, e.into_error()))?;
-            file.sync_all().map_err(|e| LakeError::io("syncing", &fresh, e))?;
-            fs::rename(&fresh, &to).map_err(|e| LakeError::io("renaming to", &to, e))?;
-        }
-        Ok(self.cut)
-    }
-}
-
-impl Drop for Quarantine {
-    fn drop(&mut self) {
-        if self.file.take().is_some() {
-            // Interrupted: nothing of the log is in the lake.
-            drop(fs::remove_file(self.fresh()));
-        }
-    }
 }

@@ -17,12 +17,26 @@ const STATES: [&str; 13] = ["S0", "S1", "S2", "S3", "SF", "REJ", "RSTO", "RSTR",
 pub struct LogRecords {
     zeek: RecordIds,
     pmacct: RecordIds,
+    /// Of mapped logs.
+    csv: RecordIds,
+    json: RecordIds,
 }
 
 impl LogRecords {
     /// For a sensor.
     pub fn new(sensor: &str) -> Self {
-        Self { zeek: RecordIds::new(sensor, Origin::Zeek), pmacct: RecordIds::new(sensor, Origin::Pmacct) }
+        let ids = |origin| RecordIds::new(sensor, origin);
+        let (zeek, pmacct) = (ids(Origin::Zeek), ids(Origin::Pmacct));
+        Self { zeek, pmacct, csv: ids(Origin::Csv), json: ids(Origin::Json) }
+    }
+
+    fn ids(&mut self, origin: Origin) -> &mut RecordIds {
+        match origin {
+            Origin::Pmacct => &mut self.pmacct,
+            Origin::Csv => &mut self.csv,
+            Origin::Json => &mut self.json,
+            _ => &mut self.zeek,
+        }
     }
 
     /// Adds the record of a row.
@@ -30,13 +44,12 @@ impl LogRecords {
         match row {
             LogRow::Connection(row) => {
                 let mut record = connection(*row);
-                let ids = if record.origin == Origin::Pmacct { &mut self.pmacct } else { &mut self.zeek };
-                record.record_id = ids.flow(&record, 0);
+                record.record_id = self.ids(record.origin).flow(&record, 0);
                 records.flow.push(record);
             }
             LogRow::Dns(row) => {
                 let mut record = dns(*row);
-                record.record_id = self.zeek.dns(&record);
+                record.record_id = self.ids(record.origin).dns(&record);
                 records.dns.push(record);
             }
             LogRow::Request(row) => {
@@ -45,6 +58,16 @@ impl LogRecords {
                 records.proxy.push(record);
             }
         }
+    }
+}
+
+/// The origin of flow and DNS records of a log.
+const fn origin(kind: LogKind) -> Origin {
+    match kind {
+        LogKind::Pmacct => Origin::Pmacct,
+        LogKind::Csv => Origin::Csv,
+        LogKind::Json => Origin::Json,
+        _ => Origin::Zeek,
     }
 }
 
@@ -85,7 +108,7 @@ fn connection(row: LogConnection) -> FlowRecord {
         last_seen: last,
         flow_start: first,
         segment: 0,
-        origin: if row.kind == LogKind::Pmacct { Origin::Pmacct } else { Origin::Zeek },
+        origin: origin(row.kind),
         src_ip: pair.src,
         dst_ip: pair.dst,
         version: pair.version,
@@ -152,7 +175,7 @@ fn dns(row: LogDns) -> DnsRecord {
         record_id: RecordId::default(),
         first_seen: first,
         last_seen: Micros(first.0.saturating_add(rtt.unwrap_or(0))),
-        origin: Origin::Zeek,
+        origin: origin(row.kind),
         client_ip: pair.src,
         server_ip: pair.dst,
         version: pair.version,

@@ -27,6 +27,8 @@ pub enum Origin {
     Zeek,
     Pmacct,
     Csv,
+    Dnstap,
+    Json,
 }
 
 impl Origin {
@@ -45,6 +47,8 @@ impl Origin {
             Self::Zeek => "zeek",
             Self::Pmacct => "pmacct",
             Self::Csv => "csv",
+            Self::Dnstap => "dnstap",
+            Self::Json => "json",
         }
     }
 }

@@ -30,9 +30,27 @@ fn row(src: &str, dst: &str, ports: (&str, &str), proto: &str, counters: (u64, u
     Row(format!("{src} {dst} {} {} {proto} {} {}", ports.0, ports.1, counters.0, counters.1))
 }
 
+/// A row, and what else both say of it: text that is compared beside the row.
+#[derive(Clone, Default)]
+struct Told {
+    rows: Vec<Row>,
+    /// First and last second, where times are compared.
+    times: Vec<Row>,
+    /// Autonomous systems.
+    ases: Vec<Row>,
+}
+
+impl Told {
+    fn add(&mut self, row: Row, times: (i64, i64), ases: (u32, u32)) {
+        self.times.push(Row(format!("{} | {} {}", row.0, times.0, times.1)));
+        self.ases.push(Row(format!("{} | AS {} {}", row.0, ases.0, ases.1)));
+        self.rows.push(row);
+    }
+}
+
 #[derive(Default)]
 struct Flows {
-    rows: Vec<Row>,
+    told: Told,
     addresses: Vec<String>,
     sflow: bool,
     interfaces: usize,
@@ -51,13 +69,16 @@ impl ExportSink for Flows {
         let scale = u64::from(flow.sampling);
         let bytes = if flow.protocol == Protocol::SFlow { 0 } else { flow.forward.bytes * scale };
         self.addresses.push(format!("{src} {dst}"));
-        self.rows.push(row(
+        let row = row(
             &src,
             &dst,
             (&sp.to_string(), &dp.to_string()),
             &pair.proto.to_string(),
             (flow.forward.packets * scale, bytes),
-        ));
+        );
+        let second = |time: Nanos| time.0.div_euclid(1_000_000_000);
+        let ases = (flow.src_as.unwrap_or(0), flow.dst_as.unwrap_or(0));
+        self.told.add(row, (second(flow.first), second(flow.last)), ases);
         assert!(pair.version == IpVersion::V6 || pair.src.0[10] == 0xff);
         assert!(flow.first <= flow.last);
     }
@@ -120,29 +141,43 @@ fn protocol_number(name: &str) -> String {
     number.to_string()
 }
 
-fn nfdump(dir: &Path, group: &str, sflow: bool) -> Option<Vec<Row>> {
+/// `2023-11-14 22:13:20`, UTC, in seconds since the epoch.
+fn second(text: &str) -> i64 {
+    let number = |from: usize, to: usize| text[from..to].parse::<i64>().unwrap();
+    let (y, m, d) = (number(0, 4), number(5, 7), number(8, 10));
+    // Days from civil, after Howard Hinnant.
+    let y = if m <= 2 { y - 1 } else { y };
+    let (era, of_era) = (y.div_euclid(400), y.rem_euclid(400));
+    let of_year = (153 * (m + if m > 2 { -3 } else { 9 }) + 2) / 5 + d - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    (days * 24 + number(11, 13)) * 3_600 + number(14, 16) * 60 + number(17, 19)
+}
+
+fn nfdump(dir: &Path, group: &str, sflow: bool) -> Option<Told> {
     let text = fs::read_to_string(dir.join(format!("expected/{group}.nfdump.csv"))).ok()?;
     let mut lines = text.lines();
     let names: Vec<&str> = lines.next()?.split(',').collect();
     let at = |name: &str| names.iter().position(|n| *n == name);
     let (sa, da, sp, dp, pr) = (at("sa")?, at("da")?, at("sp")?, at("dp")?, at("pr")?);
     let (packets, bytes) = (at("ipkt")?, at("ibyt")?);
-    let mut rows = Vec::new();
+    let (first, last, src_as, dst_as) = (at("ts")?, at("te")?, at("sas")?, at("das")?);
+    let mut told = Told::default();
     for line in lines {
         let f: Vec<&str> = line.split(',').map(str::trim).collect();
         let (Some(src), Some(dst)) = (f.get(sa), f.get(da)) else { break };
         let Ok(src) = src.parse::<IpAddr>() else { break };
         let dst: IpAddr = dst.parse().unwrap();
         let bytes = if sflow { 0 } else { f[bytes].parse().unwrap() };
-        rows.push(row(
+        let row = row(
             &src.to_string(),
             &dst.to_string(),
             (f[sp], f[dp]),
             &protocol_number(f[pr]),
             (f[packets].parse().unwrap(), bytes),
-        ));
+        );
+        told.add(row, (second(f[first]), second(f[last])), (f[src_as].parse().unwrap(), f[dst_as].parse().unwrap()));
     }
-    Some(rows)
+    Some(told)
 }
 
 /// tshark's pairs of addresses, in order, where it gives as many sources as destinations.
@@ -208,9 +243,23 @@ fn found(dir: &Path, group: &str, form: &str, files: &str) -> String {
         }
     };
     if let Some(theirs) = nfdump(dir, group, flows.sflow) {
-        let (ours, missing) = differences(&flows.rows, &theirs);
-        let text = |rows: Vec<Row>| rows.into_iter().map(|row| row.0).collect();
-        tell("nfdump", theirs.len(), text(ours), text(missing));
+        let text = |rows: Vec<Row>| rows.into_iter().map(|row| row.0).collect::<Vec<_>>();
+        let mut compare = |whose: &str, ours: &[Row], theirs: &[Row]| {
+            let (ours, missing) = differences(ours, theirs);
+            tell(whose, theirs.len(), text(ours), text(missing));
+        };
+        compare("nfdump", &flows.told.rows, &theirs.rows);
+        // Of the rows that both have.
+        let of = |told: &Told, more: &[Row], other: &Told| -> Vec<Row> {
+            let both = told.rows.iter().zip(more).filter(|(row, _)| other.rows.contains(row));
+            both.map(|(_, more)| more.clone()).collect()
+        };
+        let (ours, theirs) = (&flows.told, &theirs);
+        compare("nfdump, AS", &of(ours, &ours.ases, theirs), &of(theirs, &theirs.ases, ours));
+        // nfdump's times of sFlow are those of its run.
+        if !flows.sflow {
+            compare("nfdump, times", &of(ours, &ours.times, theirs), &of(theirs, &theirs.times, ours));
+        }
     }
     if let Some(theirs) = tshark(dir, group).filter(|_| !flows.sflow) {
         let (ours, missing) = differences(&flows.addresses, &theirs);

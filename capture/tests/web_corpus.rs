@@ -1,4 +1,4 @@
-//! HTTP/1.x requests and responses and TLS ClientHellos of every capture of the shared test data, against tshark
+//! HTTP/1.x requests and responses and TLS ClientHellos (over TCP and QUIC, with JA4) of every capture of the shared test data, against tshark
 //! on the same files. It takes minutes, so it is run by hand:
 //! `cargo test -p capture --test web_corpus -- --ignored --nocapture`.
 //!
@@ -14,6 +14,7 @@ use std::process::Command;
 
 use capture::file::CaptureReader;
 use capture::{Body, Decoder, DecoderConfig, Message, Packet, Sink};
+use sha2::{Digest as _, Sha256};
 
 const EXPECTATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/expectations/web_messages.tsv");
 
@@ -47,7 +48,9 @@ impl Sink for Web {
                 if let Some(sni) = &h.sni {
                     self.add("sni", printable(sni));
                 }
-                self.add("hello", format!("{:?}", h.alpn.unwrap_or_default()));
+                let over = if message.pair.proto == 17 { "quic" } else { "hello" };
+                self.add(over, format!("{:?}", h.alpn.unwrap_or_default()));
+                h.ja4.into_iter().for_each(|ja4| self.add("ja4", ja4));
             }
             Body::Dns(_) => (),
         }
@@ -107,8 +110,9 @@ fn tshark(path: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<Vec<String>>> {
 
 fn truth(path: &Path) -> Said {
     let mut web = Web::default();
-    let filter = "tcp && (http.request || http.response || tls.handshake.type == 1) && !icmp && !icmpv6";
+    let filter = "(tcp || quic) && (http.request || http.response || tls.handshake.type == 1) && !icmp && !icmpv6";
     let fields = [
+        "udp.port",
         "http.request.method",
         "http.request.uri",
         "http.host",
@@ -117,9 +121,17 @@ fn truth(path: &Path) -> Said {
         "tls.handshake.type",
         "tls.handshake.extensions_server_name",
         "tls.handshake.extensions_alpn_str",
+        "tls.handshake.version",
+        "tls.handshake.extensions.supported_version",
+        "tls.handshake.ciphersuite",
+        "tls.handshake.extension.type",
+        "tls.handshake.sig_hash_alg",
     ];
     for frame in tshark(path, filter, &fields) {
-        let [methods, uris, hosts, agents, statuses, types, names, protocols] = &frame[..] else { panic!("{frame:?}") };
+        let [udp, methods, uris, hosts, agents, statuses, types, names, protocols, hello @ ..] = &frame[..] else {
+            panic!("{frame:?}")
+        };
+        let over = if udp.is_empty() { "hello" } else { "quic" };
         for (i, method) in methods.iter().enumerate() {
             let uri = uris.get(i).map_or("", String::as_str);
             web.add("request", format!("{method} {}", printable(uri)));
@@ -131,11 +143,64 @@ fn truth(path: &Path) -> Said {
         statuses.iter().filter(is_final).for_each(|status| web.add("response", status.clone()));
         names.iter().for_each(|name| web.add("sni", printable(name)));
         match types.iter().filter(|t| *t == "1").count() {
-            1 => web.add("hello", format!("{:?}", protocols.join(","))),
-            hellos => (0..hellos).for_each(|_| web.add("hello", "\"\"".to_owned())),
+            1 => web.add(over, format!("{:?}", protocols.join(","))),
+            hellos => (0..hellos).for_each(|_| web.add(over, "\"\"".to_owned())),
+        }
+        if let (["1"], [legacy, versions, ciphers, extensions, signatures]) =
+            (&types.iter().map(String::as_str).collect::<Vec<_>>()[..], hello)
+        {
+            let version = versions.iter().map(|v| number(v)).filter(|v| !is_grease(*v)).max();
+            let version = version.unwrap_or_else(|| legacy.first().map_or(0, |v| number(v)));
+            let lists = [ciphers, extensions, signatures].map(|list| list.iter().map(|v| number(v)).collect());
+            web.add("ja4", ja4(over == "quic", version, protocols.first(), &lists));
         }
     }
     web.0
+}
+
+/// A number as tshark prints it, decimal or hexadecimal.
+fn number(text: &str) -> u16 {
+    text.strip_prefix("0x").map_or_else(|| text.parse().unwrap(), |digits| u16::from_str_radix(digits, 16).unwrap())
+}
+
+const fn is_grease(value: u16) -> bool {
+    value & 0x0f0f == 0x0a0a && value >> 8 == value & 0xff
+}
+
+/// JA4 by FoxIO's description, of the fields that tshark reads (4.0 has no field of its own): ciphers, extensions, signatures.
+fn ja4(quic: bool, version: u16, alpn: Option<&String>, [ciphers, extensions, signatures]: &[Vec<u16>; 3]) -> String {
+    let without = |list: &[u16]| list.iter().copied().filter(|v| !is_grease(*v)).collect::<Vec<_>>();
+    let (mut ciphers, all, signatures) = (without(ciphers), without(extensions), without(signatures));
+    let mut sorted: Vec<u16> = all.iter().copied().filter(|e| !matches!(e, 0 | 16)).collect();
+    ciphers.sort_unstable();
+    sorted.sort_unstable();
+    let hex = |list: &[u16]| list.iter().map(|v| format!("{v:04x}")).collect::<Vec<_>>().join(",");
+    let hash = |text: String| match text.as_str() {
+        "" => "000000000000".to_owned(),
+        text => Sha256::digest(text).iter().take(6).map(|b| format!("{b:02x}")).collect(),
+    };
+    let version = match version {
+        0x0304 => "13",
+        0x0303 => "12",
+        0x0302 => "11",
+        0x0301 => "10",
+        0x0300 => "s3",
+        _ => "00",
+    };
+    let alpn = alpn.filter(|name| !name.is_empty()).map_or("00".to_owned(), |name| {
+        let (first, last) = (name.chars().next().unwrap(), name.chars().last().unwrap());
+        format!("{first}{last}")
+    });
+    let signed = if signatures.is_empty() { hex(&sorted) } else { format!("{}_{}", hex(&sorted), hex(&signatures)) };
+    format!(
+        "{}{version}{}{:02}{:02}{alpn}_{}_{}",
+        if quic { 'q' } else { 't' },
+        if all.contains(&0) { 'd' } else { 'i' },
+        ciphers.len().min(99),
+        all.len().min(99),
+        hash(hex(&ciphers)),
+        hash(if sorted.is_empty() { String::new() } else { signed }),
+    )
 }
 
 #[test]

@@ -226,6 +226,8 @@ pub(crate) struct WatchConfig {
     pub(crate) sensor: Option<String>,
     /// Packets that a mirror port delivered twice are left out.
     pub(crate) deduplicate: bool,
+    /// A mapping (TOML) by which its logs are read; see `spotter import --help`.
+    pub(crate) mapping: Option<PathBuf>,
 }
 
 /// `[score]`
@@ -482,6 +484,9 @@ impl Config {
             );
             check(!names.insert(&watch.name), format!("{at}.name = \"{}\" stands twice: names are unique", watch.name));
             check(watch.dir.as_os_str().is_empty(), format!("{at}.dir is missing: name the folder to watch"));
+            if let Some(Err(error)) = watch.mapping.as_deref().map(crate::import::mapping) {
+                check(true, format!("{at}.mapping: {error}"));
+            }
             if let Some(sensor) = &watch.sensor {
                 check(
                     !is_name(sensor),
@@ -599,7 +604,11 @@ fn known_keys() -> BTreeSet<String> {
             ..CaptureConfig::default()
         }],
         collect: vec![CollectConfig::full()],
-        watch: vec![WatchConfig { sensor: Some(String::new()), ..WatchConfig::default() }],
+        watch: vec![WatchConfig {
+            sensor: Some(String::new()),
+            mapping: Some(PathBuf::new()),
+            ..WatchConfig::default()
+        }],
         ..Config::default()
     };
     full.lake.max_bytes = Some(ByteSize::b(0));

@@ -23,6 +23,14 @@ pub(super) fn import_options(config: &Config, watch: &WatchConfig) -> ImportOpti
     options.limits.max_flows = config.flow.max_flows as usize;
     options.vlan_in_key = config.flow.vlan_in_key;
     options.duplicates = if watch.deduplicate { Duplicates::Remove } else { Duplicates::Count };
+    // Checked with the configuration; what became of the file since then is told by the first log it should read.
+    options.mapping = watch.mapping.as_deref().and_then(|path| match crate::import::mapping(path) {
+        Ok(mapping) => Some(mapping),
+        Err(error) => {
+            tracing::error!("watch \"{}\": {error}; logs are told by their content", watch.name);
+            None
+        }
+    });
     options.originals = if config.lake.keep_originals { Originals::Keep } else { Originals::Leave };
     options
 }

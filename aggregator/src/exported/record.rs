@@ -14,13 +14,14 @@ const fn origin(protocol: Protocol) -> Origin {
         Protocol::NetFlow9 => Origin::NetFlow9,
         Protocol::Ipfix => Origin::Ipfix,
         Protocol::SFlow => Origin::SFlow,
+        Protocol::Nfdump => Origin::Nfdump,
     }
 }
 
-fn direction(counted: &ExportedDirection, sampling: u32) -> Direction {
+fn direction(counted: &ExportedDirection, scale: u32) -> Direction {
     Direction {
-        packets: counted.packets.saturating_mul(u64::from(sampling)),
-        bytes: counted.bytes.saturating_mul(u64::from(sampling)),
+        packets: counted.packets.saturating_mul(u64::from(scale)),
+        bytes: counted.bytes.saturating_mul(u64::from(scale)),
         tcp_flags: counted.tcp_flags,
         tos: counted.tos,
     }
@@ -37,7 +38,7 @@ pub(super) fn record(there: &Half, back: Option<&Half>) -> FlowRecord {
         _ => (pair.src_port, pair.dst_port),
     };
     let others = there.others().max(back.map_or(0, |back| back.others()));
-    let reverse = flow.reverse.as_ref().map(|reverse| direction(reverse, flow.sampling));
+    let reverse = flow.reverse.as_ref().map(|reverse| direction(reverse, flow.scale()));
     let end_reason = match flow.end_reason.or(back.and_then(|back| back.flow.end_reason)) {
         Some(2) => EndReason::Active,
         Some(3) => EndReason::Detected,
@@ -58,8 +59,8 @@ pub(super) fn record(there: &Half, back: Option<&Half>) -> FlowRecord {
         src_port,
         dst_port,
         proto: pair.proto,
-        src: direction(&flow.forward, flow.sampling),
-        dst: reverse.or_else(|| back.map(|back| direction(&back.flow.forward, back.flow.sampling))),
+        src: direction(&flow.forward, flow.scale()),
+        dst: reverse.or_else(|| back.map(|back| direction(&back.flow.forward, back.flow.scale()))),
         conn_state: None,
         history: None,
         macs: flow.macs,

@@ -63,6 +63,8 @@ pub struct ImportOptions {
     pub memory_limit: usize,
     /// What is done with packets that a mirror port delivered twice.
     pub duplicates: capture::duplicate::Duplicates,
+    /// How files that are neither captures nor exports are read; without it, logs are told by their content.
+    pub mapping: Option<capture::logs::Mapping>,
     /// Who is told, a second at a time, what is read of captures.
     pub feed: Option<crate::feed::Feed>,
 }
@@ -80,6 +82,7 @@ impl ImportOptions {
             follow: Follow::default(),
             memory_limit: 96 << 20,
             duplicates: Default::default(),
+            mapping: None,
             feed: None,
         }
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use capture::collect::file::ExportFile;
 use capture::duplicate::{Counts, Detector, Duplicates, Verdict};
 use capture::file::{CaptureFile, CaptureReader, FileError};
 use capture::logs::LogReader;
@@ -13,6 +14,7 @@ use super::content::{self, HashError};
 use super::feed::FileFeed;
 use super::list::Candidate;
 use super::{FileOutcome, FileReport, ImportOptions, Originals};
+use crate::exported_files::{self, FileEnd};
 use crate::exported_import::{self, LogReading};
 use crate::feed::Metered;
 use crate::lake::{ImportMark, Lake, LakeError, SetKind, SetWriter, WriterOptions};
@@ -66,6 +68,14 @@ struct Reading {
 enum Opened {
     Capture(Box<CaptureReader>),
     Log(Box<LogReader>),
+    Exports(Box<ExportFile>),
+}
+
+/// Why a file is of no kind that is read.
+struct NotOpened {
+    reason: String,
+    /// It may be one when there is more of it.
+    may_grow: bool,
 }
 
 enum End {
@@ -98,17 +108,10 @@ impl Unit<'_> {
             Err(HashError::Io(error)) => return unreadable(report, error),
         };
         report.content = Some(hashes.content.clone());
-        let reader = match capture.reader() {
-            Ok(reader) => Opened::Capture(Box::new(reader)),
-            Err(FileError::Truncated { .. } | FileError::Empty { .. }) if patience == Patience::Wait => {
-                return Ok(None);
-            }
-            // No capture: a log, perhaps.
-            Err(error) => match LogReader::open(&file.path) {
-                Ok(Some(log)) => Opened::Log(Box::new(log)),
-                Ok(None) => return Ok(Some(failed(report, of_no_known_kind(&error)))),
-                Err(log_error) => return Ok(Some(failed(report, format!("{error}; as a log: {log_error}")))),
-            },
+        let reader = match self.opened(file, capture) {
+            Ok(opened) => opened,
+            Err(NotOpened { may_grow: true, .. }) if patience == Patience::Wait => return Ok(None),
+            Err(NotOpened { reason, .. }) => return Ok(Some(failed(report, reason))),
         };
         let name = file.name.to_string_lossy();
         let begun = self.lake.state().begin_import(&hashes.content, &self.options.sensor, &name, file.bytes)?;
@@ -164,6 +167,37 @@ impl Unit<'_> {
         }
     }
 
+    /// Tells by the content what a file is.
+    fn opened(&self, file: &Candidate, capture: CaptureFile) -> Result<Opened, NotOpened> {
+        let not = |reason: String| NotOpened { reason, may_grow: false };
+        // First those that are sure by their first bytes: ERF and logs are told by what can be read of them.
+        match ExportFile::open(&file.path, &self.options.decoder) {
+            Ok(Some(exports)) => return Ok(Opened::Exports(Box::new(exports))),
+            Ok(None) => {}
+            // Damaged packing is told by the reader of captures, with the place.
+            Err(error) => tracing::debug!(%error, "looking for an export file"),
+        }
+        let error = match capture.reader() {
+            Ok(reader) => return Ok(Opened::Capture(Box::new(reader))),
+            Err(error @ (FileError::Truncated { .. } | FileError::Empty { .. })) => {
+                return Err(NotOpened { reason: error.to_string(), may_grow: true });
+            }
+            Err(error) => error,
+        };
+        let log = match &self.options.mapping {
+            Some(mapping) => LogReader::open_mapped(&file.path, mapping).map(Some),
+            None => LogReader::open(&file.path),
+        };
+        match log {
+            Ok(Some(log)) => Ok(Opened::Log(Box::new(log))),
+            Ok(None) => Err(not(of_no_known_kind(&error))),
+            Err(log_error) if self.options.mapping.is_some() => {
+                Err(not(format!("{}: by the mapping: {log_error}", file.path.display())))
+            }
+            Err(log_error) => Err(not(format!("{error}; as a log: {log_error}"))),
+        }
+    }
+
     /// Reads the file into a set and publishes it. `None` where the file is to be tried again later.
     #[expect(clippy::too_many_arguments, reason = "one call, each its own thing")]
     fn read(
@@ -183,6 +217,7 @@ impl Unit<'_> {
         let end = match opened {
             Opened::Capture(reader) => self.frames(*reader, &mut writer, patience, progress)?,
             Opened::Log(reader) => self.log(*reader, &hashes.content, &mut writer, progress)?,
+            Opened::Exports(exports) => self.exports(*exports, &hashes.content, patience, &mut writer, progress)?,
         };
         let reading = match end {
             End::Read(reading) => *reading,
@@ -346,16 +381,37 @@ impl Unit<'_> {
     ) -> Result<End, LakeError> {
         let Self { lake, options, interrupt, .. } = *self;
         let read = exported_import::read(lake, reader, &options.sensor, content, writer, interrupt, progress)?;
-        let Some(LogReading { rows, first, last, error, counters, imbalances }) = read else {
-            return Ok(End::Interrupted);
-        };
-        let errors = u64::from(error.is_some());
-        let books = Books::new();
-        Ok(End::Read(Box::new(Reading { books, first, last, error, errors, counters, rows, imbalances, twice: None })))
+        Ok(read.map_or(End::Interrupted, |read| End::Read(Box::new(Reading::of_rows(read)))))
+    }
+
+    fn exports(
+        &self,
+        exports: ExportFile,
+        content: &str,
+        patience: Patience,
+        writer: &mut SetWriter,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<End, LakeError> {
+        let Self { lake, options, interrupt, .. } = *self;
+        let may_wait = patience == Patience::Wait;
+        let sensor = &options.sensor;
+        let read = exported_files::read(lake, exports, sensor, content, may_wait, writer, interrupt, progress)?;
+        Ok(match read {
+            FileEnd::Read(read) => End::Read(Box::new(Reading::of_rows(*read))),
+            FileEnd::Interrupted => End::Interrupted,
+            FileEnd::Growing => End::Growing,
+        })
     }
 }
 
 impl Reading {
+    /// Of what has rows instead of packets.
+    fn of_rows(read: LogReading) -> Self {
+        let LogReading { rows, first, last, error, counters, imbalances } = read;
+        let errors = u64::from(error.is_some());
+        Self { books: Books::new(), first, last, error, errors, counters, rows, imbalances, twice: None }
+    }
+
     /// The ledger of the file. Counters of the books are always there, the others where they are not 0.
     fn all_counters(&self) -> Vec<(String, u64)> {
         // A log has no packets to keep books of.
@@ -392,10 +448,11 @@ impl Reading {
 fn of_no_known_kind(error: &FileError) -> String {
     match error {
         FileError::UnknownFormat { file, magic } => format!(
-            "{}: neither a capture nor a log: it begins with {magic}; expected {}, or a log: {}; plain or in gzip, zstd or xz \
-             (NetFlow, IPFIX and sFlow come by `spotter collect`)",
+            "{}: neither a capture nor a log: it begins with {magic}; expected {}; exports: {}; or a log: {}; plain or in \
+             gzip, zstd or xz (other logs are read by a --mapping; NetFlow, IPFIX and sFlow from the network by `spotter collect`)",
             file.display(),
             capture::file::FORMATS,
+            capture::collect::file::FORMATS,
             capture::logs::FORMATS
         ),
         other => other.to_string(),

@@ -42,7 +42,11 @@ pub(super) fn watch(run: &mut Run<'_>, folders: &[PathBuf]) -> Result<(), LakeEr
                     tracing::warn!(folder = %path.display(), reason, "a watched folder cannot be read; it is looked for again");
                 }
             }
-            for file in found.files {
+            // nfcapd gives its files another name when they are complete.
+            let is_whole = |file: &Candidate| {
+                !file.path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("nfcapd.current"))
+            };
+            for file in found.files.into_iter().filter(is_whole) {
                 if run.interrupted() {
                     return Ok(());
                 }

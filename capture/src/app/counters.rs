@@ -42,6 +42,18 @@ counters! {
     tls_client_hellos,
     /// Streams that looked like a ClientHello and could not be read.
     tls_unreadable,
+    /// QUIC Initial packets of versions that are read, both directions.
+    quic_initials,
+    /// Of these, that no key of a client opens, or with senseless frames.
+    quic_initials_unreadable,
+    /// ClientHellos given out that came over QUIC.
+    quic_client_hellos,
+    /// QUIC connections of a client without the beginning of a ClientHello.
+    quic_without_hello,
+    /// ClientHellos over QUIC that are longer, or in more pieces, than the bound.
+    quic_over_limit,
+    /// QUIC connections forgotten for room before their hello was whole.
+    quic_evicted,
     /// TCP streams followed.
     streams_opened,
     /// TCP streams closed because the table was full.

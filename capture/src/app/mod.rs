@@ -1,7 +1,7 @@
 //! Application decoders: from transport payloads to [`Message`](crate::Message)s.
 //!
 //! [`AppDecoder`] is handed the transport payload of every packet and gives its sink one message per DNS
-//! message, HTTP/1.x request or response, and TLS ClientHello, as soon as the packet completes it. It has
+//! message, HTTP/1.x request or response, and TLS ClientHello (over TCP and QUIC), as soon as the packet completes it. It has
 //! no clock (time is the packets'), no socket and no thread.
 //!
 //! Promises: no byte sequence panics; a message that can be read in part is kept in part, with its damage
@@ -10,17 +10,24 @@
 mod counters;
 mod dns;
 mod http;
+mod quic;
 mod recognise;
 mod start;
 mod stream;
 mod tls;
 
-use crate::{Body, Message, Nanos, Packet, Service, Sink};
+use crate::{Body, DnsMessage, DnsTransport, Message, Nanos, Packet, Service, Sink};
 use counters::Counters;
 use stream::Streams;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+
+/// Reads a DNS message that came without a frame: its [`DnsMessage::frame_len`] is 0. `None` if not even the header is there.
+pub(crate) fn dns_message(message: &[u8], transport: DnsTransport) -> Option<DnsMessage> {
+    let envelope = dns::message::Envelope { transport, message_len: message.len(), frame_len: 0 };
+    dns::message::read(message, envelope).map(|(message, _)| message)
+}
 
 /// Bounds of the application decoders. The defaults suit a sensor; memory stays below
 /// `max_streams × 1 KiB + max_buffered_bytes`.
@@ -54,6 +61,7 @@ pub struct AppDecoder {
     config: AppConfig,
     counters: Counters,
     streams: Streams,
+    quic: quic::Quic,
     /// Messages of streams on their way to the sink.
     out: Vec<Message>,
 }
@@ -61,7 +69,13 @@ pub struct AppDecoder {
 impl AppDecoder {
     /// A decoder without any stream.
     pub fn new(config: AppConfig) -> Self {
-        Self { config, counters: Counters::default(), streams: Streams::new(), out: Vec::new() }
+        Self {
+            config,
+            counters: Counters::default(),
+            streams: Streams::new(),
+            quic: quic::Quic::default(),
+            out: Vec::new(),
+        }
     }
 
     /// Which application protocol the payload gives away, by its bytes and the ports of `packet.pair`.
@@ -80,7 +94,7 @@ impl AppDecoder {
     pub fn handle_payload(&mut self, packet: &Packet, payload: &[u8], frame_len: u32, sink: &mut impl Sink) {
         match packet.pair.proto {
             TCP => {
-                let Self { config, counters, streams, out } = self;
+                let Self { config, counters, streams, out, .. } = self;
                 streams.handle(config, counters, packet, payload, frame_len, out);
                 if !out.is_empty() {
                     out.drain(..).for_each(|message| sink.message(message));
@@ -94,12 +108,14 @@ impl AppDecoder {
     /// Time has come to `now` without packets: closes the streams that are silent for too long. Live capture
     /// calls it now and then; packets bring the time along by themselves.
     pub fn advance(&mut self, now: Nanos, sink: &mut impl Sink) {
+        self.quic.expire(now, &mut self.counters, &mut |message| self.out.push(message));
         self.streams.advance(&self.config, &mut self.counters, now, &mut self.out);
         self.out.drain(..).for_each(|message| sink.message(message));
     }
 
     /// End of input: closes every stream, so that requests whose head was read are not lost.
     pub fn finish(&mut self, sink: &mut impl Sink) {
+        self.quic.finish(&mut self.counters, &mut |message| self.out.push(message));
         self.streams.finish(&mut self.counters, &mut self.out);
         self.out.drain(..).for_each(|message| sink.message(message));
     }
@@ -110,7 +126,12 @@ impl AppDecoder {
     }
 
     fn datagram(&mut self, packet: &Packet, payload: &[u8], frame_len: u32, sink: &mut impl Sink) {
-        let Some(transport) = dns::udp_transport(packet.pair.src_port, packet.pair.dst_port) else { return };
+        let Some(transport) = dns::udp_transport(packet.pair.src_port, packet.pair.dst_port) else {
+            if quic::is_long(payload) {
+                self.quic.handle(packet, payload, &mut self.counters, |message| sink.message(message));
+            }
+            return;
+        };
         let envelope = dns::message::Envelope { transport, message_len: packet.payload_bytes as usize, frame_len };
         match dns::message::read(payload, envelope) {
             Some((message, left_out)) => {

@@ -6,7 +6,7 @@ use crate::{AddressPair, Message, Nanos, Tunnel};
 
 /// Which protocol brought a flow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[expect(missing_docs, reason = "the names are the protocols'")]
+#[allow(missing_docs, reason = "the names are the protocols'")]
 pub enum Protocol {
     NetFlow1,
     NetFlow5,
@@ -14,6 +14,8 @@ pub enum Protocol {
     NetFlow9,
     Ipfix,
     SFlow,
+    /// A file of nfdump, whatever brought it there.
+    Nfdump,
 }
 
 /// Counters of one direction of an exported flow, as the exporter counted them: not scaled by [`ExportedFlow::sampling`].
@@ -93,6 +95,14 @@ impl ExportedFlow {
         empty(&self.forward) && self.reverse.as_ref().is_none_or(empty)
     }
 
+    /// By what the counters are to be multiplied to be those of the wire: nfdump's files have that done.
+    pub const fn scale(&self) -> u32 {
+        match self.protocol {
+            Protocol::Nfdump => 1,
+            _ => self.sampling,
+        }
+    }
+
     /// A flow of which only the exporter and the addresses are known.
     pub const fn new(protocol: Protocol, exporter: IpAddr, domain: u32, received: Nanos, pair: AddressPair) -> Self {
         Self {
@@ -154,5 +164,9 @@ pub trait ExportSink {
     /// An application message that a sampled packet carried.
     fn message(&mut self, message: Message) {
         let _ = message;
+    }
+    /// What could not be read of a file: which one of its kind (record, block, message), why, and its bytes.
+    fn refused(&mut self, number: u64, reason: &'static str, bytes: &[u8]) {
+        let _ = (number, reason, bytes);
     }
 }

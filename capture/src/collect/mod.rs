@@ -13,6 +13,7 @@ mod build;
 mod bytes;
 mod counters;
 mod fields;
+pub mod file;
 mod flow;
 mod memory;
 mod netflow5;

@@ -69,7 +69,7 @@ pub(crate) enum Compression {
 
 impl Compression {
     /// Longest magic number below.
-    pub(super) const MAGIC_LEN: usize = 6;
+    pub(crate) const MAGIC_LEN: usize = 6;
 
     /// Which format `start`, the first bytes of the input, belongs to.
     pub(crate) fn detect(start: &[u8]) -> Option<Self> {

@@ -1,4 +1,5 @@
-//! Logs of others as a source of records: Zeek (TSV, JSON), Blue Coat and W3C extended format, Squid, HAProxy, pmacct JSON.
+//! Logs of others as a source of records: Zeek (TSV, JSON), Blue Coat and W3C extended format, Squid, HAProxy, pmacct JSON; and those of any
+//! program, by a [`Mapping`].
 //!
 //! Formats are told by content, never by name; gzip, zstd and xz are unpacked. [`LogReader`] yields each row, or the reason why it
 //! cannot be read. Every line has one fate: a row, a row refused, or a header, comment or blank line.
@@ -8,6 +9,7 @@
 
 mod elff;
 mod haproxy;
+mod mapping;
 mod pmacct;
 mod row;
 mod squid;
@@ -21,8 +23,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
+use mapping::Mapped;
 use serde_json::Value;
 
+pub use mapping::{Mapping, MappingError};
 pub use row::{LogConnection, LogDns, LogKind, LogRequest, LogRow};
 
 /// What [`LogReader`] reads, for messages.
@@ -86,6 +90,7 @@ enum Format {
     Elff(elff::Header),
     Squid,
     HaProxy,
+    Mapped(Mapped),
 }
 
 impl LogReader {
@@ -94,29 +99,32 @@ impl LogReader {
         Self::from_reader(Box::new(File::open(path)?))
     }
 
+    /// Opens a log that a mapping describes, whatever it looks like. An error of the kind
+    /// [`io::ErrorKind::InvalidData`] says where the mapping does not fit.
+    pub fn open_mapped(path: &Path, mapping: &Mapping) -> io::Result<Self> {
+        Self::from_mapped_reader(Box::new(File::open(path)?), mapping)
+    }
+
     /// The same of a stream.
-    pub fn from_reader(mut reader: Box<dyn Read + Send>) -> io::Result<Option<Self>> {
-        let mut start = Vec::new();
-        reader.by_ref().take(6).read_to_end(&mut start)?;
-        let compression = crate::file::Compression::detect(&start);
-        let whole: Box<dyn Read + Send> = Box::new(Cursor::new(start).chain(reader));
-        let mut plain = match compression {
-            Some(compression) => compression.reader(whole)?,
-            None => whole,
-        };
-        let mut probe = Vec::new();
-        // A damaged end shows again when it is read.
-        let probed = plain.by_ref().take(PROBE as u64).read_to_end(&mut probe);
-        if probe.is_empty() {
-            probed?;
-        }
+    pub fn from_mapped_reader(reader: Box<dyn Read + Send>, mapping: &Mapping) -> io::Result<Self> {
+        let wrong = |error: MappingError| io::Error::new(io::ErrorKind::InvalidData, error);
+        let (probe, plain) = probed(reader)?;
+        let mapped = Mapped::new(mapping.clone()).map_err(wrong)?;
+        let text = String::from_utf8_lossy(&probe);
+        mapped.check(&probe_lines(&text, probe.len())).map_err(wrong)?;
+        Ok(Self::new(probe, plain, Format::Mapped(mapped)))
+    }
+
+    /// A log of a stream, told by its content.
+    pub fn from_reader(reader: Box<dyn Read + Send>) -> io::Result<Option<Self>> {
+        let (probe, plain) = probed(reader)?;
         let Some(format) = Format::detect(&probe) else { return Ok(None) };
+        Ok(Some(Self::new(probe, plain, format)))
+    }
+
+    fn new(probe: Vec<u8>, plain: Box<dyn Read + Send>, format: Format) -> Self {
         let reader = BufReader::with_capacity(128 << 10, Cursor::new(probe).chain(plain));
-        Ok(Some(Self {
-            lines: Lines { reader: Box::new(reader), line: Vec::new() },
-            format,
-            counters: LogCounters::default(),
-        }))
+        Self { lines: Lines { reader: Box::new(reader), line: Vec::new() }, format, counters: LogCounters::default() }
     }
 
     /// What was met so far.
@@ -155,16 +163,42 @@ impl LogReader {
     }
 }
 
+/// The beginning of a stream, unpacked, and what comes behind it.
+fn probed(mut reader: Box<dyn Read + Send>) -> io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
+    let mut start = Vec::new();
+    reader.by_ref().take(crate::file::Compression::MAGIC_LEN as u64).read_to_end(&mut start)?;
+    let compression = crate::file::Compression::detect(&start);
+    let whole: Box<dyn Read + Send> = Box::new(Cursor::new(start).chain(reader));
+    let mut plain = match compression {
+        Some(compression) => compression.reader(whole)?,
+        None => whole,
+    };
+    let mut probe = Vec::new();
+    // A damaged end shows again when it is read.
+    let probed = plain.by_ref().take(PROBE as u64).read_to_end(&mut probe);
+    if probe.is_empty() {
+        probed?;
+    }
+    Ok((probe, plain))
+}
+
+/// Whole lines of a probe of `len` bytes that are not blank.
+fn probe_lines(text: &str, len: usize) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().map(|line| line.trim_start_matches('\u{feff}')).collect();
+    // The last line of the probe may be cut.
+    if len >= PROBE && lines.len() > 1 {
+        lines.pop();
+    }
+    lines.retain(|line| !line.trim().is_empty());
+    lines.truncate(PROBE_LINES);
+    lines
+}
+
 impl Format {
     fn detect(probe: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(probe);
-        let mut lines: Vec<&str> = text.lines().map(|line| line.trim_start_matches('\u{feff}')).collect();
-        // The last line of the probe may be cut.
-        if probe.len() >= PROBE && lines.len() > 1 {
-            lines.pop();
-        }
-        lines.retain(|line| !line.trim().is_empty());
-        for line in lines.iter().take(PROBE_LINES) {
+        let lines = probe_lines(&text, probe.len());
+        for line in &lines {
             let line = unwrap_syslog(line);
             if line.starts_with("#separator ") || line.starts_with("#fields\t") || is_zeek_names(line) {
                 return Some(Self::ZeekTsv(zeek::Header::default()));
@@ -176,7 +210,7 @@ impl Format {
         let formats: [fn() -> Self; 3] = [|| Self::Json, || Self::Squid, || Self::HaProxy];
         let readable = |make: &fn() -> Self| {
             let mut format = make();
-            lines.iter().take(PROBE_LINES).filter(|line| matches!(format.row(line), Some(Ok(_)))).count()
+            lines.iter().filter(|line| matches!(format.row(line), Some(Ok(_)))).count()
         };
         formats
             .into_iter()
@@ -214,6 +248,8 @@ impl Format {
             Self::Json => Some(json(line)),
             Self::Squid => Some(squid::row(line)),
             Self::HaProxy => Some(haproxy::row(line)),
+            // A header that lacks a column was refused when the log was opened.
+            Self::Mapped(mapped) => mapped.row(line).unwrap_or(Some(Err("a header that lacks a column"))),
         }
     }
 }

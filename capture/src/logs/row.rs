@@ -14,6 +14,8 @@ pub enum LogKind {
     HaProxy,
     W3c,
     Pmacct,
+    Csv,
+    Json,
 }
 
 impl LogKind {
@@ -26,6 +28,8 @@ impl LogKind {
             Self::HaProxy => "haproxy",
             Self::W3c => "w3c",
             Self::Pmacct => "pmacct",
+            Self::Csv => "csv",
+            Self::Json => "json",
         }
     }
 }
@@ -74,6 +78,7 @@ pub struct LogConnection {
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "the names are the columns'")]
 pub struct LogDns {
+    pub kind: LogKind,
     pub first: Nanos,
     pub rtt: Option<Nanos>,
     /// Client to server.

@@ -302,6 +302,7 @@ fn dns(ts: Nanos, values: &Values<'_>) -> Result<LogDns, &'static str> {
     let ttl = |at: usize| ttls.get(at).and_then(|ttl| seconds(ttl)).map_or(0, |ttl| (ttl.0 / 1_000_000_000) as u32);
     let answers = values.list("answers").into_iter().enumerate().map(|(at, data)| (data, ttl(at))).collect();
     Ok(LogDns {
+        kind: LogKind::Zeek,
         first: ts,
         rtt: values.get("rtt").and_then(|text| seconds(text).or_else(|| clock_duration(text))),
         pair,

@@ -1,5 +1,6 @@
 //! The fields of a ClientHello (RFC 8446 4.1.2), as far as there are any.
 
+use super::Over;
 use super::ja4::{self, Fingerprint, numbers};
 use crate::TlsClientHello;
 
@@ -12,12 +13,12 @@ const MAX_ALPN: usize = 1_024;
 
 /// Reads the body of a ClientHello. `whole`: it is all there, so that it can be fingerprinted.
 /// `None` if not even its version is there. Its `bytes` are left to the caller.
-pub(super) fn read(body: &[u8], whole: bool) -> Option<TlsClientHello> {
+pub(in super::super) fn read(body: &[u8], whole: bool, over: Over) -> Option<TlsClientHello> {
     let mut rest = Rest(body);
     let legacy_version = rest.u16()?;
     let mut hello = TlsClientHello { version: legacy_version, ..TlsClientHello::default() };
     let extensions = Vec::with_capacity(32);
-    let mut fingerprint = Fingerprint { version: legacy_version, extensions, ..Fingerprint::default() };
+    let mut fingerprint = Fingerprint { over, version: legacy_version, extensions, ..Fingerprint::default() };
     let intact = fields(&mut rest, &mut hello, &mut fingerprint).is_some();
     if whole && intact {
         hello.ja4 = Some(fingerprint.text());

@@ -3,12 +3,15 @@
 
 use sha2::{Digest, Sha256};
 
+use super::Over;
+
 const SERVER_NAME: u16 = 0;
 const ALPN: u16 = 16;
 
 /// What of a ClientHello the fingerprint is made of, in the order it was sent. Lists are as on the wire: 16 bits a value.
 #[derive(Debug, Default)]
 pub(super) struct Fingerprint<'a> {
+    pub(super) over: Over,
     /// Highest version offered.
     pub(super) version: u16,
     pub(super) ciphers: &'a [u8],
@@ -29,11 +32,14 @@ pub(super) fn numbers(list: &[u8]) -> impl Iterator<Item = u16> {
 }
 
 impl Fingerprint<'_> {
-    /// The fingerprint for TLS over TCP.
+    /// The fingerprint.
     pub(super) fn text(&self) -> String {
         let (mut values, mut list) = (Vec::with_capacity(64), Vec::with_capacity(512));
         let mut text = String::with_capacity(36);
-        text.push('t');
+        text.push(match self.over {
+            Over::Tcp => 't',
+            Over::Quic => 'q',
+        });
         text.push_str(self.version_code());
         text.push(if self.extensions.contains(&SERVER_NAME) { 'd' } else { 'i' });
 
@@ -132,6 +138,7 @@ mod tests {
     /// The worked example of the specification, in the order sent, with GREASE added.
     fn example() -> Fingerprint<'static> {
         Fingerprint {
+            over: Over::Tcp,
             version: 0x0304,
             ciphers: b"\x3a\x3a\x13\x01\x13\x02\x13\x03\xc0\x2b\xc0\x2f\xc0\x2c\xc0\x30\xcc\xa9\xcc\xa8\xc0\x13\xc0\x14\x00\x9c\
                 \x00\x9d\x00\x2f\x00\x35",

@@ -1,7 +1,7 @@
 //! TLS ClientHello (RFC 8446 4.1.2) at the beginning of a stream, over as many records and segments as it
 //! takes. Everything after it is encrypted and not looked at.
 
-mod hello;
+pub(super) mod hello;
 mod ja4;
 
 use super::stream::connection::Context;
@@ -16,6 +16,14 @@ const HANDSHAKE_HEADER: usize = 4;
 /// Type, version and length of a record (RFC 8446 5.1).
 const RECORD_HEADER: usize = 5;
 const HANDSHAKE: u8 = 22;
+
+/// What carries a hello.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Over {
+    #[default]
+    Tcp,
+    Quic,
+}
 
 /// What the client says first.
 #[derive(Debug)]
@@ -119,7 +127,7 @@ impl ClientHelloStream {
         let wanted = self.wanted().unwrap_or(usize::MAX);
         let held = std::mem::take(&mut self.held);
         let body = held.get(HANDSHAKE_HEADER..held.len().min(wanted)).unwrap_or_default();
-        match hello::read(body, held.len() >= wanted) {
+        match hello::read(body, held.len() >= wanted, Over::Tcp) {
             Some(mut hello) => {
                 hello.bytes = wanted as u64;
                 context.counters.tls_client_hellos += 1;
