@@ -29,7 +29,7 @@ impl Pins {
 
     /// Names of all that is pinned.
     fn pinned(&self) -> Vec<PathBuf> {
-        let (mut found, mut folders) = (Vec::new(), vec![self.0.clone()]);
+        let (mut found, mut folders) = (Vec::new(), vec![self.0.join("spotter")]);
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 if entry.path().is_dir() { folders.push(entry.path()) } else { found.push(entry.path()) }
