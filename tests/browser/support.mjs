@@ -62,7 +62,10 @@ export async function signIn(browser, options = {}) {
 }
 
 /** Collects what must not happen. `expected`: texts of console errors that the test causes on purpose. */
-export function watch(page, expected = []) {
+export const watch = (page, expected) => watchAt(page, BASE, expected);
+
+/** The same, of a server at `base`. */
+export function watchAt(page, base, expected = []) {
   const wrong = [];
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type()) && !expected.some((text) => message.text().includes(text))) {
@@ -76,7 +79,7 @@ export function watch(page, expected = []) {
   });
   page.on("request", (request) => {
     const url = request.url();
-    if (!url.startsWith(`${BASE}/`) && !url.startsWith("data:")) wrong.push(`off-origin request: ${url}`);
+    if (!url.startsWith(`${base}/`) && !url.startsWith("data:")) wrong.push(`off-origin request: ${url}`);
   });
   page.on("response", (response) => {
     if (response.status() >= 500) wrong.push(`${response.status()}: ${response.url()}`);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # with-server.sh SPOTTER COMMAND… — runs COMMAND with SPOTTER_URL and SPOTTER_TOKEN of a server over a synthetic day,
-# or over the lake in SPOTTER_LAKE. The server and its lake are gone afterwards.
+# or over the lake in SPOTTER_LAKE, and SPOTTER_BIN, the command. The server and its lake are gone afterwards.
 set -euo pipefail
 spotter=$1
 shift
@@ -42,4 +42,4 @@ if [[ -z $token || -z $link ]]; then
     cat "$work/out" "$work/err" >&2
     exit 1
 fi
-SPOTTER_URL=${link%%/\?token=*} SPOTTER_TOKEN=$token "$@"
+SPOTTER_URL=${link%%/\?token=*} SPOTTER_TOKEN=$token SPOTTER_BIN=$(realpath "$spotter") "$@"

@@ -18,7 +18,7 @@ use super::filter::condition;
 use super::investigate::{Span, Subject, Target};
 use super::params::{Params, parse_source};
 use super::rows::{moment, parse_day, record_text};
-use super::stories::file;
+use super::stories::{file, from_channel};
 use super::types::{ExportQuery, Problem, Source};
 use super::{details, list};
 use crate::app::{App, Shared};
@@ -124,8 +124,7 @@ async fn stream(app: &Shared, selection: Selection, format: ExportFormat, name: 
             let _ = to.send(Err(error)).await;
         }
     });
-    let body =
-        Body::from_stream(futures::stream::unfold(chunks, |mut from| async move { Some((from.recv().await?, from)) }));
+    let body = Body::from_stream(from_channel(chunks));
     Ok(file(format.media_type(), &format!("{name}.{}", format.extension()), body))
 }
 

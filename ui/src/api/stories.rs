@@ -206,8 +206,12 @@ pub(super) async fn evidence(State(app): State<Shared>, Path(id): Path<String>) 
     let (to, from) = tokio::sync::mpsc::channel(4);
     let time = u64::try_from(aggregator::state::now().0 / 1_000_000).unwrap_or(0);
     tokio::task::spawn_blocking(move || evidence::send(entries, time, &to));
-    let chunks = futures::stream::unfold(from, |mut from| async move { Some((from.recv().await?, from)) });
-    Ok(file("application/x-tar", &format!("story-{}.tar", id.0), Body::from_stream(chunks)))
+    Ok(file("application/x-tar", &format!("story-{}.tar", id.0), Body::from_stream(from_channel(from))))
+}
+
+/// What comes through a channel, until its sender is gone. May be asked again after its end: compression does.
+pub(in crate::api) fn from_channel<T>(mut from: tokio::sync::mpsc::Receiver<T>) -> impl futures::Stream<Item = T> {
+    futures::stream::poll_fn(move |context| from.poll_recv(context))
 }
 
 /// An answer that a browser saves and never shows.

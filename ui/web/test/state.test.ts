@@ -36,10 +36,10 @@ describe("the address is the state", () => {
     expect(place("#/%zz/%").page).toBe("%zz");
   });
   it("gives every view of the suspicious page back, and takes nonsense for its standard", () => {
-    const standard = { source: "flow", date: "", filter: "", selected: "", sort: "", flat: false, cols: "", graph: false, hide: "", tab: "raw", anchor: "" } as const;
+    const standard = { source: "flow", date: "", filter: "", selected: "", sort: "", flat: false, cols: "", shows: "open", graph: false, hide: "", tab: "raw", anchor: "" } as const;
     const views = [
       standard,
-      { ...standard, source: "dns", date: "2016-07-08", filter: 'qname ~ "a b&c"', selected: id, sort: "-src_bytes", flat: true, cols: "rank,qname", graph: true, hide: "10.0.0.1 *.a b", tab: "around", anchor: "10.0.0.5" },
+      { ...standard, source: "dns", date: "2016-07-08", filter: 'qname ~ "a b&c"', selected: id, sort: "-src_bytes", flat: true, cols: "rank,qname", shows: "rated", graph: true, hide: "10.0.0.1 *.a b", tab: "around", anchor: "10.0.0.5" },
     ] as const;
     for (const view of views) expect(viewOf(place(addressOf(view)))).toEqual(view);
     expect(viewOf(place("#/suspicious/x?date=2016-13-01&selected=<img>&sort=a b&cols=A;"))).toEqual(standard);

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::console::{EXPORT_ROWS, EXPORT_TIMEOUT, fault, note};
 use crate::api::params::{Params, body};
+use crate::api::stories::from_channel;
 use crate::api::types::{Problem, SqlFormat, SqlFormatQuery, SqlRequest};
 use crate::app::Shared;
 use crate::door::{Audited, Caller};
@@ -97,9 +98,7 @@ pub(crate) async fn export(
         Some(Ok(bytes)) => Some(Ok(bytes)),
         None => None,
     };
-    let rest =
-        futures::stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) });
-    let stream = futures::StreamExt::chain(futures::stream::iter(first), rest);
+    let stream = futures::StreamExt::chain(futures::stream::iter(first), from_channel(receiver));
     let headers = [
         (header::CONTENT_TYPE, kind.to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),

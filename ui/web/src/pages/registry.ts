@@ -92,6 +92,12 @@ export const SECTIONS: readonly (readonly PageEntry[])[] = [
       load: () => import("./sql/Page"),
     },
     {
+      name: "noise",
+      title: () => "Noise",
+      links: [{ label: "Noise", path: [], key: "r" }],
+      load: () => import("./noise/Page"),
+    },
+    {
       name: "health",
       title: () => "Health",
       links: [{ label: "Health", path: [], key: "h" }],

@@ -5,6 +5,7 @@ import { ValueButton } from "../../parts/value/Value";
 import type { Source } from "../../text/source";
 import { exact } from "../../text/time";
 import type { Kind } from "../../parts/value/links";
+import { SEVERITIES, type Severity } from "./scoring";
 import { Explanation } from "./Explanation";
 import type { Row } from "./list";
 import { show, type Tab, type View } from "./view";
@@ -37,9 +38,10 @@ interface Props {
   date: string;
   row: Row;
   onClose: () => void;
+  onRate: (severity: Severity) => void;
 }
 
-export function Details({ at, date, row, onClose }: Props) {
+export function Details({ at, date, row, onClose, onRate }: Props) {
   const { source, tab } = at;
   const setTab = (next: Tab) => show({ tab: next }, "replace");
   return (
@@ -52,6 +54,13 @@ export function Details({ at, date, row, onClose }: Props) {
           <ValueButton key={value.field} label={value.label} field={value.field} kind={value.kind} value={value.text} />
         ))}
         <span class="spacer" />
+        <span class="rate" role="group" aria-label="Rate this record">
+          {([1, 2, 3] as const).map((severity) => (
+            <button key={severity} type="button" class={`small s${severity}`} aria-pressed={row.said.severity === severity} onClick={() => onRate(severity)}>
+              {severity} {SEVERITIES[severity]}
+            </button>
+          ))}
+        </span>
         <button type="button" class="step" aria-label="Close the details" title="Esc" onClick={onClose}>
           ×
         </button>

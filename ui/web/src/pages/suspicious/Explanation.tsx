@@ -6,6 +6,7 @@ import { count, oneIn, share } from "../../text/units";
 import { Wire } from "../../text/Wire";
 import { band } from "../../text/units";
 import type { Row } from "./list";
+import { SEVERITIES, type Severity } from "./scoring";
 import { byChance, confidence, decidingFeature, inWords, readable } from "./words";
 
 const SIDES: Record<string, string> = { src: "the source", dst: "the destination" };
@@ -43,6 +44,7 @@ export function Explanation({ row }: { row: Row }) {
       <p>
         <span class={`pill ${sure.label}`}>{sure.label} evidence</span> {sure.text}
       </p>
+      <SaidOf row={row} />
       <Spelled row={row} />
       <Frequency row={row} />
       </div>
@@ -62,6 +64,28 @@ export function Explanation({ row }: { row: Row }) {
       </p>
       </div>
     </section>
+  );
+}
+
+/** What analysts and rules said, and what that did. */
+function SaidOf({ row: { said } }: { row: Row }) {
+  const parts: string[] = [];
+  if (said.severity !== null) parts.push(`Rated ${SEVERITIES[said.severity as Severity] ?? said.severity} (verdict ${said.verdict ?? "?"}).`);
+  if (said.suppressed_by !== null) parts.push(`Suppressed by rule ${said.suppressed_by}.`);
+  if (said.allowed_by !== null) parts.push(`Allowed by rule ${said.allowed_by}.`);
+  if (said.resembles !== null) parts.push(`Goes to the same place as what verdict ${said.resembles} confirmed.`);
+  if (parts.length === 0 && said.moved_by.length === 0) return null;
+  return (
+    <p class="said-of">
+      {parts.join(" ")}
+      {said.moved_by.length > 0 ? (
+        <>
+          {" "}
+          When the day was scored, it was moved by <Wire text={said.moved_by.join(", ")} limit={300} />
+          {said.before === null ? null : ` (before: ${byChance(-said.before)})`}.
+        </>
+      ) : null}
+    </p>
   );
 }
 

@@ -3,21 +3,26 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { asApiError, get } from "../../api/client";
+import type { Matcher } from "../../api/types";
 import { useKeys } from "../../app/keys";
+import { route } from "../../app/route";
 import { zone } from "../../app/settings";
 import { later } from "../../parts/later";
 import { Failed, Loading, Notice } from "../../parts/State";
 import { chosenColumns } from "../../parts/table/ColumnChooser";
 import { Grid } from "../../parts/table/Grid";
 import { days, daysError, latest, loadDays, neighbour } from "../../parts/time/days";
+import { toast } from "../../parts/toast";
 import { useFilterTarget } from "../../parts/value/target";
 import { escapeText } from "../../text/hostile";
+import { count } from "../../text/units";
 import type { PageProps } from "../registry";
 import { Activity } from "./Activity";
 import { columnsOf, STANDARD } from "./columns";
 import { Details } from "./Details";
 import { hovered, lit } from "./highlight";
 import { type Line, type Row, SuspiciousList, type Wanted } from "./list";
+import { draftOf, mark, marked, rate, scopeOf, type Severity, severityOf, undo } from "./scoring";
 import { Splitter } from "./Splitter";
 import { Toolbar } from "./Toolbar";
 import { addressOf, show, type View, viewOf } from "./view";
@@ -25,11 +30,13 @@ import "./style.css";
 
 const list = new SuspiciousList();
 const Picture = later(() => import("./picture/Picture").then((code) => code.Picture), "the picture");
+const ScoreDialog = later(() => import("./ScoreDialog").then((code) => code.ScoreDialog), "the form");
 
 export function Page({ at: place }: PageProps) {
   const at = viewOf(place);
   const cursor = useSignal(-1);
   const alone = useSignal<Row | undefined>(undefined);
+  const dialog = useSignal<Scoring | undefined>(undefined);
   const all = days.value;
   const date = at.date || (all ? latest(all, at.source) : "");
   const box = useRef<HTMLDivElement>(null);
@@ -38,12 +45,15 @@ export function Page({ at: place }: PageProps) {
     if (!days.value) void loadDays();
   }, []);
 
-  const wanted: Wanted = { source: at.source, date, filter: at.filter, sort: at.sort, flat: at.flat };
+  const wanted: Wanted = { source: at.source, date, filter: at.filter, sort: at.sort, flat: at.flat, shows: at.shows };
   useEffect(() => {
     if (!date) return;
     cursor.value = -1;
     void list.load(wanted);
-  }, [at.source, date, at.filter, at.sort, at.flat]);
+  }, [at.source, date, at.filter, at.sort, at.flat, at.shows]);
+  useEffect(() => {
+    marked.value = new Map();
+  }, [at.source, date]);
 
   const lines = list.lines.value;
   const rows = useMemo(() => lines.map((line) => line.row), [lines]);
@@ -89,6 +99,44 @@ export function Page({ at: place }: PageProps) {
     return true;
   };
 
+  /** Rows that a verdict is about: the marked ones, else the one the keyboard is on, else the open one. */
+  const subjects = (): readonly Row[] => {
+    if (marked.value.size > 0) return [...marked.value.values()];
+    const row = lines[cursor.value]?.row ?? selected;
+    return row ? [row] : [];
+  };
+  const afterVerdict = () => {
+    marked.value = new Map();
+    // What was rated leaves the list; the keyboard stays where it was, on what came up.
+    void list.load(wanted).then(() => {
+      const last = list.lines.value.length - 1;
+      cursor.value = Math.min(cursor.value, last);
+      const row = list.lines.value[cursor.value]?.row;
+      if (viewOf(route.value).selected && row && at.shows === "open") show({ selected: row.record_id }, "replace");
+    });
+  };
+  const rateNow = (severity: Severity) => {
+    const rows = subjects();
+    const [first] = rows;
+    if (!first) {
+      toast({ text: "Choose a row first: j and k move, x marks many." });
+      return;
+    }
+    const grouped = !at.flat;
+    const drafts = rows.map((row) => draftOf(at.source, row, severity, scopeOf(row, grouped && !list.isMember(row))));
+    const size = first.standing.group_size;
+    const what = rows.length > 1 ? `${count(rows.length)} rows` : `rank ${count(first.standing.rank)}${drafts[0]?.scope === "group" ? `, its group of ${count(size)}` : ""}`;
+    void rate(drafts, what, afterVerdict);
+  };
+  const openScore = () => {
+    const rows = subjects();
+    if (rows.length > 0) dialog.value = { rows };
+    else toast({ text: "Choose a row first, or use quick scoring for an address or a name." });
+  };
+  const takeLastBack = () => {
+    if (!undo(afterVerdict)) toast({ text: "Nothing was scored here since the page was opened. Choose “Scored” to find older verdicts." });
+  };
+
   useKeys("Suspicious", [
     {
       keys: ["j", "k", "ArrowDown", "ArrowUp"],
@@ -97,6 +145,25 @@ export function Page({ at: place }: PageProps) {
     },
     { keys: ["Enter"], text: "open the record" },
     { keys: ["ArrowRight", "ArrowLeft"], text: "open, close the group" },
+    {
+      keys: ["1", "2", "3"],
+      text: "rate high, medium, low",
+      run: (key) => {
+        const severity = severityOf(key);
+        if (severity) rateNow(severity);
+      },
+    },
+    { keys: ["s"], text: "score: how far, and what it touches", run: openScore },
+    { keys: ["q"], text: "quick scoring", run: () => void (dialog.value = { rows: [] }) },
+    { keys: ["u"], text: "take the last score back", run: takeLastBack },
+    {
+      keys: ["x"],
+      text: "mark the row",
+      run: () => {
+        const row = lines[cursor.value]?.row;
+        if (row) mark(row, !marked.value.has(row.record_id));
+      },
+    },
     { keys: ["/"], text: "query", run: () => document.getElementById("filter")?.focus() },
     {
       keys: ["[", "]"],
@@ -115,6 +182,10 @@ export function Page({ at: place }: PageProps) {
     query: at.filter,
     apply: (filter) => show({ filter }),
     address: (filter) => addressOf({ ...at, date, filter, selected: "" }),
+    extra: (field, value) => {
+      const start = startOf(field, value);
+      return start ? [{ label: "Score …", hint: "and see what it touches", run: () => void (dialog.value = { rows: [], start }) }] : [];
+    },
   });
 
   const columns = useMemo(
@@ -124,7 +195,7 @@ export function Page({ at: place }: PageProps) {
         toggle: (row) => void list.expand(row, !list.members.value.has(row.standing.group_id)),
         flat: at.flat,
       }),
-    [at.source, at.flat, list.members.value, zone.value],
+    [at.source, at.flat, list.members.value, marked.value, zone.value],
   );
   const shown = useMemo(() => chosenColumns(columns, at.cols, STANDARD[at.source]), [columns, at.cols]);
 
@@ -143,6 +214,10 @@ export function Page({ at: place }: PageProps) {
         loading={list.loading.value}
         all={columns}
         shown={shown}
+        onScore={openScore}
+        onQuick={() => (dialog.value = { rows: [] })}
+        onRate={rateNow}
+        onUndo={takeLastBack}
       />
       {date && head?.state === "ready" ? <Activity source={at.source} date={date} lines={lines} selected={at.selected} /> : null}
       <div class={at.graph ? "upper with-graph" : "upper"}>
@@ -157,7 +232,7 @@ export function Page({ at: place }: PageProps) {
                 rows={ready ? lines : []}
                 total={at.flat ? (head?.matching ?? lines.length) : lines.length}
                 keyOf={(line) => line.row.record_id}
-                classOf={(line) => `${line.member ? "member" : ""}${lit.value.has(line.row.record_id) ? " lit" : ""}`}
+                classOf={(line) => `${line.member ? "member" : ""}${lit.value.has(line.row.record_id) ? " lit" : ""}${marked.value.has(line.row.record_id) ? " marked" : ""}`}
                 cursor={cursor.value}
                 selected={at.selected}
                 sort={at.sort || "rank"}
@@ -183,11 +258,50 @@ export function Page({ at: place }: PageProps) {
       {selected ? (
         <>
           <Splitter />
-          <Details key={at.source} at={at} date={date} row={selected} onClose={close} />
+          <Details key={at.source} at={at} date={date} row={selected} onClose={close} onRate={rateNow} />
         </>
+      ) : null}
+      {dialog.value ? (
+        <ScoreDialog
+          source={at.source}
+          date={date}
+          rows={dialog.value.rows}
+          start={dialog.value.start}
+          grouped={!at.flat}
+          onClose={() => (dialog.value = undefined)}
+          onDone={afterVerdict}
+        />
       ) : null}
     </div>
   );
+}
+
+/** What the scoring dialog begins from. */
+interface Scoring {
+  rows: readonly Row[];
+  start?: Partial<Matcher>;
+}
+
+/** The condition that scoring a value begins with. */
+function startOf(field: string, value: string): Partial<Matcher> | undefined {
+  switch (field) {
+    case "src_ip":
+    case "dst_ip":
+    case "client_ip":
+    case "server_ip":
+      return { address: value };
+    case "qname":
+    case "host":
+      return { domain: value };
+    case "dst_port":
+      return { port: value };
+    case "uri":
+      return { uri: value };
+    case "agent":
+      return { agent: value };
+    default:
+      return undefined;
+  }
 }
 
 /** The table, or what to do where there is nothing in it. */

@@ -9,7 +9,8 @@ import { SavedViewsMenu } from "../../parts/views/SavedViews";
 import { minute } from "../../text/time";
 import { count } from "../../text/units";
 import type { Line, List } from "./list";
-import { show, type View } from "./view";
+import { marked, type Severity, SEVERITIES } from "./scoring";
+import { show, type Shows, type View } from "./view";
 
 interface Props {
   at: View;
@@ -19,9 +20,16 @@ interface Props {
   loading: boolean;
   all: readonly Column<Line>[];
   shown: readonly Column<Line>[];
+  onScore: () => void;
+  onQuick: () => void;
+  onRate: (severity: Severity) => void;
+  onUndo: () => void;
 }
 
-export function Toolbar({ at, date, head, days, loading, all, shown }: Props) {
+const SHOWN: Record<Shows, string> = { open: "Not yet scored", rated: "Scored", ruled: "Allowed or suppressed", all: "All" };
+
+export function Toolbar({ at, date, head, days, loading, all, shown, onScore, onQuick, onRate, onUndo }: Props) {
+  const many = marked.value.size;
   return (
     <>
       <div class="toolbar">
@@ -34,6 +42,37 @@ export function Toolbar({ at, date, head, days, loading, all, shown }: Props) {
         </button>
       </div>
       <div class="toolbar second">
+        <span class="rate" role="group" aria-label={many ? `Rate the ${many} marked rows` : "Rate the row"}>
+          {([1, 2, 3] as const).map((severity) => (
+            <button key={severity} type="button" class={`small s${severity}`} title={`Rate ${SEVERITIES[severity]} (${severity})`} onClick={() => onRate(severity)}>
+              {severity} {SEVERITIES[severity]}
+            </button>
+          ))}
+        </span>
+        <button type="button" class="small" title="Choose how far it reaches, and see what it touches (s)" onClick={onScore}>
+          Score{many ? ` ${count(many)} marked` : ""} …
+        </button>
+        <button type="button" class="small" title="Score an address, a name or a URI (q)" onClick={onQuick}>
+          Quick scoring …
+        </button>
+        <button type="button" class="small" title="Take back what was scored last (u)" onClick={onUndo}>
+          Undo
+        </button>
+        {many ? (
+          <button type="button" class="small" onClick={() => (marked.value = new Map())}>
+            Clear marks
+          </button>
+        ) : null}
+        <label class="switch">
+          <span>Show</span>
+          <select value={at.shows} onChange={(event) => show({ shows: event.currentTarget.value as Shows, selected: "" })}>
+            {(Object.entries(SHOWN) as [Shows, string][]).map(([value, label]) => (
+              <option key={value} value={value}>
+                {label}
+              </option>
+            ))}
+          </select>
+        </label>
         <label class="switch">
           <input type="checkbox" checked={!at.flat} onChange={(event) => show({ flat: !event.currentTarget.checked }, "replace")} />
           Group alike
@@ -48,6 +87,7 @@ export function Toolbar({ at, date, head, days, loading, all, shown }: Props) {
               <span class="quiet">
                 {" "}
                 out of {count(head.records)} that day
+                {head.left_out ? `, ${count(head.left_out)} ${at.shows === "open" ? "scored or ruled on" : "left out"}` : ""}
                 {head.run ? `, run ${minute(head.run.scored_at)}` : ""}
               </span>
             </>

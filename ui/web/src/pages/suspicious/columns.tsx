@@ -1,6 +1,6 @@
 // Apache Spot's columns for each source, led by rank and surprise and closed by the reason.
 
-import type { DnsRow, FlowRow, ProxyRow } from "../../api/types";
+import type { DnsRow, FlowRow, ProxyRow, Said } from "../../api/types";
 import type { Source } from "../../text/source";
 import { Address, Amount, Bytes, Name, Text, Time } from "../../parts/cells";
 import type { Column } from "../../parts/table/Grid";
@@ -11,6 +11,7 @@ import { band, count, oneIn } from "../../text/units";
 import { escapeText } from "../../text/hostile";
 import { Wire } from "../../text/Wire";
 import type { Line, Row } from "./list";
+import { mark, marked, SEVERITIES, type Severity } from "./scoring";
 import { summary } from "./words";
 
 /** What a group's leader needs to open it. */
@@ -65,8 +66,45 @@ function Rank({ line, groups }: { line: Line; groups: GroupState }) {
   );
 }
 
+/** The box that marks a row for a verdict on many. */
+function Mark({ row }: { row: Row }) {
+  return (
+    <input
+      type="checkbox"
+      tabIndex={-1}
+      aria-label={`Mark rank ${row.standing.rank}`}
+      checked={marked.value.has(row.record_id)}
+      onClick={(event) => event.stopPropagation()}
+      onChange={(event) => mark(row, event.currentTarget.checked)}
+    />
+  );
+}
+
+/** What was said of a row. */
+function SaidBadge({ said }: { said: Said }) {
+  if (said.severity !== null) return <span class={`said-badge s${said.severity}`} title={`Rated ${SEVERITIES[said.severity as Severity] ?? said.severity}`}>{said.severity}</span>;
+  if (said.suppressed_by !== null) return <span class="said-badge" title={`Suppressed by rule ${said.suppressed_by}`}>S</span>;
+  if (said.allowed_by !== null) return <span class="said-badge" title={`Allowed by rule ${said.allowed_by}`}>A</span>;
+  if (said.resembles !== null) return <span class="said-badge like" title={`Goes to the same place as what verdict ${said.resembles} confirmed`}>≈</span>;
+  return null;
+}
+
 function lead(groups: GroupState): Column<Line>[] {
   return [
+    {
+      key: "mark",
+      label: "",
+      hint: "Mark rows (x), then rate them all at once (1, 2, 3)",
+      width: "34px",
+      render: ({ row }) => <Mark row={row} />,
+    },
+    {
+      key: "said",
+      label: "Said",
+      hint: "1 high, 2 medium, 3 low; A allowed, S suppressed by a rule; ≈ goes to the same place as something confirmed",
+      width: "46px",
+      render: ({ row }) => <SaidBadge said={row.said} />,
+    },
     {
       key: "rank",
       label: "Rank",
@@ -201,7 +239,7 @@ export function columnsOf(source: Source, groups: GroupState): Column<Line>[] {
 
 /** Keys of the columns that are shown until someone chooses. */
 export const STANDARD: Record<Source, readonly string[]> = {
-  flow: ["rank", "surprise", "band", "time", "src_ip", "dst_ip", "src_port", "dst_port", "proto", "src_packets", "src_bytes", "dst_packets", "dst_bytes", "why"],
-  dns: ["rank", "surprise", "band", "time", "client_ip", "qname", "qclass", "qtype", "rcode", "response_frame_len", "why"],
-  proxy: ["rank", "surprise", "band", "time", "client_ip", "host", "method", "full_uri", "category", "status", "response_bytes", "why"],
+  flow: ["mark", "rank", "surprise", "band", "time", "src_ip", "dst_ip", "src_port", "dst_port", "proto", "src_packets", "src_bytes", "dst_packets", "dst_bytes", "why"],
+  dns: ["mark", "rank", "surprise", "band", "time", "client_ip", "qname", "qclass", "qtype", "rcode", "response_frame_len", "why"],
+  proxy: ["mark", "rank", "surprise", "band", "time", "client_ip", "host", "method", "full_uri", "category", "status", "response_bytes", "why"],
 };

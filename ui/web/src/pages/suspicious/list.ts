@@ -4,6 +4,7 @@ import { computed, signal } from "@preact/signals";
 import { type ApiError, asApiError, get } from "../../api/client";
 import type { DnsList, DnsRow, FlowList, FlowRow, ProxyList, ProxyRow } from "../../api/types";
 import type { Source } from "../../text/source";
+import type { Shows } from "./view";
 
 export type Row = FlowRow | DnsRow | ProxyRow;
 export type List = FlowList | DnsList | ProxyList;
@@ -21,6 +22,7 @@ export interface Wanted {
   filter: string;
   sort: string;
   flat: boolean;
+  shows: Shows;
 }
 
 const PAGE = 250;
@@ -64,6 +66,7 @@ export class SuspiciousList {
         filter: wanted.filter,
         sort: wanted.sort,
         groups: wanted.flat ? "off" : "on",
+        show: wanted.shows,
         limit: PAGE,
         ...more,
       },
@@ -148,6 +151,11 @@ export class SuspiciousList {
       put(undefined);
       this.fail(error, signal);
     }
+  }
+
+  /** Does the row stand below the leader of its group? */
+  isMember(row: Row): boolean {
+    return this.lines.value.some((line) => line.member && line.row.record_id === row.record_id);
   }
 
   private fail(error: unknown, signal: AbortSignal): void {

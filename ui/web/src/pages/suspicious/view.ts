@@ -4,6 +4,10 @@ import { type At, change, format } from "../../app/route";
 import { asSource, type Source } from "../../text/source";
 import { isDay } from "../../text/time";
 
+/** Which rows by what was said of them: nobody said anything, rated, ruled on, all. */
+export const SHOWS = ["open", "rated", "ruled", "all"] as const;
+export type Shows = (typeof SHOWS)[number];
+
 export interface View {
   source: Source;
   /** Empty: the latest day that has scores. */
@@ -18,6 +22,7 @@ export interface View {
   flat: boolean;
   /** Columns chosen, in order, or empty for the standard ones. */
   cols: string;
+  shows: Shows;
   /** The picture beside the table. */
   graph: boolean;
   /** Nodes that the picture leaves out, set apart by spaces. */
@@ -44,6 +49,7 @@ export function viewOf({ path, params }: At): View {
     sort: matching(params["sort"], /^-?[a-z_]+$/),
     flat: params["groups"] === "off",
     cols: matching(params["cols"], /^[a-z_,]+$/),
+    shows: SHOWS.find((one) => one === params["show"]) ?? "open",
     graph: params["graph"] === "on",
     hide: params["hide"] ?? "",
     tab: TABS.find((one) => one === params["tab"]) ?? "raw",
@@ -52,13 +58,14 @@ export function viewOf({ path, params }: At): View {
 }
 
 /** The parameters of a part of a view. */
-export function paramsOf({ date, filter, selected, sort, flat, cols, graph, hide, tab, anchor }: Partial<Omit<View, "source">>): Record<string, string> {
+export function paramsOf({ date, filter, selected, sort, flat, cols, shows, graph, hide, tab, anchor }: Partial<Omit<View, "source">>): Record<string, string> {
   const params: Record<string, string> = {};
   if (date !== undefined) params["date"] = date;
   if (filter !== undefined) params["filter"] = filter;
   if (sort !== undefined) params["sort"] = sort;
   if (flat !== undefined) params["groups"] = flat ? "off" : "";
   if (cols !== undefined) params["cols"] = cols;
+  if (shows !== undefined) params["show"] = shows === "open" ? "" : shows;
   if (graph !== undefined) params["graph"] = graph ? "on" : "";
   if (hide !== undefined) params["hide"] = hide;
   if (tab !== undefined) params["tab"] = tab === "raw" ? "" : tab;
