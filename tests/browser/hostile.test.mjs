@@ -57,7 +57,7 @@ describe("hostile text", { skip: skip || noCommand }, () => {
     page.evaluate(() => ({
       ran: window.ran,
       markup: [...document.querySelectorAll("main img, iframe, object, embed, main script, main style, main b, [onclick], [onerror], [onload]")].map((one) => one.outerHTML.slice(0, 200)),
-      links: [...document.querySelectorAll("a[href]")].map((one) => one.href).filter((href) => !href.startsWith(`${location.origin}/`)),
+      links: [...document.querySelectorAll("a[href]")].map((one) => new URL(one.getAttribute("href"), location.href)).filter((url) => url.origin !== location.origin).map(String),
     }));
   const clean = async (where) => {
     assert.deepEqual(await foreign(), { ran: undefined, markup: [], links: [] }, where);

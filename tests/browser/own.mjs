@@ -47,7 +47,7 @@ export async function serve(logs = LOGS, score = false) {
     writeFileSync(join(folder, `${path}.log`), `${lines.join("\n")}\n`);
     execFileSync(SPOTTER, ["-q", "import", "--lake", lake, join(folder, `${path}.log`)]);
   }
-  if (score) execFileSync(SPOTTER, ["-q", "score", "--lake", lake, "--source", "all", "--date", DAY]);
+  if (score) execFileSync(SPOTTER, ["-q", "score", "--lake", lake, "--source", "all", "--date", DAY, "--words", "rich"]);
   const socket = join(folder, "live.sock");
   const args = ["serve", "--lake", lake, "--listen", "127.0.0.1:0", "--feed-socket", socket];
   const server = await start(SPOTTER, args, (text) => {

@@ -23,6 +23,7 @@ const PAGES = {
   live: async () => ["#/live?v=1", ".day-charts .time-chart"],
   "ingest summary": async () => ["#/ingest?v=1", ".time-chart svg"],
   "SQL console": async () => [`#/sql?v=1&q=${encodeURIComponent("select source, count(*) as n from (select 'flow' as source from flow) group by 1")}`, ".sql-tree li"],
+  noise: async () => ["#/noise", ".noise"],
   health: async () => ["#/health", ".tiles"],
   admin: async () => ["#/admin", ".admin table"],
   account: async () => ["#/account", ".account"],

@@ -170,7 +170,7 @@ function Rules({ rules, onRetire }: { rules: readonly Rule[]; onRetire: (id: num
             <td>{STATES[rule.state]}</td>
             <td class="end">
               {rule.state === "in_force" ? (
-                <button type="button" class="small" aria-label={`Take rule ${rule.id} out of force`} onClick={() => onRetire(rule.id)}>
+                <button type="button" class="small" aria-label={`End rule ${rule.id}`} onClick={() => onRetire(rule.id)}>
                   End
                 </button>
               ) : null}
@@ -225,7 +225,7 @@ function Verdicts({ verdicts, onTakeBack }: { verdicts: readonly Verdict[]; onTa
             <td>{STATES[verdict.state]}</td>
             <td class="end">
               {verdict.state === "in_force" ? (
-                <button type="button" class="small" aria-label={`Take verdict ${verdict.id} back`} onClick={() => onTakeBack(verdict.id)}>
+                <button type="button" class="small" aria-label={`Take back verdict ${verdict.id}`} onClick={() => onTakeBack(verdict.id)}>
                   Take back
                 </button>
               ) : null}

@@ -19,7 +19,6 @@ import { count } from "../../text/units";
 import type { PageProps } from "../registry";
 import { Activity } from "./Activity";
 import { columnsOf, STANDARD } from "./columns";
-import { Details } from "./Details";
 import { hovered, lit } from "./highlight";
 import { type Line, type Row, SuspiciousList, type Wanted } from "./list";
 import { draftOf, mark, marked, rate, scopeOf, type Severity, severityOf, undo } from "./scoring";
@@ -29,6 +28,7 @@ import { addressOf, show, type View, viewOf } from "./view";
 import "./style.css";
 
 const list = new SuspiciousList();
+const Details = later(() => import("./Details").then((code) => code.Details), "the record");
 const Picture = later(() => import("./picture/Picture").then((code) => code.Picture), "the picture");
 const ScoreDialog = later(() => import("./ScoreDialog").then((code) => code.ScoreDialog), "the form");
 

@@ -3,7 +3,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { type ApiError, asApiError, get, send } from "../../api/client";
-import type { Matcher, Preview, Scope, VerdictDraft } from "../../api/types";
+import type { Matcher, Preview, VerdictScope, VerdictDraft } from "../../api/types";
 import { Dialog } from "../../parts/Dialog";
 import { CONDITIONS, matcherOf, readCondition } from "../../parts/feedback/matcher";
 import type { Source } from "../../text/source";
@@ -36,7 +36,7 @@ interface Props {
 export function ScoreDialog({ source, date, rows, grouped, start, onClose, onDone }: Props) {
   const [first] = rows;
   const [severity, setSeverity] = useState<Severity>(1);
-  const [scope, setScope] = useState<Scope>(first && !start ? scopeOf(first, grouped) : "pattern");
+  const [scope, setScope] = useState<VerdictScope>(first && !start ? scopeOf(first, grouped) : "pattern");
   const [fields, setFields] = useState<Record<string, string>>(() => Object.fromEntries(Object.entries(start ?? {}).map(([key, value]) => [key, String(value)])));
   const [quick, setQuick] = useState("");
   const [note, setNote] = useState("");
@@ -165,7 +165,7 @@ function readFields(fields: Record<string, string>, quick: string, source: Sourc
   return matcherOf(part as Partial<Matcher>);
 }
 
-const SCOPES: readonly { scope: Scope; label: (row: Row) => string; fits: (source: Source, row: Row) => boolean }[] = [
+const SCOPES: readonly { scope: VerdictScope; label: (row: Row) => string; fits: (source: Source, row: Row) => boolean }[] = [
   { scope: "record", label: () => "this record only", fits: () => true },
   { scope: "group", label: (row) => `its group: ${row.standing.group_size === 1 ? "nothing else that day" : `${count(row.standing.group_size)} records alike`}, and the same on every day`, fits: () => true },
   { scope: "endpoints", label: (row) => ("src_ip" in row ? `${row.src_ip} to ${row.dst_ip}, port ${row.dst_port}` : "the same client and name"), fits: () => true },
@@ -176,7 +176,7 @@ const SCOPES: readonly { scope: Scope; label: (row: Row) => string; fits: (sourc
   { scope: "pattern", label: () => "what these conditions say …", fits: () => true },
 ];
 
-function Scopes({ source, row, many, scope, onScope }: { source: Source; row: Row; many: boolean; scope: Scope; onScope: (scope: Scope) => void }) {
+function Scopes({ source, row, many, scope, onScope }: { source: Source; row: Row; many: boolean; scope: VerdictScope; onScope: (scope: VerdictScope) => void }) {
   return (
     <fieldset class="scopes">
       <legend>How far</legend>
@@ -190,7 +190,7 @@ function Scopes({ source, row, many, scope, onScope }: { source: Source; row: Ro
   );
 }
 
-const MANY: Record<Exclude<Scope, "pattern">, string> = {
+const MANY: Record<Exclude<VerdictScope, "pattern">, string> = {
   record: "these records only",
   group: "the group of each, on every day",
   endpoints: "the two ends of each",
@@ -201,7 +201,7 @@ const MANY: Record<Exclude<Scope, "pattern">, string> = {
 };
 
 /** What a verdict would touch, before it is given. */
-function Reach({ source, date, draft, rows, scope }: { source: Source; date: string; draft: VerdictDraft | undefined; rows: readonly Row[]; scope: Scope }) {
+function Reach({ source, date, draft, rows, scope }: { source: Source; date: string; draft: VerdictDraft | undefined; rows: readonly Row[]; scope: VerdictScope }) {
   const [reach, setReach] = useState<Preview>();
   const [error, setError] = useState<ApiError>();
   const asked = draft ? JSON.stringify({ ...draft, note: null, expires: null, severity: 1 }) : "";

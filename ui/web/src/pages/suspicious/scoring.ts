@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { asApiError, send } from "../../api/client";
-import type { Scope, VerdictDraft } from "../../api/types";
+import type { VerdictScope, VerdictDraft } from "../../api/types";
 import { toast } from "../../parts/toast";
 import type { Source } from "../../text/source";
 import { count } from "../../text/units";
@@ -16,9 +16,9 @@ export function severityOf(key: string): Severity | undefined {
 }
 
 /** How far a verdict on a row reaches if nobody says: a group that stands as one line is judged as one. */
-export const scopeOf = (row: Row, grouped: boolean): Scope => (grouped && row.standing.group_size > 1 ? "group" : "record");
+export const scopeOf = (row: Row, grouped: boolean): VerdictScope => (grouped && row.standing.group_size > 1 ? "group" : "record");
 
-export function draftOf(source: Source, row: Row, severity: Severity, scope: Scope, more: Partial<VerdictDraft> = {}): VerdictDraft {
+export function draftOf(source: Source, row: Row, severity: Severity, scope: VerdictScope, more: Partial<VerdictDraft> = {}): VerdictDraft {
   return { source, record_id: row.record_id, date: row.first_seen.slice(0, 10), scope, matcher: null, severity, note: null, expires: null, supersedes: null, ...more };
 }
 
