@@ -24,6 +24,7 @@ mod assets;
 pub mod audit;
 mod author;
 mod door;
+mod etag;
 mod headers;
 mod live;
 mod metrics;

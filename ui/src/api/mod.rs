@@ -38,7 +38,7 @@ use utoipa::OpenApi;
 use crate::app::Shared;
 use crate::door::{ADMIN, ANALYST, Guard, Least, OPEN, Routes, VIEWER};
 use crate::problem::ApiError;
-use crate::{assets, door, headers, metrics, spot};
+use crate::{assets, door, etag, headers, metrics, spot};
 pub(crate) use investigate::cache::Cache;
 use types::{Health, Link};
 
@@ -220,7 +220,7 @@ pub(crate) fn routes() -> Routes {
         .post(ANALYST, "/api/v1/rules", rules::make_rule)
         .post(ANALYST, "/api/v1/rules/preview", rules::preview_rule)
         .delete(ANALYST, "/api/v1/rules/{id}", rules::retire_rule)
-        .post(VIEWER, "/graphql", graphql::graphql)
+        .post_sized(VIEWER, "/graphql", graphql::MAX_BODY, graphql::graphql)
         .get(VIEWER, "/api/openapi.json", document)
         .get(VIEWER, "/index.html", index)
         .get(VIEWER, "/icon.svg", assets::icon)
@@ -238,6 +238,7 @@ pub(crate) fn router(app: Shared) -> Router {
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
         .layer(middleware::from_fn_with_state(guard, door::guard))
+        .layer(middleware::from_fn(etag::tag))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(headers::secure))
         .layer(middleware::from_fn_with_state(app.clone(), metrics::count))

@@ -237,7 +237,8 @@ fn check(text: &str, name: &str, most: usize) -> Result<String, ApiError> {
     Ok(text.to_owned())
 }
 
-fn check_text(title: &str, text: &str) -> Result<(String, String), ApiError> {
+/// A headline and a text as they are kept.
+pub(super) fn check_text(title: &str, text: &str) -> Result<(String, String), ApiError> {
     let title = check(title, "title", MAX_TITLE)?;
     if text.len() > MAX_TEXT {
         return Err(ApiError::Bad(format!("`text` may have {MAX_TEXT} bytes, not {}", text.len())));

@@ -31,6 +31,8 @@ pub(crate) use pages::{escape, script, style};
 pub(crate) use passwords::Gate;
 pub(crate) use record::{Audited, entry};
 pub(crate) use role::{ADMIN, ANALYST, Least, OPEN, VIEWER};
+#[cfg(test)]
+pub(crate) use routes::Declared;
 pub(crate) use routes::Routes;
 pub(crate) use session::{LIFE, cookie, cookie_name, set_cookie};
 pub(crate) use setup::Setup;

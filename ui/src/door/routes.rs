@@ -23,7 +23,7 @@ use crate::problem::ApiError;
 /// Bytes a request's body may have, where its route says nothing else.
 pub(crate) const MAX_BODY: usize = 64 << 10;
 /// Time a client has to send a request's body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+const BODY_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 20 });
 
 /// A route that exists.
 #[derive(Clone, Debug)]

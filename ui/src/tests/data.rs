@@ -1,10 +1,11 @@
 //! Lists, details, records and status over a lake whose every row is known.
 
+use axum::body::Body;
 use axum::http::{StatusCode, header};
 use serde_json::{Value, json};
 
 use super::lake::{DAY, HOSTILE, UNSCORED, id, known, write_run};
-use super::{Answer, Server};
+use super::{Answer, Server, request};
 
 fn server() -> Server {
     let (dir, lake) = known();
@@ -267,10 +268,37 @@ async fn status_shows_the_books_as_equations_and_whether_they_close() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_compressed_when_asked() {
     let server = server();
-    let request = super::request("GET", "/api/v1/status")
+    let request = request("GET", "/api/v1/status")
         .header(header::AUTHORIZATION, format!("Bearer {}", server.token))
         .header(header::ACCEPT_ENCODING, "gzip");
-    let answer = server.send(request.body(axum::body::Body::empty()).unwrap()).await;
+    let answer = server.send(request.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.header(header::CONTENT_ENCODING), "gzip");
     assert_eq!(answer.body.get(..2), Some(&[0x1f, 0x8b][..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_the_browser_has_is_not_sent_again() {
+    let server = server();
+    let path = format!("/api/v1/suspicious/flow?date={DAY}");
+    let first = server.get(&path).await;
+    let tag = first.header(header::ETAG).to_owned();
+    assert!(tag.starts_with("W/\"") && tag.len() == 68, "{tag}");
+    assert_eq!(first.header(header::CACHE_CONTROL), "private, no-cache");
+    let ask = async |path: &str, tag: &str| {
+        let request = request("GET", path).header(header::AUTHORIZATION, format!("Bearer {}", server.token));
+        server.send(request.header(header::IF_NONE_MATCH, tag).body(Body::empty()).unwrap()).await
+    };
+    let again = ask(&path, &tag).await;
+    assert_eq!(
+        (again.status, again.body.len(), again.header(header::ETAG)),
+        (StatusCode::NOT_MODIFIED, 0, tag.as_str())
+    );
+    assert_eq!(ask(&path, "\"other\"").await.body, first.body);
+    assert_eq!(ask(&format!("{path}&limit=1"), &tag).await.status, StatusCode::OK);
+    // A failure has no tag, and nothing else is kept.
+    assert_eq!(ask("/api/v1/suspicious/flow?limit=0", "*").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(server.get("/api/v1/days").await.header(header::CACHE_CONTROL), "no-store");
+    let stranger =
+        server.send(request("GET", &path).header(header::IF_NONE_MATCH, &tag).body(Body::empty()).unwrap()).await;
+    assert_eq!(stranger.status, StatusCode::UNAUTHORIZED);
 }

@@ -120,6 +120,91 @@ async fn a_score_hides_its_records_of_its_day_and_reset_brings_them_back() {
 }
 
 #[tokio::test]
+async fn a_storyboard_is_told_commented_and_drawn_as_spot_s_notebooks_ask() {
+    let server = server();
+    let tell =
+        "mutation($input: NetflowCreateStoryboardInputType!) { flow { createStoryboard(input: $input) { success } } }";
+    let input = |title: &str| {
+        json!({"input": {"date": DAY, "ip": "10.0.0.2", "title": title, "text": "It <b>calls</b> home.", "first": 20,
+            "threatDetails": [{"firstSeen": "2016-07-08 03:15:02", "srcIp": "10.0.0.2", "connections": 2, "maxBytes": 500}]}})
+    };
+    let told = server.graphql(tell, input("First title")).await;
+    assert_eq!(told["data"]["flow"]["createStoryboard"]["success"], true, "{told}");
+    // Told again, with another title: another version, not another story.
+    assert_eq!(server.graphql(tell, input("Second title")).await["errors"], Value::Null);
+    for (kind, field, key) in [
+        ("Dns", "dns", json!({"dnsQuery": "Evil.Example."})),
+        ("Dns", "dns", json!({"clientIp": "10.0.0.1"})),
+        ("Proxy", "proxy", json!({"uri": "http://drop.example/a"})),
+    ] {
+        let tell = format!(
+            "mutation($input: {kind}CreateStoryboardInputType!) {{ {field} {{ createStoryboard(input: $input) {{ success }} }} }}"
+        );
+        let mut input = json!({"date": DAY, "title": "t", "text": "", "threatDetails": []});
+        input.as_object_mut().unwrap().extend(key.as_object().unwrap().clone());
+        assert_eq!(server.graphql(&tell, json!({"input": input})).await["errors"], Value::Null);
+    }
+    let comments = "query($date: SpotDateType!) { flow { threats { comments(date: $date) { ip title text } } }
+        dns { threats { comments(date: $date) { title ... on DnsQueryCommentType { dnsQuery } ... on DnsClientIpCommentType { clientIp } } } }
+        proxy { threats { comments(date: $date) { uri title } } } }";
+    let found = server.graphql(comments, json!({"date": DAY})).await;
+    assert_eq!(found["errors"], Value::Null, "{found}");
+    assert_eq!(
+        found["data"]["flow"]["threats"]["comments"],
+        json!([{"ip": "10.0.0.2", "title": "Second title", "text": "It <b>calls</b> home."}])
+    );
+    assert_eq!(
+        found["data"]["dns"]["threats"]["comments"],
+        json!([{"title": "t", "clientIp": "10.0.0.1"}, {"title": "t", "dnsQuery": "evil.example"}])
+    );
+    assert_eq!(found["data"]["proxy"]["threats"]["comments"], json!([{"uri": "http://drop.example/a", "title": "t"}]));
+    let other_day = server.graphql(comments, json!({"date": "2016-07-10"})).await;
+    assert_eq!(other_day["data"]["flow"]["threats"]["comments"], json!([]));
+    // It is a story like any other, with both versions.
+    let stories = server.get("/api/v1/stories").await.json();
+    let flow: Vec<&Value> =
+        stories["stories"].as_array().unwrap().iter().filter(|story| story["source"] == "flow").collect();
+    assert_eq!((flow.len(), &flow[0]["version"], &flow[0]["author"]), (1, &json!(2), &json!("console")));
+
+    let drawn = "query($date: SpotDateType!, $ip: SpotIpType!) { flow { threat {
+        incidentProgression(date: $date, ip: $ip) { name impact children { name impact children { name impact children { name impact } } } }
+        impactAnalysis(date: $date, ip: $ip) { name size children { name size children { name size children { name } } } } } } }";
+    let drawn = server.graphql(drawn, json!({"date": DAY, "ip": "10.0.0.2"})).await;
+    assert_eq!(drawn["errors"], Value::Null, "{drawn}");
+    let threat = &drawn["data"]["flow"]["threat"];
+    assert_eq!(
+        threat["incidentProgression"],
+        json!({"name": "10.0.0.2", "impact": 3, "children": [{"name": "Two way", "impact": 3, "children": [
+            {"name": "Outside", "impact": 3, "children": [{"name": "198.51.100.2", "impact": 3}]}]}]})
+    );
+    assert_eq!(
+        threat["impactAnalysis"],
+        json!({"name": "10.0.0.2", "size": 3, "children": [{"name": "Two way", "size": 3, "children": [
+            {"name": "Outside", "size": 3, "children": []}]}]})
+    );
+    let rest = "query($date: SpotDateType!) { flow { threat { geoLocalization(date: $date, ip: \"10.0.0.2\") { srcIps { geometry { coordinates } properties { ip location type } } dstIps { properties { ip } } } } }
+        dns { threat { incidentProgression(date: $date, clientIp: \"10.0.0.1\") { total ... on DnsIncidentProgressionQueryType { dnsQuery } } } } }";
+    let rest = server.graphql(rest, json!({"date": DAY})).await;
+    assert_eq!(rest["errors"], Value::Null, "{rest}");
+    // No geographic database was given.
+    assert_eq!(rest["data"]["flow"]["threat"]["geoLocalization"], json!({"srcIps": [], "dstIps": []}));
+    let names = rest["data"]["dns"]["threat"]["incidentProgression"].as_array().unwrap().clone();
+    assert!(names.len() == 3 && names.iter().all(|row| row["total"] == 1 && row["dnsQuery"].is_string()), "{names:?}");
+    for (input, part) in [
+        (json!({"date": DAY, "ip": "10.0.0.2", "title": " ", "text": "", "threatDetails": []}), "title"),
+        (json!({"date": DAY, "ip": "10.0.0.2", "title": "t", "text": "x".repeat(40_000), "threatDetails": []}), "text"),
+        (
+            json!({"date": DAY, "ip": "10.0.0.2", "title": "t", "text": "", "threatDetails": vec![json!({}); 1001]}),
+            "1000",
+        ),
+        (json!({"date": DAY, "ip": "evil", "title": "t", "text": "", "threatDetails": []}), "no IP address"),
+    ] {
+        let refused = server.graphql(tell, json!({"input": input})).await;
+        assert!(refused["errors"].to_string().contains(part), "{part}: {refused}");
+    }
+}
+
+#[tokio::test]
 async fn graphql_is_bounded_and_changes_nothing_for_viewers_or_by_get() {
     let server = Server::with_accounts().await;
     let vic = server.log_in("vic").await;
@@ -129,6 +214,7 @@ async fn graphql_is_bounded_and_changes_nothing_for_viewers_or_by_get() {
     for query in [
         "mutation { flow { resetScoredConnections(date:\"2016-07-08\") { success } } }",
         "mutation { proxy { score(input:[{score:1, uri:\"x\"}]) { success } } }",
+        "mutation { dns { createStoryboard(input:{clientIp:\"10.0.0.1\", title:\"t\", text:\"\", threatDetails:[]}) { success } } }",
     ] {
         let answer = ask(query).await.json();
         assert!(answer["errors"].to_string().contains("it needs the role analyst"), "{answer}");

@@ -4,6 +4,7 @@ mod accounts;
 mod data;
 mod door;
 mod graphql;
+mod hostile;
 mod invest;
 mod lake;
 mod said;

@@ -1,14 +1,15 @@
 //! `dns { … }`
 
-use aggregator::lake::Source;
+use aggregator::lake::{Day, Source};
 use aggregator::record::RecordId;
 use aggregator::state::verdicts::Severity;
 use analytics::sql::Param;
-use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
+use async_graphql::{Context, InputObject, Interface, Object, Result, SimpleObject};
 use serde::Deserialize;
 
 use super::flow::is_scored;
 use super::scalars::{SpotDate, SpotDatetime, SpotIp};
+use super::story::{self, SentBack};
 use super::{
     IngestSummary, LIST, NeedsAnalyst, Outcome, READS, app, around, current_run, fail, like, rows, scored, span,
 };
@@ -339,6 +340,20 @@ impl Threats {
         }
         Ok(found)
     }
+
+    /// What was told of a day's threats.
+    #[graphql(complexity = "READS + child_complexity")]
+    async fn comments(&self, context: &Context<'_>, date: Option<SpotDate>) -> Result<Vec<Comment>> {
+        let told = story::told(context, Source::Dns, SpotDate::or_today(date)).await?;
+        let comments = told.into_iter().map(|told| {
+            let (title, text) = (told.text.title, told.text.text);
+            match told.subject.parse::<std::net::IpAddr>() {
+                Ok(ip) => Comment::Client(ClientComment { client_ip: SpotIp(ip.to_string()), title, text }),
+                Err(_) => Comment::Name(NameComment { dns_query: told.subject, title, text }),
+            }
+        });
+        Ok(comments.collect())
+    }
 }
 
 pub(super) struct Threat;
@@ -355,25 +370,110 @@ impl Threat {
         client_ip: Option<SpotIp>,
         #[graphql(default = 20)] first: u32,
     ) -> Result<Vec<ThreatDetails>> {
-        let mut params: Vec<Param> = span(SpotDate::or_today(date)).into();
-        let (column, other, condition) = match (dns_query, client_ip) {
-            (Some(name), None) => {
-                params.push(name.to_lowercase().into());
-                ("client_ip", "dns_query", "qname = $3")
-            }
-            (None, Some(SpotIp(ip))) => {
-                params.push(ip.into());
-                ("qname AS dns_query", "client_ip", "client_ip = $3")
-            }
-            _ => return Err(fail(ApiError::Bad("details: give dnsQuery or clientIp".to_owned()))),
-        };
-        let first = u64::from(first.clamp(1, 1000));
-        let sql = format!(
-            "SELECT count(*) AS total, {column}, CAST(NULL AS VARCHAR) AS {other} FROM dns \
-             WHERE first_seen >= $1 AND first_seen < $2 AND {condition} GROUP BY 2 ORDER BY total DESC, 2 LIMIT {first}"
-        );
-        rows(app(context)?, "dns", &sql, params, first).await
+        counts(context, SpotDate::or_today(date), dns_query, client_ip, first).await
     }
+
+    /// The same, as it is drawn: the first 20.
+    #[graphql(complexity = "READS + child_complexity")]
+    async fn incident_progression(
+        &self,
+        context: &Context<'_>,
+        date: Option<SpotDate>,
+        #[graphql(validator(max_length = 1024))] dns_query: Option<String>,
+        client_ip: Option<SpotIp>,
+    ) -> Result<Vec<Progress>> {
+        let found = counts(context, SpotDate::or_today(date), dns_query, client_ip, 20).await?;
+        let progress = found.into_iter().filter_map(|ThreatDetails { total, dns_query, client_ip }| {
+            let client = || client_ip.map(|client_ip| Progress::Client(ClientProgress { total, client_ip }));
+            dns_query.map(|dns_query| Progress::Name(NameProgress { total, dns_query })).or_else(client)
+        });
+        Ok(progress.collect())
+    }
+}
+
+/// Names that a client asked for on a day, or clients that asked for a name, with how often.
+async fn counts(
+    context: &Context<'_>,
+    date: Day,
+    dns_query: Option<String>,
+    client_ip: Option<SpotIp>,
+    first: u32,
+) -> Result<Vec<ThreatDetails>> {
+    let mut params: Vec<Param> = span(date).into();
+    let (column, other, condition) = match (dns_query, client_ip) {
+        (Some(name), None) => {
+            params.push(name.to_lowercase().into());
+            ("client_ip", "dns_query", "qname = $3")
+        }
+        (None, Some(SpotIp(ip))) => {
+            params.push(ip.into());
+            ("qname AS dns_query", "client_ip", "client_ip = $3")
+        }
+        _ => return Err(fail(ApiError::Bad("threat: give dnsQuery or clientIp".to_owned()))),
+    };
+    let first = u64::from(first.clamp(1, 1000));
+    let sql = format!(
+        "SELECT count(*) AS total, {column}, CAST(NULL AS VARCHAR) AS {other} FROM dns \
+         WHERE first_seen >= $1 AND first_seen < $2 AND {condition} GROUP BY 2 ORDER BY total DESC, 2 LIMIT {first}"
+    );
+    rows(app(context)?, "dns", &sql, params, first).await
+}
+
+#[derive(Interface)]
+#[graphql(name = "DnsIncidentProgressionInterface", field(name = "total", ty = "&u64"))]
+enum Progress {
+    Name(NameProgress),
+    Client(ClientProgress),
+}
+
+#[derive(SimpleObject)]
+#[graphql(name = "DnsIncidentProgressionQueryType")]
+struct NameProgress {
+    total: u64,
+    dns_query: String,
+}
+
+#[derive(SimpleObject)]
+#[graphql(name = "DnsIncidentProgressionClientIpType")]
+struct ClientProgress {
+    total: u64,
+    client_ip: SpotIp,
+}
+
+#[derive(Interface)]
+#[graphql(name = "DnsCommentInterface", field(name = "title", ty = "&String"), field(name = "text", ty = "&String"))]
+enum Comment {
+    Name(NameComment),
+    Client(ClientComment),
+}
+
+#[derive(SimpleObject)]
+#[graphql(name = "DnsQueryCommentType")]
+struct NameComment {
+    dns_query: String,
+    title: String,
+    text: String,
+}
+
+#[derive(SimpleObject)]
+#[graphql(name = "DnsClientIpCommentType")]
+struct ClientComment {
+    client_ip: SpotIp,
+    title: String,
+    text: String,
+}
+
+#[derive(InputObject)]
+#[graphql(name = "DnsCreateStoryboardInputType")]
+struct StoryInput {
+    date: Option<SpotDate>,
+    #[graphql(validator(max_length = 1024))]
+    dns_query: Option<String>,
+    client_ip: Option<SpotIp>,
+    title: String,
+    text: String,
+    #[graphql(validator(max_items = 1000))]
+    threat_details: Vec<Option<SentBack>>,
 }
 
 #[derive(InputObject)]
@@ -416,6 +516,19 @@ impl Mutation {
             outcomes.push(Outcome { success });
         }
         Ok(outcomes)
+    }
+
+    /// Tells a threat of a day: a story. Told again it is another version of it.
+    #[graphql(complexity = "READS + child_complexity")]
+    async fn create_storyboard(&self, context: &Context<'_>, input: StoryInput) -> Result<Outcome> {
+        let StoryInput { date, dns_query, client_ip, title, text, threat_details: _ } = input;
+        let of = (Source::Dns, SpotDate::or_today(date));
+        let subject = match (dns_query, client_ip) {
+            (Some(name), None) => name,
+            (None, Some(SpotIp(ip))) => ip,
+            _ => return Err(fail(ApiError::Bad("createStoryboard: give dnsQuery or clientIp".to_owned()))),
+        };
+        Ok(Outcome { success: story::tell(context, of, &subject, (&title, &text)).await? })
     }
 
     /// Takes the scores of a day's questions back.

@@ -8,6 +8,7 @@ use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
 use serde::Deserialize;
 
 use super::scalars::{SpotDate, SpotDatetime, SpotIp};
+use super::story::{self, Impact, MapView, Progress, SentBack};
 use super::{IngestSummary, LIST, NeedsAnalyst, Outcome, READS, app, around, current_run, fail, rows, scored, span};
 use crate::problem::ApiError;
 
@@ -232,6 +233,16 @@ impl Threats {
         }
         Ok(found)
     }
+
+    /// What was told of a day's threats.
+    #[graphql(complexity = "READS + child_complexity")]
+    async fn comments(&self, context: &Context<'_>, date: Option<SpotDate>) -> Result<Vec<Comment>> {
+        let told = story::told(context, Source::Flow, SpotDate::or_today(date)).await?;
+        Ok(told
+            .into_iter()
+            .map(|told| Comment { ip: told.subject, title: told.text.title, text: told.text.text })
+            .collect())
+    }
 }
 
 pub(super) struct Threat;
@@ -251,6 +262,29 @@ impl Threat {
         rows(app(context)?, "flow", sql, params, 1000).await
     }
 
+    /// With whom an address spoke on a day, by who opened, inside and outside: the peers with most connections and bytes.
+    #[graphql(complexity = "2 * READS + child_complexity")]
+    async fn incident_progression(
+        &self,
+        context: &Context<'_>,
+        date: Option<SpotDate>,
+        ip: SpotIp,
+    ) -> Result<Progress> {
+        Ok(story::board(context, &ip, SpotDate::or_today(date)).await?.progression.into())
+    }
+
+    /// The same without the peers.
+    #[graphql(complexity = "2 * READS + child_complexity")]
+    async fn impact_analysis(&self, context: &Context<'_>, date: Option<SpotDate>, ip: SpotIp) -> Result<Impact> {
+        Ok(story::board(context, &ip, SpotDate::or_today(date)).await?.progression.into())
+    }
+
+    /// Where an address and its peers are.
+    #[graphql(complexity = "2 * READS + child_complexity")]
+    async fn geo_localization(&self, context: &Context<'_>, date: Option<SpotDate>, ip: SpotIp) -> Result<MapView> {
+        Ok(MapView::of(&story::board(context, &ip, SpotDate::or_today(date)).await?.places))
+    }
+
     /// When an address spoke to whom on a day, at most 1000.
     #[graphql(complexity = "READS + child_complexity")]
     async fn timeline(&self, context: &Context<'_>, date: Option<SpotDate>, ip: SpotIp) -> Result<Vec<Timeline>> {
@@ -262,6 +296,27 @@ impl Threat {
         params.push(ip.0.into());
         rows(app(context)?, "flow", sql, params, 1000).await
     }
+}
+
+#[derive(SimpleObject)]
+#[graphql(name = "NetflowCommentType")]
+struct Comment {
+    /// What it is about: an address, where a script told it.
+    ip: String,
+    title: String,
+    text: String,
+}
+
+#[derive(InputObject)]
+#[graphql(name = "NetflowCreateStoryboardInputType")]
+struct StoryInput {
+    date: Option<SpotDate>,
+    ip: SpotIp,
+    title: String,
+    text: String,
+    #[graphql(validator(max_items = 1000))]
+    threat_details: Vec<Option<SentBack>>,
+    first: Option<u32>,
 }
 
 #[derive(InputObject)]
@@ -306,6 +361,14 @@ impl Mutation {
             outcomes.push(Outcome { success });
         }
         Ok(outcomes)
+    }
+
+    /// Tells a threat of a day: a story. Told again it is another version of it.
+    #[graphql(complexity = "READS + child_complexity")]
+    async fn create_storyboard(&self, context: &Context<'_>, input: StoryInput) -> Result<Outcome> {
+        let StoryInput { date, ip, title, text, threat_details: _, first: _ } = input;
+        let of = (Source::Flow, SpotDate::or_today(date));
+        Ok(Outcome { success: story::tell(context, of, &ip.0, (&title, &text)).await? })
     }
 
     /// Takes the scores of a day's records back.

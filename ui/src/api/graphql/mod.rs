@@ -10,6 +10,7 @@ mod flow;
 mod proxy;
 mod scalars;
 mod scored;
+mod story;
 
 use aggregator::lake::{Day, Source};
 use aggregator::record::Micros;
@@ -41,6 +42,8 @@ const READS: usize = 40;
 const MAX_DIRECTIVES: usize = 4;
 /// Bytes of the operation's text.
 const MAX_TEXT: usize = 16 << 10;
+/// Bytes of a request: scripts send back what `threat.details` gave, 1000 rows at most.
+pub(super) const MAX_BODY: usize = 1 << 20;
 /// Rows of Spot's lists.
 const LIST: u64 = 250;
 /// Days of an ingest summary.

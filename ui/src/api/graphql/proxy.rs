@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::flow::is_scored;
 use super::scalars::{SpotDate, SpotDatetime, SpotIp};
+use super::story::{self, SentBack};
 use super::{IngestSummary, LIST, NeedsAnalyst, Outcome, READS, app, current_run, like, rows, scored, span};
 
 /// A request, as Spot shows it in its lists and details.
@@ -209,6 +210,16 @@ impl Threats {
         }
         Ok(found)
     }
+
+    /// What was told of a day's threats.
+    #[graphql(complexity = "READS + child_complexity")]
+    async fn comments(&self, context: &Context<'_>, date: Option<SpotDate>) -> Result<Vec<Comment>> {
+        let told = story::told(context, Source::Proxy, SpotDate::or_today(date)).await?;
+        Ok(told
+            .into_iter()
+            .map(|told| Comment { uri: told.subject, title: told.text.title, text: told.text.text })
+            .collect())
+    }
 }
 
 pub(super) struct Threat;
@@ -269,6 +280,28 @@ impl Threat {
     }
 }
 
+#[derive(SimpleObject)]
+#[graphql(name = "ProxyCommentType")]
+struct Comment {
+    /// What it is about: a URI, where a script told it.
+    uri: String,
+    title: String,
+    text: String,
+}
+
+#[derive(InputObject)]
+#[graphql(name = "ProxyCreateStoryboardInputType")]
+struct StoryInput {
+    date: Option<SpotDate>,
+    #[graphql(validator(max_length = 8192))]
+    uri: String,
+    title: String,
+    text: String,
+    #[graphql(validator(max_items = 1000))]
+    threat_details: Vec<Option<SentBack>>,
+    first: Option<u32>,
+}
+
 #[derive(InputObject)]
 #[graphql(name = "ProxyScoreInputType")]
 struct ScoreInput {
@@ -298,6 +331,14 @@ impl Mutation {
             outcomes.push(Outcome { success });
         }
         Ok(outcomes)
+    }
+
+    /// Tells a threat of a day: a story. Told again it is another version of it.
+    #[graphql(complexity = "READS + child_complexity")]
+    async fn create_storyboard(&self, context: &Context<'_>, input: StoryInput) -> Result<Outcome> {
+        let StoryInput { date, uri, title, text, threat_details: _, first: _ } = input;
+        let of = (Source::Proxy, SpotDate::or_today(date));
+        Ok(Outcome { success: story::tell(context, of, &uri, (&title, &text)).await? })
     }
 
     /// Takes the scores of a day's requests back.
