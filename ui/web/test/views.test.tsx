@@ -31,7 +31,7 @@ const row: DnsRow = {
     all_share: 0.00002,
     nearest_common: "8 to 15 characters",
     fired: [],
-    usual: [],
+    usual: [{ feature: "subdomain length", value: "4 to 7 characters", share: 0.625 }],
   },
   said: { verdict: null, severity: null, allowed_by: null, suppressed_by: null, resembles: null, moved_by: [], before: null },
   first_seen: "2016-07-08T03:15:01.123456Z",
