@@ -15,14 +15,14 @@ use crate::output::UsedWrongly;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  spotter bench                          all parts\n  spotter bench import --file tap.pcap --json\n\n\
-    Parts: import (tshark, nfpcapd, softflowd), lake (the Parquet library's own writer, pyarrow), lda (tomotopy, gensim, scikit-learn,\n\
+    Parts: import (tshark, nfpcapd, softflowd), collect (nfcapd), lake (the Parquet library's own writer, pyarrow), lda (tomotopy, gensim, scikit-learn,\n\
     Spark MLlib; ten minutes), probe (PERCPU_HASH, LRU_PERCPU_HASH; as root), capture (softflowd, pmacctd, AF_PACKET, programs that only drop;\n    \
     as root, half an hour). Use a release build."
 )]
 pub(crate) struct Args {
     /// Which part; all without it.
     part: Option<String>,
-    /// The capture for `import`; a synthetic one without it.
+    /// The capture for `import`, and whose flows `collect` is sent; a synthetic one without it.
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
     /// Runs of each process, in turn.

@@ -13,6 +13,7 @@ mod config;
 mod context;
 mod demo;
 mod doctor;
+mod forward;
 mod import;
 mod lake;
 mod manual;
@@ -58,6 +59,7 @@ enum Command {
     Capture(Box<capture::Args>),
     Packets(packets::Args),
     Collect(collect::Args),
+    Forward(Box<forward::Args>),
     Score(score::Args),
     Query(query::Args),
     Verdict(verdict::Args),
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         Command::Capture(args) => capture::run(&args),
         Command::Packets(args) => packets::run(&args),
         Command::Collect(args) => collect::run(&args),
+        Command::Forward(args) => forward::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Verdict(args) => verdict::run(&args),

@@ -10,6 +10,7 @@ pub mod context;
 pub mod detect;
 pub mod explain;
 pub mod feedback;
+pub mod forward;
 pub mod lda;
 pub mod output;
 pub mod rules;

@@ -2,13 +2,15 @@
 //!
 //! Started by itself as `bench import --json --lake DIR FILE`, it stands in for `spotter import` with the same library
 //! call, so that the import can be measured from this crate alone; as `bench capture --json --lake DIR -i IF --mode MODE
-//! --policy tap` for `spotter capture`.
+//! --policy tap` for `spotter capture`, and as `bench collect --json --listen ADDR …` for `spotter collect`.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use aggregator::exported_live::{CollectOptions, Sockets, collect};
 use aggregator::import::{ImportOptions, Input, Progress, import};
 use aggregator::lake::Lake;
+use capture::collect::socket::open_group;
 use perf::bench::{BenchOptions, run};
 #[cfg(feature = "probe")]
 use {
@@ -35,6 +37,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let lake = Lake::open(Path::new(lake))?;
             let inputs = [Input::Path((*file).into())];
             let report = import(&lake, &inputs, &ImportOptions::new("bench"), &AtomicBool::new(false), &mut Quiet)?;
+            println!("{}", serde_json::to_string(&report)?);
+            Ok(())
+        }
+        ["collect", "--json", "--listen", address, "--buffer", buffer, "--lake", lake] => {
+            let stop = std::sync::Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal_hook::consts::SIGTERM, std::sync::Arc::clone(&stop))?;
+            let datagrams = open_group(address.parse()?, 1, buffer.parse()?)?;
+            let sockets = Sockets { datagrams, streams: Vec::new() };
+            let report = collect(&Lake::open(Path::new(lake))?, sockets, &CollectOptions::new("bench"), &stop)?;
             println!("{}", serde_json::to_string(&report)?);
             Ok(())
         }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use ui::{Network, Transport};
 
 use super::collect::CollectConfig;
+use super::forward::OutputConfig;
 use crate::serve::{Service, TLS_FOLDER};
 
 /// The whole of `spotter.toml`.
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) capture: Vec<CaptureConfig>,
     /// Where routers and switches export to.
     pub(crate) collect: Vec<CollectConfig>,
+    /// Where alerts go to.
+    pub(crate) output: Vec<OutputConfig>,
     /// Folders of capture files that are read as they fill.
     pub(crate) watch: Vec<WatchConfig>,
     /// The nightly fit and what is kept of it.
@@ -476,6 +479,10 @@ impl Config {
             collect.problems(&format!("collect[{i}]")).into_iter().for_each(|problem| check(true, problem));
             check(!names.insert(&collect.name), format!("collect[{i}].name = \"{}\" stands twice", collect.name));
         }
+        for (i, output) in self.output.iter().enumerate() {
+            output.problems().into_iter().for_each(|problem| check(true, format!("output[{i}].{problem}")));
+            check(!names.insert(&output.name), format!("output[{i}].name = \"{}\" stands twice", output.name));
+        }
         for (i, watch) in self.watch.iter().enumerate() {
             let at = format!("watch[{i}]");
             check(
@@ -604,6 +611,7 @@ fn known_keys() -> BTreeSet<String> {
             ..CaptureConfig::default()
         }],
         collect: vec![CollectConfig::full()],
+        output: vec![OutputConfig::full()],
         watch: vec![WatchConfig {
             sensor: Some(String::new()),
             mapping: Some(PathBuf::new()),

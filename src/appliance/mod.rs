@@ -7,6 +7,7 @@
 pub(crate) mod capture;
 pub(crate) mod collect;
 pub(crate) mod config;
+pub(crate) mod forward;
 pub(crate) mod interrupt;
 mod live;
 pub(crate) mod metrics;
@@ -48,6 +49,9 @@ pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Resul
         }
         for collector in &config.collect {
             scope.spawn(move || collect::go_on(lake, config, collector, interrupt));
+        }
+        for output in &config.output {
+            scope.spawn(move || forward::go_on(lake, config, output, interrupt));
         }
         for watched in &config.watch {
             let feed = feed(&watched.name);

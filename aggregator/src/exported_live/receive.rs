@@ -31,14 +31,15 @@ impl<'a> Outbox<'a> {
         // Whatever a template brings or takes.
         let templates = collected.templates_learnt + collected.templates_withdrawn + collected.rows_options;
         let due = self.remembered.is_none_or(|at| at.elapsed() >= REMEMBER_EVERY);
-        let memory = (is_last || due && self.templates != templates).then(|| {
+        let is_due = self.templates != templates && due;
+        if !(is_last || self.items.0.len() >= BATCH || idle && (is_due || told != self.last)) {
+            return;
+        }
+        // Not before it is sure that it is handed over.
+        let memory = (is_last || is_due).then(|| {
             (self.remembered, self.templates) = (Some(Instant::now()), templates);
             Memory { templates: collector.memory(), decoder: collector.decoder_counters() }
         });
-        let is_news = memory.is_some() || told != self.last;
-        if !(is_last || self.items.0.len() >= BATCH || idle && is_news) {
-            return;
-        }
         let positions: Vec<Position> = collector.positions();
         self.last.clone_from(&told);
         let items = std::mem::take(&mut self.items.0);

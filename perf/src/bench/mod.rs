@@ -5,6 +5,7 @@
 //! is reported as missing, with the package that has it, and never left out silently.
 
 mod child;
+mod collect;
 mod import;
 mod lake;
 mod lda;
@@ -24,6 +25,8 @@ use serde::Serialize;
 pub enum Part {
     /// Capture file to lake, beside tshark, nfpcapd and softflowd.
     Import,
+    /// Exports to lake, beside nfcapd.
+    Collect,
     /// Rows to Parquet, beside the Parquet library's own writer and pyarrow.
     Lake,
     /// The topic model's fit, beside tomotopy, gensim, scikit-learn and Spark MLlib.
@@ -36,12 +39,13 @@ pub enum Part {
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Import, Self::Lake, Self::Lda, Self::Probe, Self::Capture];
+    pub const ALL: [Self; 6] = [Self::Import, Self::Collect, Self::Lake, Self::Lda, Self::Probe, Self::Capture];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Import => "import",
+            Self::Collect => "collect",
             Self::Lake => "lake",
             Self::Lda => "lda",
             Self::Probe => "probe",
@@ -185,6 +189,7 @@ pub enum BenchError {
 pub fn run(part: Part, options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Result<(), BenchError> {
     match part {
         Part::Import => import::run(options, emit),
+        Part::Collect => collect::run(options, emit),
         Part::Lake => lake::run(options, emit),
         Part::Lda => lda::run(options, emit),
         #[cfg(feature = "probe")]

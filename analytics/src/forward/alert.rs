@@ -1,0 +1,142 @@
+//! Which scored records are alerts, and what of them is sent.
+
+use aggregator::lake::Source;
+use serde_json::{Map, Value};
+
+use super::cef;
+use super::queue::Entry;
+use crate::output::OutputError;
+use crate::output::export::{About, ExportFormat, Exporter};
+use crate::sql::{Engine, QueryError};
+
+/// In which form an alert is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// The lake's columns as a JSON object.
+    Json,
+    /// Elastic Common Schema 8.11.
+    Ecs,
+    /// OCSF 1.6.0, Detection Finding (2004).
+    Ocsf,
+    /// Common Event Format.
+    Cef,
+}
+
+impl std::str::FromStr for Form {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "json" => Ok(Self::Json),
+            "ecs" => Ok(Self::Ecs),
+            "ocsf" => Ok(Self::Ocsf),
+            "cef" => Ok(Self::Cef),
+            other => Err(format!("there is no form \"{other}\": use json, ecs, ocsf or cef")),
+        }
+    }
+}
+
+/// What makes a scored record an alert: both must hold.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Threshold {
+    /// Strength of the strongest evidence, −log10 of the cases as strong that a day has by chance: at 2 a day without an attack has one in a hundred
+    /// days. Rows without evidence have 0.
+    pub min_strength: f64,
+    /// Place in the list, from 1.
+    pub max_rank: u32,
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self { min_strength: 2.0, max_rank: 1_000 }
+    }
+}
+
+/// Why alerts could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum AlertError {
+    /// The lake did not answer.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// A row could not be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// A row is not what it should be.
+    #[error("a scored record cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Alerts at once: what is beyond comes with the next look.
+const MOST: usize = 10_000;
+
+/// The alerts of the days since `since` (`YYYY-MM-DD`), the most suspicious of each list first; `is_new` says of an id whether it is wanted.
+pub(super) fn alerts(
+    engine: &Engine,
+    source: Source,
+    since: &str,
+    threshold: Threshold,
+    form: Form,
+    mut is_new: impl FnMut(&str) -> bool,
+) -> Result<Vec<Entry>, AlertError> {
+    let date: String = since.chars().filter(|c| c.is_ascii_digit() || *c == '-').collect();
+    let sql = format!(
+        "SELECT * FROM scores_{} WHERE date >= '{date}' AND fused_rank <= {} ORDER BY fused_rank, record_id",
+        source.as_str(),
+        threshold.max_rank
+    );
+    engine.block_on(async {
+        let mut answer = engine.sql(&sql).await?;
+        let mut found = Vec::new();
+        while let Some(batch) = answer.next().await? {
+            let mut rows = Exporter::new(ExportFormat::JsonLines, source, &batch.schema(), About::default())?;
+            for at in 0..batch.num_rows() {
+                let one = batch.slice(at, 1);
+                let text = rows.batch(&one)?;
+                let row: Map<String, Value> = serde_json::from_slice(&text)?;
+                let id = row.get("record_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+                let strength = strength(&row);
+                if strength < threshold.min_strength || !is_new(&id) {
+                    continue;
+                }
+                let payload = match form {
+                    Form::Json => trimmed(text),
+                    Form::Cef => cef::line(source.as_str(), name(&row), severity(strength), &row).into_bytes(),
+                    Form::Ecs | Form::Ocsf => {
+                        let format = if form == Form::Ecs { ExportFormat::Ecs } else { ExportFormat::Ocsf };
+                        trimmed(Exporter::new(format, source, &one.schema(), About::default())?.batch(&one)?)
+                    }
+                };
+                found.push(Entry { id, payload });
+                if found.len() >= MOST {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
+    })
+}
+
+fn trimmed(mut line: Vec<u8>) -> Vec<u8> {
+    while line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    line
+}
+
+fn fired(row: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+    row.get("detectors").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn strength(row: &Map<String, Value>) -> f64 {
+    fired(row).filter_map(|d| d.get("strength")?.as_f64()).fold(0.0, f64::max)
+}
+
+/// The strongest detector.
+fn name(row: &Map<String, Value>) -> &str {
+    fired(row).find_map(|d| d.get("name")?.as_str()).unwrap_or("suspicious record")
+}
+
+/// CEF's 0 to 10 of a strength: 3 at one case a day by chance, 10 at one in ten million days.
+fn severity(strength: f64) -> u8 {
+    (strength + 3.0).clamp(0.0, 10.0).round() as u8
+}

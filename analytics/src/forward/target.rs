@@ -1,0 +1,193 @@
+//! Where alerts go, as one URL, and who may be reached.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::http::{Http, Taken};
+use super::queue::Entry;
+use super::syslog::{Syslog, SyslogTransport};
+use super::{Form, ForwardError};
+
+/// Longest wait for the other side.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a target is made of.
+#[derive(Clone, Debug, Default)]
+pub struct TargetOptions {
+    /// `file:PATH`, `http://…` or `https://…` (webhook), `elastic+https://HOST:9200/INDEX`, `syslog+udp://HOST:514`, `syslog+tcp://…`, `syslog+tls://HOST:6514`.
+    pub to: String,
+    /// Hosts that may be reached, as `siem.example` or `siem.example:8443`. A target on the network must be among them.
+    pub allow: Vec<String>,
+    /// Authorities (PEM) that vouch for the other side, in place of those browsers know.
+    pub tls_ca: Option<PathBuf>,
+    /// File whose first line is sent as the `authorization` header, as `Bearer …` or `ApiKey …`.
+    pub authorization_file: Option<PathBuf>,
+}
+
+/// An open target.
+pub(super) enum Target {
+    File(PathBuf),
+    Webhook(Http),
+    Elastic { http: Http, index: String },
+    Syslog(Syslog),
+}
+
+impl TargetOptions {
+    /// The host and port of a target on the network; nothing for a file.
+    fn host(&self) -> Result<Option<(&str, &str)>, ForwardError> {
+        let wrong = |reason: &str| ForwardError::Target { to: self.to.clone(), reason: reason.to_owned() };
+        if let Some(path) = self.to.strip_prefix("file:") {
+            return if path.is_empty() { Err(wrong("name a file, as file:/var/log/alerts.jsonl")) } else { Ok(None) };
+        }
+        let Some((scheme, rest)) = self.to.split_once("://") else {
+            return Err(wrong(
+                "use file:PATH, https://HOST/PATH, elastic+https://HOST:9200/INDEX, syslog+udp://HOST:514, syslog+tcp:// or syslog+tls://",
+            ));
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return Err(wrong("no user or password in the URL: put an authorization header into a file"));
+        }
+        if authority.is_empty() {
+            return Err(wrong("it has no host"));
+        }
+        Ok(Some((scheme, authority)))
+    }
+
+    /// Checks without opening anything.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub fn check(&self) -> Result<(), ForwardError> {
+        let wrong = |reason: String| ForwardError::Target { to: self.to.clone(), reason };
+        let Some((scheme, authority)) = self.host()? else { return Ok(()) };
+        let known = ["http", "https", "elastic+http", "elastic+https", "syslog+udp", "syslog+tcp", "syslog+tls"];
+        if !known.contains(&scheme) {
+            return Err(wrong(format!("there is no way {scheme}://: use one of {}", known.join(", "))));
+        }
+        let name = without_port(authority);
+        if !self.allow.iter().any(|allowed| allowed == authority || allowed == name) {
+            return Err(wrong(format!("\"{name}\" is not allowed: add it to the hosts that may be reached (allow)")));
+        }
+        if scheme.starts_with("syslog+") && name.len() == authority.len() {
+            return Err(wrong("it needs a port, as :514".to_owned()));
+        }
+        if scheme.starts_with("elastic+") && index(&self.to).is_none() {
+            return Err(wrong("the path is the index, as /spotter-alerts".to_owned()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn open(&self) -> Result<Target, ForwardError> {
+        self.check()?;
+        let wrong = |reason: String| ForwardError::Target { to: self.to.clone(), reason };
+        let authorities = self.tls_ca.as_deref().map(|path| certificates(path).map_err(&wrong)).transpose()?;
+        let authorization = match &self.authorization_file {
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(|e| wrong(format!("reading {}: {e}", path.display())))?;
+                Some(text.lines().next().unwrap_or_default().trim().to_owned())
+            }
+            None => None,
+        };
+        let Some((scheme, authority)) = self.host()? else {
+            return Ok(Target::File(self.to.trim_start_matches("file:").into()));
+        };
+        let http = |url: &str| {
+            let list = authorities.as_ref().map(|all| all.iter().map(|one| one.to_vec()).collect());
+            Http::new(url, authorization.clone(), list, TIMEOUT)
+        };
+        Ok(match scheme.strip_prefix("elastic+") {
+            Some(plain) => Target::Elastic {
+                http: http(&format!("{plain}://{authority}/_bulk")),
+                index: index(&self.to).unwrap_or_default(),
+            },
+            None if scheme.starts_with("http") => Target::Webhook(http(&self.to)),
+            None => {
+                let transport = match scheme {
+                    "syslog+udp" => SyslogTransport::Udp,
+                    "syslog+tcp" => SyslogTransport::Tcp,
+                    _ => SyslogTransport::Tls(client(authorities).map_err(wrong)?),
+                };
+                Target::Syslog(Syslog::new(transport, authority, TIMEOUT))
+            }
+        })
+    }
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+fn index(to: &str) -> Option<String> {
+    let path = to.split_once("://")?.1.split_once('/')?.1;
+    let is_good = !path.is_empty() && !path.contains(['/', '?', '#', '"', '\\', ' ', '*', ',']);
+    is_good.then(|| path.to_owned())
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    match all {
+        Ok(list) if !list.is_empty() => Ok(list),
+        Ok(_) => Err(format!("{} holds no certificate", path.display())),
+        Err(error) => Err(format!("{} holds no certificate that can be used: {error}", path.display())),
+    }
+}
+
+fn client(authorities: Option<Vec<CertificateDer<'static>>>) -> Result<Arc<ClientConfig>, String> {
+    let Some(list) = authorities else {
+        return Err("TLS needs tls_ca: the certificate (PEM) of the authority of the server".to_owned());
+    };
+    let mut roots = RootCertStore::empty();
+    for authority in list {
+        roots.add(authority).map_err(|e| e.to_string())?;
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+impl Target {
+    /// Sends a batch: all of it is taken or refused for good, or the error says why it is to be tried again.
+    pub(super) fn send(&mut self, entries: &[Entry], form: Form) -> Result<Taken, String> {
+        let all = entries.len() as u64;
+        match self {
+            Self::File(path) => {
+                append(path, entries).map(|()| Taken { sent: all, rejected: 0 }).map_err(|e| e.to_string())
+            }
+            Self::Webhook(http) => http.webhook(entries, form != Form::Cef),
+            Self::Elastic { http, index } => http.bulk(index, entries),
+            Self::Syslog(syslog) => {
+                let payloads: Vec<&[u8]> = entries.iter().map(|entry| entry.payload.as_slice()).collect();
+                let rejected = syslog.send(&payloads).map_err(|e| e.to_string())?;
+                Ok(Taken { sent: all - rejected, rejected })
+            }
+        }
+    }
+}
+
+fn append(path: &Path, entries: &[Entry]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut bytes = Vec::new();
+    for entry in entries {
+        bytes.extend(&entry.payload);
+        bytes.push(b'\n');
+    }
+    if path.as_os_str() == "-" {
+        let mut out = std::io::stdout().lock();
+        return out.write_all(&bytes).and_then(|()| out.flush());
+    }
+    let mut file = fs::OpenOptions::new().append(true).create(true).open(path)?;
+    file.write_all(&bytes)?;
+    file.sync_data()
+}

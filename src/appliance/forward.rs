@@ -1,0 +1,216 @@
+//! One `[[output]]` of the appliance: alerts leave. `spotter forward` is the same for one output.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use aggregator::LedgerHead;
+use aggregator::lake::{Day, Lake, SetKind, Source, WriterOptions};
+use aggregator::record::Micros;
+use aggregator::state;
+use analytics::forward::{Form, ForwardCounters, ForwardOptions, Forwarder, TargetOptions, Threshold};
+use analytics::sql::{Engine, EngineLimits};
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+use super::config::{Config, Span, is_name};
+
+/// Between two looks for new alerts.
+const LOOK: Duration = Duration::from_secs(5);
+/// Between two entries in the ledger.
+const BOOKS: Duration = Duration::from_secs(300);
+/// An output that cannot be opened is left so long.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// One `[[output]]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct OutputConfig {
+    /// Name of the output, unique; it stands in the ledger, and its queue is under it.
+    pub(crate) name: String,
+    /// `file:PATH`, `https://…` (webhook), `elastic+https://HOST:9200/INDEX`, `syslog+udp://HOST:514`, `syslog+tcp://…`, `syslog+tls://…`.
+    pub(crate) to: String,
+    /// `json`, `ecs`, `ocsf` or `cef`.
+    pub(crate) form: String,
+    /// Hosts that may be reached, as `siem.example` or `siem.example:8443`.
+    pub(crate) allow: Vec<String>,
+    /// Authorities (PEM) that vouch for the other side.
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// File whose first line is the `authorization` header.
+    pub(crate) authorization_file: Option<PathBuf>,
+    /// Least strength of the strongest evidence: −log10 of the cases as strong that a day has by chance.
+    pub(crate) min_strength: f64,
+    /// Last place in the list that is an alert.
+    pub(crate) max_rank: u32,
+    /// Tables: `flow`, `dns`, `proxy`.
+    pub(crate) sources: Vec<String>,
+    /// Days before today whose alerts are sent, too, when they are new.
+    pub(crate) days: u32,
+    /// Bytes of the queue on disk.
+    pub(crate) queue: ByteSize,
+}
+
+impl Default for OutputConfig {
+    fn default() -> Self {
+        let Threshold { min_strength, max_rank } = Threshold::default();
+        Self {
+            name: String::new(),
+            to: String::new(),
+            form: "json".to_owned(),
+            allow: Vec::new(),
+            tls_ca: None,
+            authorization_file: None,
+            min_strength,
+            max_rank,
+            sources: Source::ALL.map(|source| source.as_str().to_owned()).to_vec(),
+            days: 1,
+            queue: ByteSize::mib(64),
+        }
+    }
+}
+
+impl OutputConfig {
+    /// With every key, for the list of known ones.
+    pub(super) fn full() -> Self {
+        Self { tls_ca: Some(PathBuf::new()), authorization_file: Some(PathBuf::new()), ..Self::default() }
+    }
+
+    fn target(&self) -> TargetOptions {
+        TargetOptions {
+            to: self.to.clone(),
+            allow: self.allow.clone(),
+            tls_ca: self.tls_ca.clone(),
+            authorization_file: self.authorization_file.clone(),
+        }
+    }
+
+    fn sources(&self) -> Result<Vec<Source>, String> {
+        let find = |name: &String| {
+            let known = Source::ALL.into_iter().find(|source| source.as_str() == name);
+            known.ok_or_else(|| format!("sources has \"{name}\": use flow, dns, proxy"))
+        };
+        self.sources.iter().map(find).collect()
+    }
+
+    /// What is wrong with the values, each with what to do.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut check = |problem: Result<(), String>| found.extend(problem.err());
+        let that = |good: bool, problem: &str| if good { Ok(()) } else { Err(problem.to_owned()) };
+        check(that(is_name(&self.name), "name: use 1 to 64 letters, digits, '.', '_' or '-'"));
+        check(self.target().check().map_err(|e| format!("to = {e}")));
+        check(self.form.parse::<Form>().map(drop).map_err(|e| format!("form: {e}")));
+        let is_elastic = self.to.starts_with("elastic+");
+        check(that(!(is_elastic && self.form == "cef"), "form: Elasticsearch takes json, ecs or ocsf"));
+        check(self.sources().map(drop));
+        check(that(self.min_strength.is_finite() && self.min_strength >= 0.0, "min_strength: 0 or more"));
+        check(that(self.max_rank >= 1, "max_rank: at least 1"));
+        check(that((0..=366).contains(&self.days), "days: from 0 to 366"));
+        check(that(self.queue >= ByteSize::kib(64), "queue: at least 64KiB"));
+        found
+    }
+
+    /// The forwarder, with its queue in the lake's folder.
+    pub(crate) fn open(&self, lake: &Lake) -> anyhow::Result<Forwarder> {
+        let options = ForwardOptions {
+            target: self.target(),
+            form: self.form.parse().map_err(anyhow::Error::msg)?,
+            threshold: Threshold { min_strength: self.min_strength, max_rank: self.max_rank },
+            sources: self.sources().map_err(anyhow::Error::msg)?,
+            dir: lake.dir().join(".forward").join(&self.name),
+            max_bytes: self.queue.as_u64(),
+        };
+        Ok(Forwarder::open(options)?)
+    }
+
+    /// The first day whose alerts are sent.
+    pub(crate) fn since(&self) -> String {
+        let back = i64::from(self.days) * 86_400_000_000;
+        Day::of(Micros(state::now().0 - back)).to_string()
+    }
+}
+
+/// An engine for looks at the scores: small, since it stays.
+pub(crate) fn engine(lake: &Lake) -> anyhow::Result<Engine> {
+    let limits = EngineLimits { memory: 256 << 20, ..EngineLimits::default() };
+    Ok(Engine::open(Lake::open_existing(lake.dir())?, limits)?)
+}
+
+/// Forwards until the interrupt. What cannot be opened is tried again.
+pub(super) fn go_on(lake: &Lake, config: &Config, output: &OutputConfig, interrupt: &AtomicBool) {
+    while !interrupt.load(Ordering::Relaxed) {
+        if let Err(error) = follow(lake, &config.lake.sensor, output, interrupt) {
+            tracing::error!("output \"{}\": {error:#}; trying again in {} s", output.name, RETRY.as_secs());
+            super::pause(RETRY, interrupt);
+        }
+    }
+}
+
+/// Looks and sends until the interrupt.
+pub(crate) fn follow(lake: &Lake, sensor: &str, output: &OutputConfig, interrupt: &AtomicBool) -> anyhow::Result<()> {
+    let (engine, mut forwarder) = (engine(lake)?, output.open(lake)?);
+    let (mut look, mut books, mut try_at) = (Instant::now(), Instant::now() + BOOKS, Instant::now());
+    let (mut told, mut since) = (ForwardCounters::default(), state::now());
+    while !interrupt.load(Ordering::Relaxed) {
+        if Instant::now() >= look {
+            if let Err(error) = forwarder.look(&engine, &output.since()) {
+                tracing::error!("output \"{}\": {error}", output.name);
+            }
+            look = Instant::now() + LOOK;
+        }
+        if Instant::now() >= try_at {
+            match forwarder.send() {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(error) => {
+                    let wait = Span(forwarder.wait());
+                    tracing::warn!("output \"{}\": {error}; trying again in {} s", output.name, wait.0.as_secs());
+                    try_at = Instant::now() + wait.0;
+                }
+            }
+        }
+        if Instant::now() >= books {
+            book(lake, sensor, output, forwarder.counters(), &mut told, &mut since);
+            books = Instant::now() + BOOKS;
+        }
+        super::pause(Duration::from_millis(500), interrupt);
+    }
+    book(lake, sensor, output, forwarder.counters(), &mut told, &mut since);
+    Ok(())
+}
+
+/// Writes what changed since the last entry into the ledger.
+pub(crate) fn book(
+    lake: &Lake,
+    sensor: &str,
+    output: &OutputConfig,
+    now: ForwardCounters,
+    told: &mut ForwardCounters,
+    since: &mut Micros,
+) {
+    if *told == now {
+        return;
+    }
+    let end = state::now();
+    let head = LedgerHead {
+        interval_start: *since,
+        interval_end: end,
+        sensor: sensor.to_owned(),
+        source: format!("output {}", output.name),
+        queue: None,
+        clock: "system".to_owned(),
+    };
+    let counters = now.list().into_iter().zip(told.list()).filter_map(|((name, now), (_, then))| {
+        let value = if name.ends_with("waiting") { now } else { now.saturating_sub(then) };
+        (value > 0).then(|| (name.to_owned(), value))
+    });
+    let rows = head.rows(counters.collect::<std::collections::BTreeMap<_, _>>());
+    let written = lake.begin(SetKind::Flush, WriterOptions::new(sensor)).and_then(|mut set| {
+        set.ledger(&rows)?;
+        set.commit()
+    });
+    match written {
+        Ok(_) => (*told, *since) = (now, end),
+        Err(error) => tracing::warn!("output \"{}\": the ledger was not written: {error}", output.name),
+    }
+}

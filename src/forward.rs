@@ -1,0 +1,126 @@
+//! `spotter forward`
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+use aggregator::lake::Lake;
+use analytics::forward::ForwardCounters;
+use bytesize::ByteSize;
+
+use crate::appliance::forward::{OutputConfig, book, engine, follow};
+use crate::appliance::interrupt;
+use crate::output::UsedWrongly;
+
+/// Send alerts (suspicious records above a threshold) to a webhook, Elasticsearch, a syslog server or a file.
+///
+/// A record is sent once, however often its day is scored again. What cannot be sent waits in a queue on disk, under the
+/// output's name, and is sent by the next run. The appliance does the same for each [[output]].
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  spotter forward --to file:- --form cef                    what would be sent, as CEF\n  \
+    spotter forward --to https://hooks.example/spotter --allow hooks.example\n  \
+    spotter forward --to elastic+https://es.example:9200/spotter-alerts --allow es.example --form ecs --authorization-file key --follow\n  \
+    spotter forward --to syslog+tls://siem.example:6514 --allow siem.example --tls-ca ca.pem --form cef --days 7"
+)]
+pub(crate) struct Args {
+    /// file:PATH (- for standard output), https://HOST/PATH (webhook: a JSON array a request), elastic+https://HOST:9200/INDEX (also
+    /// OpenSearch), syslog+udp://HOST:514, syslog+tcp://HOST:601, syslog+tls://HOST:6514.
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// json (the lake's columns), ecs, ocsf or cef.
+    #[arg(long, default_value = "json")]
+    form: String,
+    /// Hosts that may be reached, with commas or repeated.
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    allow: Vec<String>,
+    /// Authorities (PEM) that vouch for the other side.
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// File whose first line is the authorization header, as "ApiKey …".
+    #[arg(long, value_name = "FILE")]
+    authorization_file: Option<PathBuf>,
+    /// Least strength of the strongest evidence: -log10 of the cases as strong that a day has by chance.
+    #[arg(long, value_name = "X", default_value_t = 2.0)]
+    min_strength: f64,
+    /// Last place in the list that is an alert.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    max_rank: u32,
+    /// Tables: flow, dns, proxy.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "flow,dns,proxy")]
+    source: Vec<String>,
+    /// Days before today.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    days: u32,
+    /// Bytes of the queue on disk.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    queue: ByteSize,
+    /// Name of this output: of its queue, and in the ledger.
+    #[arg(long, value_name = "NAME", default_value = "forward")]
+    name: String,
+    /// Go on until SIGTERM or SIGINT.
+    #[arg(long)]
+    follow: bool,
+    /// The lake's folder.
+    #[arg(long, value_name = "DIR", default_value = "lake", env = "SPOTTER_LAKE")]
+    lake: PathBuf,
+    /// Name of the sensor in the ledger.
+    #[arg(long, value_name = "NAME", default_value = "spotter")]
+    sensor: String,
+    /// Print the counters as JSON, on standard error.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let output = OutputConfig {
+        name: args.name.clone(),
+        to: args.to.clone(),
+        form: args.form.clone(),
+        allow: args.allow.clone(),
+        tls_ca: args.tls_ca.clone(),
+        authorization_file: args.authorization_file.clone(),
+        min_strength: args.min_strength,
+        max_rank: args.max_rank,
+        sources: args.source.clone(),
+        days: args.days,
+        queue: args.queue,
+    };
+    let problems = output.problems();
+    if !problems.is_empty() {
+        return Err(UsedWrongly(problems.join("\n")).into());
+    }
+    aggregator::lake::check_sensor(&args.sensor).map_err(|e| UsedWrongly(e.to_string()))?;
+    let lake = Lake::open_existing(&args.lake)?;
+    let interrupt = interrupt::flag()?;
+    if args.follow {
+        follow(&lake, &args.sensor, &output, interrupt)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (engine, mut forwarder) = (engine(&lake)?, output.open(&lake)?);
+    let failed = loop {
+        if interrupt.load(Ordering::Relaxed) {
+            break None;
+        }
+        match forwarder.send() {
+            Ok(0) if forwarder.look(&engine, &output.since())? == 0 => break None,
+            Ok(_) => {}
+            Err(error) => break Some(error),
+        }
+    };
+    let counters = forwarder.counters();
+    book(&lake, &args.sensor, &output, counters, &mut ForwardCounters::default(), &mut aggregator::state::now());
+    let mut said = std::io::stderr().lock();
+    if args.json {
+        serde_json::to_writer(&mut said, &counters)?;
+        writeln!(said)?;
+    } else {
+        let ForwardCounters { queued, sent, rejected, waiting, .. } = counters;
+        writeln!(said, "{queued} new alerts; {sent} sent, {rejected} refused for good, {waiting} waiting")?;
+    }
+    match failed {
+        Some(error) => anyhow::bail!("{error}; {} alerts wait in the queue: run it again", counters.waiting),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
