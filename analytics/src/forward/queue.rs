@@ -189,9 +189,11 @@ impl Queue {
         self.read = position;
         self.waiting = self.waiting.saturating_sub(count);
         // All of it is sent: its room is free at once.
-        if self.waiting == 0 && position.0 == self.write && position.1 > 0 {
-            (self.tail, self.tail_bytes) = (None, 0);
-            self.write += 1;
+        if self.waiting == 0 && position != (self.write, 0) {
+            if self.tail.take().is_some() {
+                self.tail_bytes = 0;
+                self.write += 1;
+            }
             return self.acknowledge(0, (self.write, 0));
         }
         Ok(())
