@@ -91,7 +91,7 @@ fn unbound_s_dnstap_is_read_as_dnstap_ldns_reads_it() {
         expected.map(|(at, is, over, len, name, kind)| (at, is, over, len, name.to_owned(), kind)).into();
     assert_eq!(told, expected);
     let Body::Dns(answer) = &seen.messages[5].body else { panic!() };
-    assert_eq!((answer.answers[0].data.as_str(), answer.frame_len), ("\"hello\"", 0));
+    assert_eq!((answer.answers[0].data.as_str(), answer.frame_len), (r#""\"hello\"""#, 0));
     assert_eq!((counter(&counters, "records.seen"), counter(&counters, "export.messages")), (12, 12));
 }
 

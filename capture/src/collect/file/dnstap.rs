@@ -78,7 +78,9 @@ impl Dnstap {
 
     fn control(&mut self, begun: u64, source: &mut Source) -> Result<(), ExportFileError> {
         let mut length = [0; 4];
-        source.fill(&mut length, "a control frame")?;
+        if !source.fill(&mut length, "a control frame")? {
+            return Err(ExportFileError::Truncated { offset: source.offset, what: "a control frame" });
+        }
         let length = u32::from_be_bytes(length) as usize;
         if !(4..=MAX_CONTROL).contains(&length) {
             return Err(ExportFileError::Damaged { offset: begun, what: "a control frame of senseless length" });
