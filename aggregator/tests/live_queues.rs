@@ -158,7 +158,7 @@ fn patient() -> DecoderConfig {
 fn options(shards: usize) -> LiveOptions {
     // Rings that hold everything, and patience with threads that a loaded machine lets wait: what is lost or late is
     // another test's matter.
-    let patience = std::time::Duration::from_secs(600);
+    let patience = Duration::from_secs(600);
     LiveOptions { shards, ring_bytes: 512 << 20, patience, decoder: patient(), ..LiveOptions::new("tap") }
 }
 

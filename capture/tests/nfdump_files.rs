@@ -227,8 +227,8 @@ fn collected(dir: &Path) -> PathBuf {
     let mut said = String::new();
     daemon.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     daemon.wait().unwrap();
-    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let found = files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("nfcapd.2")).next();
+    let mut files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let found = files.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("nfcapd.2"));
     found.unwrap_or_else(|| panic!("nfcapd wrote nothing: {said}"))
 }
 
@@ -357,7 +357,7 @@ fn repacked(whole: &[u8], packing: u8, pack: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u
 
 #[test]
 fn a_block_that_does_not_unpack_is_refused_and_the_next_is_read() {
-    let mut file = nfdump_files_parts::packed1(16, |b| lz4_flex::block::compress(b));
+    let mut file = nfdump_files_parts::packed1(16, lz4_flex::block::compress);
     let block = file[276..].to_vec();
     let damaged = file.len() + 12;
     file.extend_from_slice(&block);

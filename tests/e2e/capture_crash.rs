@@ -98,7 +98,7 @@ fn killed_again_and_again(test: &str, policy: &str, moments: &[u64]) {
     assert_eq!(ledger(&lake, "seen"), sent, "{told}\n{report:#}");
     let lost = ledger(&lake, "lost_at_crash");
     assert!(lost > 0 && in_flows(&lake) > 0, "nothing was on its way, or all was lost: {told}");
-    assert_eq!(pins.pinned(), [PathBuf::new(); 0], "what ends well leaves nothing");
+    assert_eq!(pins.pinned(), Vec::<PathBuf>::new(), "what ends well leaves nothing");
     println!("{policy}, {} kills: {told}", moments.len());
 }
 

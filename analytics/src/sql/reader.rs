@@ -116,8 +116,6 @@ impl AsyncFileReader for PartReader {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use object_store::memory::InMemory;
 
     use super::*;
@@ -129,16 +127,16 @@ mod tests {
             datafusion::execution::runtime_env::RuntimeEnv::default().cache_manager.get_file_metadata_cache(),
         );
         let metrics = ExecutionPlanMetricsSet::new();
-        readers.create_reader(0, PartitionedFile::new(name, 10), None, &metrics).unwrap()
+        readers.create_reader(0, PartitionedFile::new(name, 10), None, &metrics).expect("a reader")
     }
 
     #[tokio::test]
     async fn ranges_are_read_and_those_that_are_not_there_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        File::create(dir.path().join("part")).unwrap().write_all(b"0123456789").unwrap();
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("part"), b"0123456789").expect("written");
         let mut part = reader(dir.path(), "part");
-        assert_eq!(part.get_bytes(2..5).await.unwrap().as_ref(), b"234");
-        let ranges = part.get_byte_ranges(vec![0..1, 8..10, 4..4]).await.unwrap();
+        assert_eq!(part.get_bytes(2..5).await.expect("read").as_ref(), b"234");
+        let ranges = part.get_byte_ranges(vec![0..1, 8..10, 4..4]).await.expect("read");
         assert_eq!(ranges, [Bytes::from_static(b"0"), Bytes::from_static(b"89"), Bytes::new()]);
         // A footer that lies asks for no memory.
         for range in [8..11, 0..u64::MAX, Range { start: 5, end: 2 }] {
@@ -148,8 +146,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_part_that_is_gone_is_told_as_gone() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = reader(dir.path(), "flow/part").get_bytes(0..1).await.unwrap_err();
+        let dir = tempfile::tempdir().expect("a folder");
+        let error = reader(dir.path(), "flow/part").get_bytes(0..1).await.expect_err("gone");
         let error = datafusion::error::DataFusionError::from(error);
         assert_eq!(super::super::error::vanished_part(&error).as_deref(), Some("flow/part"));
     }

@@ -102,7 +102,9 @@ pub(super) fn crypto_frames<'a>(payload: &'a [u8], mut crypto: impl FnMut(u64, &
                     bytes.number()?;
                 }
                 if kind == 3 {
-                    (bytes.number()?, bytes.number()?, bytes.number()?);
+                    for _ in 0..3 {
+                        bytes.number()?;
+                    }
                 }
             }
             6 => {
@@ -110,7 +112,8 @@ pub(super) fn crypto_frames<'a>(payload: &'a [u8], mut crypto: impl FnMut(u64, &
                 crypto(offset, bytes.take(length)?);
             }
             0x1c => {
-                (bytes.number()?, bytes.number()?);
+                bytes.number()?;
+                bytes.number()?;
                 let reason = bytes.length()?;
                 bytes.take(reason)?;
             }

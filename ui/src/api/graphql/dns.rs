@@ -441,6 +441,7 @@ struct ClientProgress {
 }
 
 #[derive(Interface)]
+#[expect(clippy::duplicated_attributes, reason = "two fields of one type")]
 #[graphql(name = "DnsCommentInterface", field(name = "title", ty = "&String"), field(name = "text", ty = "&String"))]
 enum Comment {
     Name(NameComment),
