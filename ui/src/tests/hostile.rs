@@ -240,6 +240,6 @@ async fn no_argument_of_graphql_becomes_sql() {
         let argument = if scalar == "SpotIpType" { "ip: $text" } else { "date: $text, ip: \"10.0.0.2\"" };
         let query = format!("query($text: {scalar}) {{ flow {{ suspicious({argument}) {{ srcIp }} }} }}");
         let answer = ask(&query, "10.0.0.2' OR 1=1 --").await;
-        assert!(answer["errors"].is_array() && answer["data"].is_null(), "{answer}");
+        assert!(answer["errors"].is_array() && answer["data"]["flow"].is_null(), "{answer}");
     }
 }
