@@ -17,7 +17,8 @@ export function Dialog({ title, onClose, children, actions, wide }: Props) {
   useEffect(() => {
     const before = document.activeElement;
     element.current?.showModal();
-    element.current?.querySelector<HTMLElement>(".dialog-body [autofocus], .dialog-body input, .dialog-body button")?.focus();
+    const first = (selector: string) => element.current?.querySelector<HTMLElement>(`.dialog-body ${selector}`);
+    (first("[autofocus]") ?? first(":is(input, button)"))?.focus();
     return () => {
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
