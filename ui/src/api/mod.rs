@@ -123,7 +123,7 @@ use types::{Health, Link};
         rules::preview_rule,
         rules::retire_rule,
     ),
-    components(schemas(types::Problem))
+    components(schemas(types::Problem, types::SqlFormat))
 )]
 struct Document;
 

@@ -1703,6 +1703,9 @@ export interface SqlColumn {
   values: unknown[];
 }
 
+/** As what an answer is written. */
+export type SqlFormat = "csv" | "jsonl" | "parquet";
+
 /** A statement to run: SELECT, EXPLAIN, DESCRIBE or SHOW. */
 export interface SqlRequest {
   /** Rows at most, 1 to 10,000; absent: 1,000. */
