@@ -9,6 +9,23 @@ use analytics::sql::{Engine, EngineLimits};
 
 use crate::output::UsedWrongly;
 
+/// Why, until when and by whom: what a verdict and a rule have in common.
+#[derive(clap::Args)]
+pub(crate) struct Terms {
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// Until when: a moment (RFC 3339) or a time from now on (30d).
+    #[arg(long, value_name = "TIME", value_parser = parse_end)]
+    pub(crate) expires: Option<Micros>,
+    /// Who says so; the user at this terminal if left out.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) author: Option<String>,
+    /// Say what it would reach, and save nothing.
+    #[arg(long)]
+    pub(crate) preview: bool,
+}
+
 /// Conditions on a record; all that are given must hold.
 #[derive(clap::Args, Default)]
 #[command(next_help_heading = "Which records (all that is given must hold)")]

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aggregator::lake::{Day, Lake, Source};
-use aggregator::record::Micros;
 use aggregator::state;
 use aggregator::state::rules::{Action as Does, NewRule, RuleId};
 use analytics::feedback::preview::Target;
@@ -15,7 +14,7 @@ use analytics::sql::{Engine, EngineLimits};
 use clap::Subcommand;
 
 use crate::output::{UsedWrongly, safe};
-use crate::reach::{self, Reach};
+use crate::reach::{self, Reach, Terms};
 
 /// Rules that allow or suppress what is known, with hits and expiry; and rule files (SQL, Sigma) that detect.
 ///
@@ -65,18 +64,8 @@ struct Add {
     /// What people call it.
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    note: Option<String>,
-    /// Until when: a moment (RFC 3339) or a time from now on (30d).
-    #[arg(long, value_name = "TIME", value_parser = reach::parse_end)]
-    expires: Option<Micros>,
-    /// Who makes it; the user at this terminal if left out.
-    #[arg(long, value_name = "NAME")]
-    author: Option<String>,
-    /// Say what it would reach, and save nothing.
-    #[arg(long)]
-    preview: bool,
+    #[command(flatten)]
+    terms: Terms,
 }
 
 #[derive(Subcommand)]
@@ -129,13 +118,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn rule(add: &Add) -> anyhow::Result<(NewRule, Target)> {
-    let author = reach::author(add.author.as_deref());
+    let author = reach::author(add.terms.author.as_deref());
     if let Some(name) = &add.heuristic {
         let known = heuristics::all();
         let names: Vec<&str> = known.iter().map(|rule| rule.name).collect();
         let found = known.iter().find(|rule| rule.name == name);
         let found = found.ok_or_else(|| UsedWrongly(format!("--heuristic {name}: one of {}", names.join(", "))))?;
-        let rule = NewRule { expires: add.expires, ..found.rule(&author) };
+        let rule = NewRule { expires: add.terms.expires, ..found.rule(&author) };
         return Ok((rule, Target::of_rule(found.source, found.matcher.clone())));
     }
     let (Some(source), true) = (add.source, add.suppress || add.allow) else {
@@ -151,8 +140,8 @@ fn rule(add: &Add) -> anyhow::Result<(NewRule, Target)> {
         source,
         matcher: matcher.to_json(),
         author,
-        expires: add.expires,
-        note: add.note.clone(),
+        expires: add.terms.expires,
+        note: add.terms.note.clone(),
     };
     Ok((rule, Target::of_rule(source, matcher)))
 }
@@ -162,7 +151,7 @@ fn make(add: &Add) -> anyhow::Result<ExitCode> {
     let lake = Lake::open_existing(&add.at.lake)?;
     let told = reach::preview(&lake, &target, None)?;
     let mut out = std::io::stdout().lock();
-    let id = if add.preview { None } else { Some(lake.state().add_rule(&rule)?.0) };
+    let id = if add.terms.preview { None } else { Some(lake.state().add_rule(&rule)?.0) };
     if add.at.json {
         writeln!(out, "{}", serde_json::json!({ "id": id, "reach": told }))?;
     } else {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aggregator::lake::{Day, Lake, Source};
-use aggregator::record::{Micros, RecordId};
+use aggregator::record::RecordId;
 use aggregator::state;
 use aggregator::state::verdicts::{Ended, LogQuery, Logged, Severity, TakeBack};
 use analytics::feedback::exchange::{self, FileFormat};
@@ -14,7 +14,7 @@ use analytics::feedback::{Draft, FeedbackError, Scope};
 use clap::Subcommand;
 
 use crate::output::{UsedWrongly, safe};
-use crate::reach::{self, Reach};
+use crate::reach::{self, Reach, Terms};
 
 /// Say what records are: 1 high, 2 medium, 3 low. It holds on every day, until it is taken back or expires.
 ///
@@ -64,18 +64,8 @@ struct Add {
     scope: Option<Scope>,
     #[command(flatten)]
     reach: Reach,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    note: Option<String>,
-    /// Until when: a moment (RFC 3339) or a time from now on (30d).
-    #[arg(long, value_name = "TIME", value_parser = reach::parse_end)]
-    expires: Option<Micros>,
-    /// Who says so; the user at this terminal if left out.
-    #[arg(long, value_name = "NAME")]
-    author: Option<String>,
-    /// Say what it would reach, and save nothing.
-    #[arg(long)]
-    preview: bool,
+    #[command(flatten)]
+    terms: Terms,
 }
 
 #[derive(Subcommand)]
@@ -171,18 +161,18 @@ fn give(add: &Add) -> anyhow::Result<ExitCode> {
         scope,
         matcher,
         severity: Severity::of(add.severity.into()).unwrap_or(Severity::Medium),
-        note: add.note.clone(),
-        expires: add.expires,
+        note: add.terms.note.clone(),
+        expires: add.terms.expires,
         supersedes: None,
     };
     let wrongly = |error: FeedbackError| match error {
         FeedbackError::Matcher(_) | FeedbackError::Draft(_) => anyhow::Error::from(UsedWrongly(error.to_string())),
         other => other.into(),
     };
-    let verdict = draft.resolve(&lake, &reach::author(add.author.as_deref()), state::now()).map_err(wrongly)?;
+    let verdict = draft.resolve(&lake, &reach::author(add.terms.author.as_deref()), state::now()).map_err(wrongly)?;
     let mut out = std::io::stdout().lock();
     let told = reach::preview(&lake, &Target::of_verdict(&verdict)?, add.date)?;
-    if add.preview {
+    if add.terms.preview {
         match add.at.json {
             true => writeln!(out, "{}", serde_json::to_string(&told)?)?,
             false => writeln!(out, "{}\nnothing was saved", told.text())?,
