@@ -16,7 +16,7 @@ use crate::output::UsedWrongly;
 #[command(
     after_help = "Examples:\n  spotter bench                          all parts\n  spotter bench import --file tap.pcap --json\n\n\
     Parts: import (tshark, nfpcapd, softflowd), collect (nfcapd), lake (the Parquet library's own writer, pyarrow), lda (tomotopy, gensim, scikit-learn,\n\
-    Spark MLlib; ten minutes), probe (PERCPU_HASH, LRU_PERCPU_HASH; as root), capture (softflowd, pmacctd, AF_PACKET, programs that only drop;\n    \
+    Spark MLlib; ten minutes), probe (PERCPU_HASH, LRU_PERCPU_HASH; as root), shard (from memory), capture (softflowd, pmacctd, AF_PACKET, programs that only drop;\n    \
     as root, half an hour). Use a release build."
 )]
 pub(crate) struct Args {

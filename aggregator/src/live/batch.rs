@@ -249,6 +249,12 @@ impl Outlet {
         }
     }
 
+    /// Entries there is room for in the ring, beside an eighth of it for what cannot wait.
+    pub(super) fn room(&self) -> usize {
+        let full = &self.shared.full;
+        (full.capacity() - full.len()).saturating_sub(full.capacity() / 8) * ENTRIES
+    }
+
     /// Says that everything before `ts` has been sent: call it after [`send`](Self::send).
     pub(super) fn complete_to(&self, ts: Nanos) {
         if ts.0 != i64::MAX {

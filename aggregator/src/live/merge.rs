@@ -149,10 +149,12 @@ mod tests {
     #[test]
     fn a_full_ring_refuses_and_says_what_was_lost() {
         let (mut outlet, mut inlet) = ring(2);
-        for _ in 0..2 {
+        for room in [2 * 256, 256] {
+            assert_eq!(outlet.room(), room);
             outlet.batch().frame(0, &frame(1));
             assert_eq!(outlet.send(), Content::default());
         }
+        assert_eq!(outlet.room(), 0);
         for _ in 0..3 {
             outlet.batch().frame(0, &frame(2));
             outlet.batch().frame(0, &frame(3));

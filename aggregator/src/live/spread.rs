@@ -107,6 +107,10 @@ impl Handler for Spreader {
         }
     }
 
+    fn room(&self) -> usize {
+        self.plain.iter().map(Outlet::room).min().unwrap_or(usize::MAX)
+    }
+
     fn complete_to(&mut self, ts: Nanos) {
         self.flush();
         for outlet in self.plain.iter().chain(&self.deep) {

@@ -81,6 +81,12 @@ pub trait Handler {
     /// Flows counted in the kernel; see [`Microflow`].
     fn microflows(&mut self, microflows: &[Microflow]);
 
+    /// How many microflows can be taken now without losing any, beside what cannot wait. A whole cache is more than any
+    /// ring holds: who has one to hand over waits for room.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
     /// Everything this queue received before `ts` was handed over: later calls bring later frames only. The clock
     /// of `ts` is that of the frames. Called also when nothing came, so that other queues need not wait.
     fn complete_to(&mut self, ts: Nanos);

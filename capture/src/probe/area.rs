@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use probe_common::layout::{Books, CopyHead, Evicted4, Evicted6, Sum};
 
@@ -15,6 +16,13 @@ use crate::live::source::{Handler, LiveFrame, QueueBooks, Survivor, Tally, VlanT
 
 /// Microflows and frames handed over in one call.
 const BATCH: usize = 64;
+
+/// How long a sweep waits for room where it is handed over: its slots are counted and safe. After that it goes on all the
+/// same, and what finds no room is lost and counted.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two looks whether there is room.
+const NAP: Duration = Duration::from_micros(500);
 
 /// What user space counted of one generation.
 #[derive(Clone, Copy, Default)]
@@ -279,6 +287,7 @@ impl Area {
         let area = parity * shared.areas + self.index;
         let mut swept = Tally::default();
         let mut batch = std::mem::take(&mut self.microflows);
+        let give_up = Instant::now() + PATIENCE;
         let mut give = |packets: u64, bytes: u64, microflow: &dyn Fn() -> Microflow| {
             // A slot that only waits for the first payloads of its connection.
             if packets == 0 {
@@ -288,6 +297,9 @@ impl Area {
             swept.bytes += bytes;
             batch.push(microflow());
             if batch.len() == BATCH {
+                while to.room() < BATCH && Instant::now() < give_up {
+                    std::thread::sleep(NAP);
+                }
                 to.microflows(&batch);
                 batch.clear();
             }

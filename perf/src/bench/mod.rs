@@ -11,6 +11,7 @@ mod lake;
 mod lda;
 #[cfg(feature = "probe")]
 mod probe;
+mod shard;
 #[cfg(feature = "probe")]
 mod wire;
 
@@ -33,13 +34,16 @@ pub enum Part {
     Lda,
     /// A packet in the kernel, beside the kernel's own hash tables. Needs root.
     Probe,
+    /// Live capture's flow table, fed from memory.
+    Shard,
     /// From the wire to the lake without loss, beside AF_PACKET, softflowd, pmacctd and programs that only drop. Needs root.
     Capture,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Import, Self::Collect, Self::Lake, Self::Lda, Self::Probe, Self::Capture];
+    pub const ALL: [Self; 7] =
+        [Self::Import, Self::Collect, Self::Lake, Self::Lda, Self::Probe, Self::Shard, Self::Capture];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -49,6 +53,7 @@ impl Part {
             Self::Lake => "lake",
             Self::Lda => "lda",
             Self::Probe => "probe",
+            Self::Shard => "shard",
             Self::Capture => "capture",
         }
     }
@@ -194,6 +199,7 @@ pub fn run(part: Part, options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) ->
         Part::Lda => lda::run(options, emit),
         #[cfg(feature = "probe")]
         Part::Probe => probe::run(options, emit),
+        Part::Shard => shard::run(options, emit),
         #[cfg(feature = "probe")]
         Part::Capture => wire::run(options, emit),
         #[cfg(not(feature = "probe"))]
