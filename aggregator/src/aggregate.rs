@@ -321,6 +321,46 @@ mod tests {
         aggregator.take_records().flow
     }
 
+    /// The kernel's cache counts request and reply apart, each with the time of a coarse clock.
+    #[test]
+    fn an_echo_reply_that_is_swept_first_does_not_make_its_sender_the_initiator() {
+        use capture::live::{MicroDirection, Microflow};
+        let echo = |icmp_type: u16, from_low: bool, first: i64| {
+            let counted = MicroDirection {
+                packets: 2,
+                ip_bytes: 168,
+                first: Nanos(first),
+                last: Nanos(first + 8_000_000),
+                ..MicroDirection::default()
+            };
+            let (low, high) =
+                if from_low { (counted, MicroDirection::default()) } else { (MicroDirection::default(), counted) };
+            Microflow {
+                low: Ip::v4([10, 0, 0, 1]),
+                high: Ip::v4([10, 0, 0, 2]),
+                low_port: icmp_type,
+                high_port: 0,
+                proto: 1,
+                version: IpVersion::V4,
+                link: Link::default(),
+                from_low: low,
+                from_high: high,
+            }
+        };
+        // (request's time, reply's time): one tick of the clock, or the reply swept first though it was later.
+        for (request, reply) in [(0, 0), (0, 4_000_000)] {
+            let mut aggregator = Aggregator::new(AggregatorConfig::new("test", Origin::Xdp));
+            aggregator.microflow(&echo(0, true, reply));
+            aggregator.microflow(&echo(8, false, request));
+            aggregator.finish();
+            let flows = aggregator.take_records().flow;
+            assert_eq!(flows.len(), 1);
+            let flow = &flows[0];
+            assert_eq!((flow.src_ip, flow.src_port, flow.dst_port), (Ip::v4([10, 0, 0, 2]), 0, 8 << 8));
+            assert_eq!((flow.src.packets, flow.dst.as_ref().map(|dst| dst.packets)), (2, Some(2)));
+        }
+    }
+
     #[test]
     fn two_flows_with_one_hash_stay_two() {
         let apart = records(u64::MAX);

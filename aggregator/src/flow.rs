@@ -5,7 +5,7 @@ use capture::{Fragment, Packet, Service, Tunnel};
 
 use crate::config::Timeouts;
 use crate::conn_state::{self, Ends};
-use crate::icmp::{ICMP, ICMPV6};
+use crate::icmp::{self, ICMP, ICMPV6};
 use crate::key::{Key, Side};
 use crate::record::{Direction, EndReason, FlowRecord, History, Micros, Origin, RecordId};
 
@@ -97,6 +97,18 @@ pub(crate) struct Flow {
 
 const _: () = assert!(size_of::<Flow>() == 5 * 64, "a flow is five cache lines");
 
+/// ICMP's `type << 8 | code`; 0 for what is not ICMP, or a fragment without them.
+fn icmp_of(packet: &Packet) -> u16 {
+    let is_icmp = matches!(packet.pair.proto, ICMP | ICMPV6);
+    let is_known = packet.fragment != (Fragment::Later { ports_known: false });
+    if is_icmp && is_known { packet.pair.src_port << 8 | packet.pair.dst_port & 0xff } else { 0 }
+}
+
+/// Whether it is a question of ICMP.
+fn asks(packet: &Packet) -> bool {
+    matches!(packet.pair.proto, ICMP | ICMPV6) && icmp::asks(packet.pair.proto, packet.pair.src_port as u8)
+}
+
 impl Flow {
     /// Fills the slab's vacant places.
     pub(crate) const VACANT: Self = Self {
@@ -126,8 +138,6 @@ impl Flow {
 
     /// A flow that begins with this packet; the packet itself is [`add`](Self::add)ed next.
     pub(crate) fn open(key: Key, hash: u32, number: u64, clock: i64, sender: Side, packet: &Packet) -> Self {
-        let is_icmp = matches!(packet.pair.proto, ICMP | ICMPV6);
-        let type_known = packet.fragment != (Fragment::Later { ports_known: false });
         Self {
             key,
             hash,
@@ -143,7 +153,7 @@ impl Flow {
             cos: packet.link.cos,
             vlan: packet.link.vlan,
             ethertype: packet.link.ethertype,
-            icmp: if is_icmp && type_known { packet.pair.src_port << 8 | packet.pair.dst_port & 0xff } else { 0 },
+            icmp: icmp_of(packet),
             macs: packet.link.macs.map(|(src, dst)| if sender == Side::Low { [src, dst] } else { [dst, src] }),
             ..Self::VACANT
         }
@@ -185,9 +195,10 @@ impl Flow {
             self.begun_at = clock;
         } else {
             // A direction that began before what is known of the flow began it, unless a SYN said otherwise.
-            if counted.first.0 < self.first && !self.initiator_is_sure && self.segment == 0 && self.initiator != sender
-            {
+            let is_open = !self.initiator_is_sure && self.segment == 0 && self.initiator != sender;
+            if is_open && (counted.first.0 < self.first || counted.first.0 == self.first && asks(first)) {
                 self.initiator = sender;
+                self.icmp = icmp_of(first);
                 self.history.swap_ends();
             }
             self.first = self.first.min(counted.first.0);

@@ -36,3 +36,13 @@ pub(crate) const fn counterpart(proto: u8, icmp_type: u8) -> Option<u8> {
         _ => return None,
     })
 }
+
+/// Whether a message asks and another answers it: of two that the clock cannot tell apart this one was first. The lists
+/// above have only pairs in which the one that asks has the lower number, but for ICMP's echo and address solicitation.
+pub(crate) const fn asks(proto: u8, icmp_type: u8) -> bool {
+    match (proto, icmp_type) {
+        (ICMP, 0) => false,
+        (ICMP, 8 | 10) => true,
+        _ => matches!(counterpart(proto, icmp_type), Some(answer) if icmp_type < answer),
+    }
+}

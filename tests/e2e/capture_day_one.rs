@@ -50,7 +50,6 @@ fn tagged(frame: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "not seen to pass yet in this form (XDP)"]
 fn directions_in_vlans_of_their_own_are_one_flow_unless_the_vlan_is_in_the_key() {
     let Some(wires) = Wires::new("vlans", 1) else { return };
     let folder = tempfile::tempdir().expect("a folder");
