@@ -14,6 +14,7 @@
 //! [`Probe`] and [`Area`] are for tests and benches, which have no interface; [`Xdp`] is the live source.
 
 mod area;
+mod attach;
 mod bench;
 mod filter;
 mod flow;

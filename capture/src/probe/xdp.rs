@@ -1,22 +1,20 @@
 //! An interface captured by the probe: opened, looked after, stopped, put back.
 
-use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::area::Area;
-use super::load::{PinTo, Probe, ProbeClock, ProbeError, ProbeOptions, Shared, Verdicts, random_word};
-use super::pin::{Left, Pins, forget};
+use super::attach::{attach, queues};
+use super::load::{Probe, Shared};
+use super::pin::{Left, Pins};
 use super::receiver::{AreaReceiver, Part, Seat};
 use crate::af_packet::{Control, Offloads};
 use crate::live::source::{Interface, LinkEvent, Mode, QueueName, Receiver, SourceError, Survivor};
 use crate::live::{Filter, Policy};
-use crate::xsk::{Promiscuous, Socket, SocketOptions};
+use crate::xsk::{Promiscuous, SocketOptions};
 
 /// Settings of [`Xdp::open`].
 #[derive(Clone, Debug)]
@@ -113,9 +111,6 @@ impl std::fmt::Debug for Seat {
         f.debug_struct("Seat").field("is_vacant", &self.is_vacant()).finish_non_exhaustive()
     }
 }
-
-/// A probe that is attached, and its areas.
-type Attached = (Probe, Vec<Part>);
 
 impl Xdp {
     /// Opens the interface in the driver, else in the stack: packets come in from now on. Takes CAP_BPF, CAP_NET_ADMIN
@@ -328,176 +323,6 @@ impl Xdp {
         probe.flip(probe.now());
         self.flipped = Instant::now();
     }
-}
-
-/// Attaches in the best mode there is.
-fn attach(
-    name: &str,
-    ifindex: u32,
-    options: &XdpOptions,
-    pins: Option<&Pins>,
-) -> Result<(Mode, Attached), SourceError> {
-    let error = |error: ProbeError| SourceError::kernel("attaching XDP", name, error.into_io());
-    let mut refusal = None;
-    if !options.generic {
-        for frags in [true, false] {
-            match attach_pinned(name, ifindex, options, (Mode::XdpDriver, frags), pins) {
-                Ok(attached) => return Ok((Mode::XdpDriver, attached)),
-                Err(ProbeError::Program(program)) if is_busy(&program) => return Err(busy(name)),
-                Err(error) => refusal = Some(error),
-            }
-        }
-        if let Some(refusal) = &refusal {
-            tracing::info!(interface = name, %refusal, "no XDP in the driver: trying the stack's");
-        }
-    }
-    match attach_pinned(name, ifindex, options, (Mode::XdpGeneric, false), pins) {
-        Ok(attached) => Ok((Mode::XdpGeneric, attached)),
-        Err(ProbeError::Program(program)) if is_busy(&program) => Err(busy(name)),
-        // What the driver said tells more, where there was no right to load anything.
-        Err(generic) => Err(error(refusal.unwrap_or(generic))),
-    }
-}
-
-fn is_busy(error: &aya::programs::ProgramError) -> bool {
-    match error {
-        aya::programs::ProgramError::SyscallError(error) => says_busy(&error.io_error),
-        _ => false,
-    }
-}
-
-/// EBUSY: a program in the same mode. EEXIST: one in the other mode, beside which none can be.
-fn says_busy(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::AlreadyExists)
-}
-
-fn busy(name: &str) -> SourceError {
-    SourceError::Refused(format!(
-        "'{name}' has an XDP program already (`ip -details link show {name}`): take it off (`ip link set dev {name} xdp off; \
-         ip link set dev {name} xdpgeneric off`, or `xdp-loader unload {name} --all`), or use --mode af_packet, which sees what that program lets pass"
-    ))
-}
-
-/// Attaches with pins, where there is a place for them and they can be had.
-fn attach_pinned(
-    name: &str,
-    ifindex: u32,
-    options: &XdpOptions,
-    how: (Mode, bool),
-    pins: Option<&Pins>,
-) -> Result<Attached, ProbeError> {
-    let Some(pins) = pins else { return attach_as(name, ifindex, options, how, None) };
-    let instance = random_word().map_err(|error| ProbeError::System("drawing a number", error))?;
-    let pin = PinTo { folder: pins.instance(instance), instance, owner: options.owner };
-    let folder = pin.folder.clone();
-    let link = pins.link(ifindex, how.0 == Mode::XdpDriver);
-    pins.detach_others(Some(&link));
-    let attached = attach_as(name, ifindex, options, how, Some((pin, &link)));
-    if attached.is_err() {
-        forget(&folder);
-    }
-    match attached {
-        Err(ProbeError::Pin(error)) => {
-            tracing::warn!(interface = name, %error, "counts do not survive a kill");
-            attach_as(name, ifindex, options, how, None)
-        }
-        attached => attached,
-    }
-}
-
-/// Queue of an AF_XDP socket; the kernel lets go of it a while after the last socket there was closed.
-fn open_socket(ifindex: u32, queue: u32, options: &SocketOptions) -> io::Result<Socket> {
-    let end = Instant::now() + Duration::from_secs(5);
-    loop {
-        match Socket::open(ifindex, queue, options) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < end => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            opened => return opened,
-        }
-    }
-}
-
-fn attach_as(
-    name: &str,
-    ifindex: u32,
-    options: &XdpOptions,
-    (mode, frags): (Mode, bool),
-    pin: Option<(PinTo, &Path)>,
-) -> Result<Attached, ProbeError> {
-    let driver = mode == Mode::XdpDriver;
-    let (pin, link) = pin.unzip();
-    let system = |doing: &'static str| move |error: io::Error| ProbeError::System(doing, error);
-    let queues = queues(name);
-    let cpus = count("/sys/devices/system/cpu", "cpu").map_err(system("counting CPUs"))?;
-    let areas = if driver { queues } else { cpus }.clamp(1, 256);
-    // What the host sends is counted by the CPU that sends it.
-    let egress_areas = if options.policy == Policy::Inline { cpus.clamp(1, 256) } else { 0 };
-    let verdicts = match (options.policy, driver) {
-        (Policy::Inline, _) => Verdicts::Inline,
-        (Policy::Tap, true) => Verdicts::TapRedirect,
-        (Policy::Tap, false) => Verdicts::TapCopy,
-    };
-    let (slots4_shift, slots6_shift) = slots(options.cache_bytes, areas + egress_areas);
-    let (mut probe, areas) = Probe::load(&ProbeOptions {
-        areas,
-        area_is_cpu: !driver,
-        egress_areas,
-        verdicts,
-        clock: ProbeClock::Monotonic,
-        slots4_shift,
-        slots6_shift,
-        sample: options.sample,
-        vlan_in_key: options.vlan_in_key,
-        frags,
-        pin,
-        ..ProbeOptions::default()
-    })?;
-    probe.set_filter(&options.filter);
-    let mut parts = Vec::new();
-    for (queue, area) in (0..).zip(areas) {
-        let socket = match verdicts {
-            Verdicts::TapRedirect => {
-                let sockets = SocketOptions { multi_buffer: frags, ..options.socket.clone() };
-                let socket = open_socket(ifindex, queue, &sockets).map_err(system("opening an AF_XDP socket"))?;
-                probe.sockets.set(queue, socket.as_raw_fd(), 0)?;
-                Some(socket)
-            }
-            Verdicts::TapCopy | Verdicts::Inline => None,
-        };
-        parts.push(Part::new(area, socket));
-    }
-    match link {
-        Some(link) => probe.attach_pinned(ifindex, driver, link)?,
-        None => probe.attach(ifindex, driver)?,
-    }
-    if egress_areas > 0 {
-        probe.attach_egress(name)?;
-    }
-    Ok((probe, parts))
-}
-
-/// Receive queues of an interface; at least 1.
-fn queues(name: &str) -> u32 {
-    count(&format!("/sys/class/net/{name}/queues"), "rx-").unwrap_or(1).max(1)
-}
-
-/// Entries of a folder whose names are `prefix` and a number.
-fn count(folder: &str, prefix: &str) -> io::Result<u32> {
-    let mut count = 0;
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix(prefix)).map(str::parse::<u32>);
-        count += u32::from(matches!(number, Some(Ok(_))));
-    }
-    Ok(count)
-}
-
-/// Powers of two of slots: half the memory for IPv4, half for IPv6, over the areas and two generations.
-fn slots(bytes: u64, areas: u32) -> (u32, u32) {
-    let half = bytes / (4 * u64::from(areas.max(1)));
-    let shift = |slot: u64| (half / slot).max(16).ilog2().clamp(4, 22);
-    (shift(64), shift(128))
 }
 
 /// What is pinned must not stay where nobody was killed.
