@@ -68,6 +68,11 @@ rust() {
             say "rustup cannot be reached; taking Debian's own Rust"
             debian rustc-web cargo-web rust-web-clippy rustfmt-web
             stop_if_missing
+            # One that was there already may be of before the last update of Debian.
+            if ! at_least "$(rustc --version | cut -d' ' -f2)" "$RUST_MINIMUM" && [ "$(id -u)" -eq 0 ]; then
+                apt-get update -qq
+                DEBIAN_FRONTEND=noninteractive apt-get install -y -qq rustc-web cargo-web rust-web-clippy rustfmt-web >/dev/null
+            fi
         fi
     fi
     have cargo && at_least "$(rustc --version | cut -d' ' -f2)" "$RUST_MINIMUM" && return 0

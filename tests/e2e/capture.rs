@@ -105,6 +105,52 @@ fn the_same_packets_make_the_same_records_as_an_import_by_any_queue_and_any_shar
     }
 }
 
+/// What the kernel's cache keeps of flows, which has one time for 4 ms: what each end sent the other, whoever began.
+const ENDS: &str = "select src_ip as ip, src_port as port, dst_ip as to_ip, dst_port as to_port, proto, vlan, src_packets as packets, \
+    src_bytes as bytes, src_tcp_flags as flags from flow where src_packets > 0 union all \
+    select dst_ip, case when proto in (1, 58) then src_port else dst_port end, src_ip, \
+    case when proto in (1, 58) then dst_port else src_port end, proto, vlan, dst_packets, dst_bytes, dst_tcp_flags \
+    from flow where dst_packets > 0";
+
+fn ends_and_messages(lake: &Path) -> BTreeMap<String, i64> {
+    let sums = format!(
+        "select ip, port, to_ip, to_port, proto, vlan, sum(packets) as packets, sum(bytes) as bytes, bit_or(flags) as flags \
+         from ({ENDS}) group by 1, 2, 3, 4, 5, 6"
+    );
+    let mut out = BTreeMap::new();
+    for sql in [&sums, DNS, PROXY] {
+        for row in rows(lake, sql) {
+            *out.entry(row.to_string()).or_default() += 1;
+        }
+    }
+    out
+}
+
+#[cfg(feature = "probe")]
+#[test]
+fn by_xdp_the_same_packets_make_the_same_sums_dns_rows_and_requests_as_an_import() {
+    let name = "by_xdp_the_same_packets";
+    let Some(wires) = Wires::new(name, 1) else { return };
+    for end in
+        [format!("link set {} mtu 1500", wires.here[0]), format!("-n {} link set tap0 mtu 1500", wires.namespace)]
+    {
+        crate::capture_net::ip(&end);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut frames = Frames::of_files(&corpus(folder.path(), name, 100_000));
+    frames.0.retain(|frame| frame.len() <= 1_514);
+    frames.0.truncate(40_000);
+    imported(&frames, folder.path());
+    let expected = ends_and_messages(&folder.path().join("imported"));
+    assert!(expected.len() > 500, "{}", expected.len());
+    let lake = folder.path().join("captured");
+    let capture = wires.capture(&lake, &["-i", "tap0", "--mode", "xdp", "--flush", "500ms", "--pins", "none"]);
+    frames.send(&wires.injector(0));
+    let report = capture.stop_well();
+    assert_eq!(counter(&report, "packets.seen"), frames.0.len() as u64, "{report:#}");
+    assert_same(&ends_and_messages(&lake), &expected, "by XDP");
+}
+
 #[test]
 fn each_direction_on_its_own_port_makes_the_same_records() {
     let name = "each_direction_on_its_own_port";
