@@ -14,7 +14,8 @@ use crate::output::UsedWrongly;
 /// machine; ratios do.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  spotter bench                          all parts\n  spotter bench import --file tap.pcap --json\n\n\
+    after_help = "Examples:\n  spotter bench                          all parts\n  spotter bench import --file tap.pcap --json\n  \
+    spotter bench capture --only \"500 k\" --runs 1  one traffic, once\n\n\
     Parts: import (tshark, nfpcapd, softflowd), collect (nfcapd), lake (the Parquet library's own writer, pyarrow), lda (tomotopy, gensim, scikit-learn,\n\
     Spark MLlib; ten minutes), probe (PERCPU_HASH, LRU_PERCPU_HASH; as root), shard (from memory), capture (softflowd, pmacctd, AF_PACKET, programs that only drop;\n    \
     as root, half an hour). Use a release build."
@@ -37,6 +38,9 @@ pub(crate) struct Args {
     /// For `capture`: watch memory for so many minutes, too.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1440))]
     minutes: u32,
+    /// For `capture`: only the traffic whose name has this text: "10 k flows", "500 k flows", "VXLAN", "AF_XDP alone".
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     #[command(flatten)]
     worker: crate::bench_lda::Worker,
     /// One JSON object a line: part, figure, unit, value, peer, peer_value, ratio, spread.
@@ -58,6 +62,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     options.rows = args.rows;
     options.venv.clone_from(&args.venv);
     options.minutes = args.minutes;
+    options.only.clone_from(&args.only);
     let mut written = Ok(());
     for part in parts {
         perf::bench::run(part, &options, &mut |figure| {

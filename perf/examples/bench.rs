@@ -1,4 +1,4 @@
-//! Runs a part of the benches without the `spotter` command: `bench PART [FILE|-] [RUNS]`.
+//! Runs a part of the benches without the `spotter` command: `bench PART [FILE|-] [RUNS] [ONLY]`.
 //!
 //! Started by itself as `bench import --json --lake DIR FILE`, it stands in for `spotter import` with the same library
 //! call, so that the import can be measured from this crate alone; as `bench capture --json --lake DIR -i IF --mode MODE
@@ -59,10 +59,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             if let Some(runs) = rest.get(1) {
                 options.runs = runs.parse()?;
             }
+            options.only = rest.get(2).map(|text| (*text).to_owned());
             run(part.parse()?, &options, &mut |figure| println!("{figure}"))?;
             Ok(())
         }
-        [] => Err("usage: bench PART [FILE|-] [RUNS]".into()),
+        [] => Err("usage: bench PART [FILE|-] [RUNS] [ONLY]".into()),
     }
 }
 

@@ -85,6 +85,8 @@ pub struct BenchOptions {
     pub venv: Option<PathBuf>,
     /// For the part `capture`: how long memory is watched; 0 = it is not.
     pub minutes: u32,
+    /// For the part `capture`: only the traffic whose name has this text.
+    pub only: Option<String>,
 }
 
 impl BenchOptions {
@@ -93,7 +95,15 @@ impl BenchOptions {
     /// # Errors
     /// The path of the running program is not known.
     pub fn new() -> Result<Self, BenchError> {
-        Ok(Self { spotter: std::env::current_exe()?, file: None, runs: 5, rows: 500_000, venv: None, minutes: 0 })
+        Ok(Self {
+            spotter: std::env::current_exe()?,
+            file: None,
+            runs: 5,
+            rows: 500_000,
+            venv: None,
+            minutes: 0,
+            only: None,
+        })
     }
 }
 

@@ -9,6 +9,9 @@ use capture::{Body, Decoder, DecoderConfig, Frame, LinkType, Message, Nanos, Pac
 use super::super::{BenchError, BenchOptions, Better, Figure, Part, Runs, beside};
 use super::stage::Stage;
 
+/// What is measured here.
+pub(super) const NAME: &str = "AF_XDP alone, DNS decoded";
+
 /// Seconds of a trial.
 const SECONDS: f64 = 2.0;
 /// Nothing but DNS.
@@ -114,7 +117,7 @@ pub(super) fn run(stage: &Stage, options: &BenchOptions, emit: &impl Fn(Figure))
         peer.0.push(search(stage, false)?);
         own.0.push(search(stage, true)?);
     }
-    let name = "AF_XDP alone, DNS decoded: lossless rate";
-    emit(beside(Part::Capture, name, "packets/s", &own, Better::More, "AF_XDP drop-only", Ok(&peer)));
+    let name = format!("{NAME}: lossless rate");
+    emit(beside(Part::Capture, &name, "packets/s", &own, Better::More, "AF_XDP drop-only", Ok(&peer)));
     Ok(())
 }
