@@ -1,5 +1,5 @@
 #!/bin/bash
-# images.sh SPOTTER — takes the pictures of the README anew: docs/images/suspicious-{light,dark}.png
+# images.sh SPOTTER — takes the pictures of the README anew: docs/images/PAGE-{light,dark}.webp
 set -euo pipefail
 spotter=$(realpath "$1")
 cd "$(dirname "$0")"

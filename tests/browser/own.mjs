@@ -41,6 +41,11 @@ export const DAY = "2026-03-11";
 export async function serve(logs = LOGS, score = false) {
   const folder = mkdtempSync(join(tmpdir(), "spotter-own-"));
   const lake = join(folder, "lake");
+  if (Object.keys(logs).length === 0) {
+    // A capture without a packet makes a lake without a record.
+    writeFileSync(join(folder, "empty.pcap"), Buffer.from("d4c3b2a1020004000000000000000000ffff000001000000", "hex"));
+    execFileSync(SPOTTER, ["-q", "import", "--lake", lake, join(folder, "empty.pcap")]);
+  }
   for (const [path, records] of Object.entries(logs)) {
     const from = Date.parse(`${DAY}T10:00:00Z`) / 1000;
     const lines = records.map((record, at) => JSON.stringify({ _path: path, ts: from + at, uid: `C${path}${at}`, ...record }));
@@ -71,4 +76,52 @@ export async function serve(logs = LOGS, score = false) {
 export async function capture(namespace, port, { folder, socket }) {
   const args = ["netns", "exec", namespace, SPOTTER, "capture", "-i", port, "--mode", "af_packet", "--policy", "tap", "--feed", socket, "--lake", join(folder, "captured")];
   return start("ip", args, (text) => /captur/i.test(text));
+}
+
+/** Frames of a DNS question, a TCP segment and a UDP datagram, sent `turns` times, one turn each 100 ms. */
+const SENDER = `
+import socket, struct, sys, time
+def total(data):
+    data += b"\\0" * (len(data) % 2)
+    s = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while s >> 16: s = (s & 0xffff) + (s >> 16)
+    return ~s & 0xffff
+def frame(src, dst, proto, body):
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 1, 0, 64, proto, 0, socket.inet_aton(src), socket.inet_aton(dst))
+    head = head[:10] + struct.pack("!H", total(head)) + head[12:]
+    return b"\\x02\\0\\0\\0\\0\\2\\x02\\0\\0\\0\\0\\1\\x08\\0" + head + body
+def udp(src, dst, sport, dport, data): return frame(src, dst, 17, struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data)
+name = b"".join(bytes([len(p)]) + p for p in (b"live<b>", b"example")) + b"\\0"
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); wire.bind((sys.argv[1], 0))
+for turn in range(int(sys.argv[2])):
+    wire.send(udp("10.1.0.5", "10.1.0.53", 40000 + turn % 1000, 53, struct.pack("!6H", turn % 65536, 0x100, 1, 0, 0, 0) + name + b"\\0\\1\\0\\1"))
+    for _ in range(5): wire.send(udp("198.51.100.7", "10.1.0.5", 443, 50000, b"x" * 1000))
+    time.sleep(0.1)
+`;
+
+const root = process.getuid?.() === 0;
+/** Why there can be no wire, or false. */
+export const noWire = root ? false : "not root: no network namespace";
+
+/** Two ports in a network namespace, a cable between them: what is sent `from` one arrives at the other, `to`. */
+export function wire(name) {
+  const namespace = `spotter-${name}-${process.pid}`;
+  const ip = (...args) => execFileSync("ip", args);
+  ip("netns", "add", namespace);
+  ip("-n", namespace, "link", "add", "to", "type", "veth", "peer", "name", "from");
+  for (const port of ["to", "from"]) {
+    execFileSync("ip", ["netns", "exec", namespace, "sysctl", "-qw", `net.ipv6.conf.${port}.disable_ipv6=1`]);
+    ip("-n", namespace, "link", "set", port, "up");
+  }
+  let sending;
+  return {
+    namespace,
+    send: (turns) => {
+      sending = spawn("ip", ["netns", "exec", namespace, "python3", "-c", SENDER, "from", String(turns)], { stdio: "ignore" });
+    },
+    remove: () => {
+      sending?.kill();
+      ip("netns", "del", namespace);
+    },
+  };
 }

@@ -63,7 +63,7 @@ describe("triage", { skip }, () => {
     const query = "dst_port in (1..1024) and not proto == udp";
     await open(page, `#/suspicious/flow?date=${date}&filter=${encodeURIComponent(query)}`);
     await page.click("button:text-is('SQL')");
-    const text = await page.textContent(".sql pre");
+    const text = await page.textContent(".query-sql pre");
     const { sql } = await api(`/api/v1/query/flow?date=${date}&q=${encodeURIComponent(query)}`);
     assert.equal(text.trim(), sql);
     // The console takes it as it stands.

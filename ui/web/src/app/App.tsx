@@ -3,9 +3,9 @@
 import { useSignal } from "@preact/signals";
 import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { ApiError } from "../api/client";
+import type { ApiError } from "../api/client";
 import { type PageModule, pageOf, SECTIONS } from "../pages/registry";
-import { later } from "../parts/later";
+import { later, notLoaded } from "../parts/later";
 import { Failed, Loading, Notice } from "../parts/State";
 import { Toasts } from "../parts/toast";
 import { ValueMenu } from "../parts/value/Menu";
@@ -52,7 +52,8 @@ export const App: FunctionComponent = () => {
           ?
         </button>
       </header>
-      <main id="main" tabIndex={-1}>
+      {/* It scrolls, so the keyboard must reach it. */}
+      <main id="main" tabIndex={0}>
         <Place />
       </main>
       {help.value ? <Help onClose={() => (help.value = false)} /> : null}
@@ -109,7 +110,7 @@ function Place() {
     setError(undefined);
     entry?.load().then(
       (module) => wanted && set({ name: entry.name, module }),
-      () => wanted && setError(new ApiError(0, "The page could not be loaded", "", "Is the server still there? After an update of the server, reload.")),
+      () => wanted && setError(notLoaded("The page")),
     );
     return () => {
       wanted = false;

@@ -28,11 +28,22 @@ export function Name({ name, field }: { name: string | null; field: string }) {
   );
 }
 
+/** Characters at the end of a long address that are always shown. */
+const TAIL = 7;
+
 export function Address({ ip, internal, field }: { ip: string | null; internal?: boolean | null; field: string }) {
   if (ip === null || ip === "") return <None />;
   return (
     <Value field={field} value={ip} kind="ip" title={internal ? `${escapeText(ip)} (internal)` : escapeText(ip)}>
-      <span class="mono">{escapeText(ip)}</span>
+      {ip.length > 15 ? (
+        // Hosts of a network differ at the end, so it is the middle that gives way.
+        <span class="mono halves">
+          <span>{escapeText(ip.slice(0, -TAIL))}</span>
+          <span>{escapeText(ip.slice(-TAIL))}</span>
+        </span>
+      ) : (
+        <span class="mono">{escapeText(ip)}</span>
+      )}
       {internal ? <span class="inside" role="img" aria-label="internal" /> : null}
     </Value>
   );

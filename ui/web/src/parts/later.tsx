@@ -2,8 +2,14 @@
 
 import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { ApiError } from "../api/client";
+import { ApiError, get } from "../api/client";
 import { Failed, Loading } from "./State";
+
+/** What to say of code that did not come. The server is asked who one is: if the session has ended, that leads to the door. */
+export function notLoaded(what: string): ApiError {
+  get("/api/v1/me", {}).catch(() => {});
+  return new ApiError(0, `${what} could not be loaded`, "", "Is the server still there? After an update of the server, reload.");
+}
 
 /** The component, loaded by `load`; `what` is said while it is on its way. */
 export function later<P extends object>(load: () => Promise<FunctionComponent<P>>, what: string): FunctionComponent<P> {
@@ -19,7 +25,7 @@ export function later<P extends object>(load: () => Promise<FunctionComponent<P>
           known = found;
           if (wanted) draw((turn) => turn + 1);
         },
-        () => wanted && setError(new ApiError(0, `${what} could not be loaded`, "", "Is the server still there? After an update of the server, reload.")),
+        () => wanted && setError(notLoaded(what)),
       );
       return () => {
         wanted = false;

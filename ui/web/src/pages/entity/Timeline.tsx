@@ -71,7 +71,7 @@ export function TimelineTable({ at, subject, range }: Props) {
       <header>
         <h2 id="timeline">In order of time</h2>
         <span class="quiet num" role="status">
-          {cursor === undefined ? "loading …" : `${count(rows.length)}${cursor === null ? "" : "+"} records`}
+          {cursor === undefined ? "loading …" : `${count(rows.length)}${cursor === null ? "" : "+"} ${rows.length === 1 ? "record" : "records"}`}
         </span>
         <span class="spacer" />
         <div class="tabs" role="group" aria-label="Sources">
@@ -100,7 +100,7 @@ export function TimelineTable({ at, subject, range }: Props) {
       ) : cursor === null && rows.length === 0 ? (
         <p class="none-found">{flagged ? "Nothing suspicious in this time." : "No record in this time. Choose another range above."}</p>
       ) : (
-        <div class="timeline-grid main-table">
+        <div class="timeline-grid main-table" style={cursor === null ? { "--rows": rows.length } : undefined}>
           <Grid
             label="Records in order of time"
             columns={columns(range)}
@@ -147,7 +147,7 @@ function columns(range: Range): Column<Event>[] {
       </span>
     );
   return [
-    { key: "time", label: `Time (${zoneLabel()})`, width: "172px", render: (row) => <Time time={row.first_seen} date="seconds" /> },
+    { key: "time", label: `Time (${zoneLabel()})`, width: "196px", render: (row) => <Time time={row.first_seen} date="seconds" /> },
     { key: "source", label: "Source", width: "62px", render: (row) => <span class={`pill src-${row.source}`}>{SOURCE_NAMES[row.source]}</span> },
     { key: "src", label: "From", width: "minmax(150px, 1fr)", render: (row) => address(row.src_ip, row.src_port) },
     { key: "dst", label: "To", width: "minmax(150px, 1fr)", render: (row) => address(row.dst_ip, row.dst_port) },

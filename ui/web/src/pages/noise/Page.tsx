@@ -208,7 +208,8 @@ function Verdicts({ verdicts, onTakeBack }: { verdicts: readonly Verdict[]; onTa
             </td>
             <td>{SOURCE_NAMES[verdict.source]}</td>
             <td>
-              {verdict.scope} <Wire text={inWords(verdict.matcher)} limit={120} class="mono" />
+              {verdict.scope === "group" ? null : `${verdict.scope} `}
+              <Wire text={inWords(verdict.matcher)} limit={120} class="mono" />
               {verdict.record_id ? (
                 <>
                   {" "}

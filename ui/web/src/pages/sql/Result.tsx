@@ -17,6 +17,9 @@ function text(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
+/** A moment without a part of a second: its zeros say nothing. */
+const WHOLE_SECOND = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.0+Z$/;
+
 export function Result({ answer }: { answer: SqlAnswer }) {
   const [cursor, setCursor] = useState(-1);
   const [chart, setChart] = useState(false);
@@ -27,7 +30,7 @@ export function Result({ answer }: { answer: SqlAnswer }) {
         const numeric = isNumeric(column.data_type);
         const render = (row: number) => {
           const value = column.values[row];
-          return value === null || value === undefined ? <span class="none">–</span> : numeric ? <span class="num">{text(value)}</span> : <Wire text={text(value)} limit={300} />;
+          return value === null || value === undefined ? <span class="none">–</span> : numeric ? <span class="num">{text(value)}</span> : <Wire text={text(value).replace(WHOLE_SECOND, "$1Z")} limit={300} />;
         };
         const shared = { key: column.name, label: column.name, hint: column.data_type, render };
         return numeric ? { ...shared, width: "minmax(90px, 1fr)", align: "end" } : { ...shared, width: "minmax(150px, 2fr)" };

@@ -16,13 +16,20 @@ export function Places({ board }: { board: Board }) {
     ? "The map could not be loaded. Reload the page."
     : board.has_geo
       ? "The geo database knows none of these addresses."
-      : "There is no geo database, so nothing can be placed. Give one with `spotter context add FILE` (MaxMind format, or Apache Spot's iploc.csv).";
+      : "";
   return map && wanted ? (
     <map.Map board={board} />
   ) : (
     <section class="panel-box frame" aria-labelledby="map">
       <h2 id="map">Map</h2>
-      <p class="body quiet">{wanted && !failed ? "Loading the map …" : why}</p>
+      <p class="body quiet">
+        {wanted && !failed ? "Loading the map …" : why}
+        {why ? null : (
+          <>
+            There is no geo database, so nothing can be placed. Give one with <code>spotter context add FILE</code> (MaxMind format, or Apache Spot's iploc.csv).
+          </>
+        )}
+      </p>
     </section>
   );
 }

@@ -173,6 +173,7 @@ export function Page({ at: place }: PageProps) {
         if (to) show({ date: to, selected: "" });
       },
     },
+    { keys: ["r"], text: "read the list again", run: () => void list.load(wanted) },
     { keys: ["v"], text: "the picture beside the table", run: () => show({ graph: !at.graph }, "replace") },
     { keys: ["Escape"], text: "close the details", run: () => (at.selected ? close() : false) },
   ]);

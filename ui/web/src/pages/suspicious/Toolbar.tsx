@@ -84,11 +84,10 @@ export function Toolbar({ at, date, head, days, loading, all, shown, onScore, on
             <>
               <strong>{count(at.flat ? head.matching : head.groups)}</strong> {at.flat ? "records" : "groups"}
               {at.flat ? "" : ` of ${count(head.matching)} records`}
-              <span class="quiet">
+              <span class="quiet" title={head.run ? `Run ${head.run.run_id} of ${minute(head.run.scored_at)}` : undefined}>
                 {" "}
                 out of {count(head.records)} that day
                 {head.left_out ? `, ${count(head.left_out)} ${at.shows === "open" ? "scored or ruled on" : "left out"}` : ""}
-                {head.run ? `, run ${minute(head.run.scored_at)}` : ""}
               </span>
             </>
           ) : null}

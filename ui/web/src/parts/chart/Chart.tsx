@@ -31,6 +31,7 @@ const PAGE = 50;
 
 export function Chart({ title, summary, twin, children, tools, class: className }: Props) {
   const [table, setTable] = useState(false);
+  const [large, setLarge] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   const drawing = () => box.current?.querySelector<SVGSVGElement | HTMLCanvasElement>(":scope > svg, :scope > canvas, :scope > * > svg, :scope > * > canvas");
   const picture = (kind: "png" | "svg") => {
@@ -40,13 +41,23 @@ export function Chart({ title, summary, twin, children, tools, class: className 
     else savePng(found, title).catch((error: unknown) => toast({ text: `The picture could not be made: ${error instanceof Error ? error.message : error}`, tone: "bad" }));
   };
   return (
-    <figure class={className ? `chart ${className}` : "chart"}>
+    <figure
+      class={`chart ${className ?? ""}${large ? " large" : ""}`}
+      onKeyDown={(event) => {
+        if (event.key !== "Escape" || !large) return;
+        setLarge(false);
+        event.stopPropagation();
+      }}
+    >
       <figcaption>
         <h2>{title}</h2>
         <span class="spacer" />
         {tools}
         <button type="button" class="small" aria-pressed={table} onClick={() => setTable(!table)}>
           Table
+        </button>
+        <button type="button" class="small" aria-pressed={large} aria-label="Fill the window" title="Fill the window (Esc: back)" onClick={() => setLarge(!large)}>
+          ⤢
         </button>
         <Popover label="Save" class="small" align="end">
           {(close) => (

@@ -59,7 +59,7 @@ export function TimeChart({ start, step, series, shades = [], kind = "bars", hei
     for (let index = 0; index < buckets; index += 1) most = Math.max(most, list.reduce((sum, one) => sum + (one.values[index] ?? 0), 0));
     return most;
   };
-  const scale = ticks(Math.max(peak(above), below.length > 0 ? peak(below) : 0, 1e-9), below.length > 0 ? 2 : 4);
+  const scale = ticks(Math.max(peak(above), below.length > 0 ? peak(below) : 0, 0), below.length > 0 ? 2 : 4);
   const most = scale.at(-1) || 1;
   const zero = TOP + (below.length > 0 ? tall / 2 : tall);
   const unit = (below.length > 0 ? tall / 2 : tall) / most;

@@ -229,7 +229,7 @@ function SqlText({ source, date, text, answer }: { source: Source; date: string;
   const sql = answer ? answer.sql : own;
   if (!sql) return <p class="quiet">The query has a fault; there is no SQL of it yet.</p>;
   return (
-    <div class="sql">
+    <div class="query-sql">
       <p class="quiet">The same question, for the SQL console and `spotter query`:</p>
       <pre tabIndex={0}>
         <Wire text={sql} limit={8000} />

@@ -10,7 +10,7 @@ import { hovered, lit } from "../highlight";
 import type { Row } from "../list";
 import { show } from "../view";
 import { type Branch, idsOf, LEVELS, treeOf, wayTo } from "./tree";
-import { usePanZoom } from "./usePanZoom";
+import { type Frame, usePanZoom } from "./usePanZoom";
 
 interface Props {
   rows: readonly Row[];
@@ -18,10 +18,13 @@ interface Props {
 }
 
 const LINE = 20;
-const STEP = [80, 90, 190, 230];
+const STEP = [80, 90, 210, 250];
 /** Branches drawn at a time; what is behind is said. */
 const MOST = 400;
 const NONE: ReadonlySet<string> = new Set();
+/** Room left of the root, and right of the clients for their names. */
+const LEFT = 24;
+const RIGHT = 130;
 const HEADS = ["", "Method", "Host", "Path", "Client"];
 
 interface Placed {
@@ -36,7 +39,7 @@ export function ProxyTree({ rows, selected }: Props) {
   const root = useMemo(() => treeOf(rows), [rows]);
   const [open, setOpen] = useState<ReadonlySet<string>>(() => standard(root));
   const [at, setAt] = useState("");
-  const { frame, setFrame, box, pan, by, key } = usePanZoom({ x: 24, y: 0, k: 1 });
+  const { frame, setFrame, box, pan, by, key } = usePanZoom({ x: LEFT, y: 0, k: 1 });
   const way = useMemo(() => new Set(wayTo(root, selected || hovered.value)), [root, selected, hovered.value]);
   useEffect(() => {
     if (selected) setOpen((now) => new Set([...now, ...wayTo(root, selected)]));
@@ -46,7 +49,7 @@ export function ProxyTree({ rows, selected }: Props) {
 
   // Until someone moves it, the root stands in the middle of the left edge.
   useLayoutEffect(() => {
-    if (!moved.current && box.current) setFrame({ x: 24, y: box.current.clientHeight / 2, k: 1 });
+    if (!moved.current && box.current) setFrame(across(box.current, 0));
   }, [placed.length === 0]);
 
   const toggle = (branch: Branch) => {
@@ -105,7 +108,7 @@ export function ProxyTree({ rows, selected }: Props) {
     if (!element) return;
     const [sx, sy] = [x * frame.k + frame.x, y * frame.k + frame.y];
     if (sx > 20 && sx < element.clientWidth - 120 && sy > 20 && sy < element.clientHeight - 20) return;
-    setFrame({ ...frame, x: element.clientWidth / 3 - x * frame.k, y: element.clientHeight / 2 - y * frame.k });
+    setFrame(across(element, y));
   };
 
   return (
@@ -160,6 +163,13 @@ export function ProxyTree({ rows, selected }: Props) {
       </div>
     </Chart>
   );
+}
+
+/** From the root to the clients' names, with the branch at `y` in the middle. */
+function across({ clientWidth, clientHeight }: Element, y: number): Frame {
+  const whole = STEP.reduce((sum, step) => sum + step, LEFT + RIGHT);
+  const k = Math.min(1, Math.max(0.55, clientWidth / whole));
+  return { x: LEFT, y: clientHeight / 2 - y * k, k };
 }
 
 interface LeafProps {
