@@ -7,7 +7,8 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::load::{PinTo, Probe, ProbeClock, ProbeError, ProbeOptions, Verdicts, random_word};
+use super::load::Probe;
+use super::options::{PinTo, ProbeClock, ProbeError, ProbeOptions, Verdicts, random_word};
 use super::pin::{Pins, forget};
 use super::receiver::Part;
 use super::xdp::XdpOptions;

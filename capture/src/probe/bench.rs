@@ -1,7 +1,8 @@
 //! The probe and its peers, run by hand over frames whose flow changes: what `spotter bench probe` measures.
 
 use super::area::Area;
-use super::load::{Probe, ProbeError, ProbeOptions};
+use super::load::Probe;
+use super::options::{ProbeError, ProbeOptions};
 use crate::live::Filter;
 use crate::live::source::Handler;
 

@@ -20,6 +20,7 @@ mod filter;
 mod flow;
 mod load;
 mod map;
+mod options;
 mod pin;
 mod receiver;
 mod segment;
@@ -29,7 +30,8 @@ mod xdp;
 
 pub use area::Area;
 pub use bench::{Bench, BenchProgram};
-pub use load::{PinTo, Probe, ProbeClock, ProbeError, ProbeOptions, Verdicts};
+pub use load::Probe;
+pub use options::{PinTo, ProbeClock, ProbeError, ProbeOptions, Verdicts};
 pub(crate) use pin::give_up_left;
 pub use wire::{Attached, Generator, Sent, Traffic, WireProgram};
 pub use xdp::{Xdp, XdpOptions};

@@ -24,16 +24,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64};
 use aya::maps::{Map, MapData, RingBuf};
 use aya::programs::links::{FdLink, PinnedLink};
 
-use super::load::{ProbeClock, ProbeError, Rings, Shared, mapped};
+use super::load::{Rings, Shared, mapped};
 use super::map::Mapped;
+use super::options::{MOST_AREAS, ProbeClock, ProbeError};
 
 const LAYOUT: &str = "v1";
 
 /// `BPF_FS_MAGIC` of linux/magic.h.
 const BPF_FS: u64 = 0xcafe_4a11;
-
-/// Most areas of a probe.
-const MOST_AREAS: u32 = 512;
 
 /// What says how the rest is laid out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -11,8 +11,9 @@ use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use probe_common::generator::{BURST, Orders};
 
-use super::load::{ProbeError, mapped, xdp};
+use super::load::{mapped, xdp};
 use super::map::Mapped;
+use super::options::ProbeError;
 use crate::xsk::{Socket, SocketOptions};
 
 /// What is sent.
