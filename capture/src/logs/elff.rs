@@ -81,6 +81,14 @@ impl Header {
         row.scheme = text(&["cs-uri-scheme"]).unwrap_or_else(|| "http".into()).to_ascii_lowercase();
         row.server_ip = get(&["s-ip", "s-supplier-ip", "r-ip"]).and_then(|ip| ip.parse().ok());
         row.server_port = get(&["cs-uri-port", "s-port", "r-port"]).and_then(|port| port.parse().ok());
+        let names_hosts = ["cs-host", "cs(host)", "s-dns"].iter().any(|name| columns.has(name));
+        if !names_hosts && self.kind == LogKind::W3c {
+            // A web server's log (IIS) has the server's address alone; a proxy's `s-ip` is the proxy.
+            row.host = row.server_ip.map_or_else(String::new, |ip| match ip {
+                IpAddr::V4(ip) => ip.to_string(),
+                IpAddr::V6(ip) => format!("[{ip}]"),
+            });
+        }
         match get(&["cs-uri", "cs-url"]).filter(|_| !columns.has("cs-uri-path") && !columns.has("cs-uri-stem")) {
             Some(uri) => row.set_uri(uri),
             None => {

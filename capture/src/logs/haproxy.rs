@@ -7,7 +7,7 @@ use super::text::{common, given};
 
 /// Reads a row.
 pub(super) fn row(line: &str) -> Result<LogRow, &'static str> {
-    // `… haproxy[123]: ` is the syslog header.
+    // A header of another shape than syslog's ends with the program's name.
     let line = match line.find("haproxy[") {
         Some(at) => line.get(at..).and_then(|rest| rest.split_once("]: ")).map_or(line, |(_, rest)| rest),
         None => line,

@@ -13,6 +13,7 @@ mod mapping;
 mod pmacct;
 mod row;
 mod squid;
+mod syslog;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests;
@@ -23,7 +24,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
-use mapping::Mapped;
+use mapping::{Mapped, SquidFormat};
 use serde_json::Value;
 
 pub use mapping::{Mapping, MappingError};
@@ -89,6 +90,8 @@ enum Format {
     Json,
     Elff(elff::Header),
     Squid,
+    /// Squid's format of this name.
+    SquidNamed(SquidFormat),
     HaProxy,
     Mapped(Mapped),
 }
@@ -207,17 +210,13 @@ impl Format {
                 return Some(Self::Elff(elff::Header::default()));
             }
         }
-        let formats: [fn() -> Self; 3] = [|| Self::Json, || Self::Squid, || Self::HaProxy];
-        let readable = |make: &fn() -> Self| {
-            let mut format = make();
-            lines.iter().filter(|line| matches!(format.row(line), Some(Ok(_)))).count()
-        };
-        formats
-            .into_iter()
-            .map(|make| (readable(&make), make))
-            .filter(|(count, _)| *count > 0)
-            .max_by_key(|(count, _)| *count)
-            .map(|(_, make)| make())
+        let squid = ["combined", "common"].into_iter().filter_map(|name| SquidFormat::parse(name).ok());
+        let formats = [Self::Json, Self::Squid, Self::HaProxy].into_iter().chain(squid.map(Self::SquidNamed));
+        let readable = |format: &mut Self| lines.iter().filter(|line| matches!(format.row(line), Some(Ok(_)))).count();
+        let counted = formats.map(|mut format| (readable(&mut format), format));
+        // Of those that read as much the first.
+        let best = counted.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        best.filter(|(count, _)| *count > 0).map(|(_, format)| format)
     }
 
     /// Reads a line; `None` where it is no row.
@@ -245,9 +244,10 @@ impl Format {
                 }
                 Some(if header.is_ready() { header.row(line) } else { Err("a row before #Fields") })
             }
-            Self::Json => Some(json(line)),
-            Self::Squid => Some(squid::row(line)),
-            Self::HaProxy => Some(haproxy::row(line)),
+            Self::Json => Some(json(syslog::message(line))),
+            Self::Squid => Some(squid::row(syslog::message(line))),
+            Self::SquidNamed(format) => Some(format.row(syslog::message(line))),
+            Self::HaProxy => Some(haproxy::row(syslog::message(line))),
             // A header that lacks a column was refused when the log was opened.
             Self::Mapped(mapped) => mapped.row(line).unwrap_or(Some(Err("a header that lacks a column"))),
         }

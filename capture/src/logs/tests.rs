@@ -45,6 +45,55 @@ fn squid_native() {
     assert_eq!(row.server_ip.map(|ip| ip.to_string()).as_deref(), Some("199.27.79.73"));
 }
 
+/// Squid's `logformat combined`, without a mapping that says so.
+#[test]
+fn squid_combined_is_told_by_its_content() {
+    let log = b"10.0.0.7 - bob [14/Nov/2023:22:13:21 +0000] \"GET http://www.example.org/x HTTP/1.1\" 200 1234 \"http://ref.example/\" \"Mozilla/5.0 (X11)\" TCP_MISS:HIER_DIRECT\n\
+        10.0.0.8 - - [14/Nov/2023:22:13:22 +0000] \"CONNECT mail.example:443 HTTP/1.1\" 200 39 \"-\" \"curl/8\" TCP_TUNNEL:HIER_DIRECT\n";
+    let (rows, refused, _) = read(log);
+    assert_eq!((rows.len(), refused.len()), (2, 0));
+    let (get, connect) = (request(&rows[0]), request(&rows[1]));
+    assert_eq!(get.first, Nanos(1_700_000_001_000_000_000));
+    assert_eq!((get.full_uri.as_str(), get.username.as_deref()), ("http://www.example.org/x", Some("bob")));
+    assert_eq!((get.user_agent.as_deref(), get.action.as_deref()), (Some("Mozilla/5.0 (X11)"), Some("TCP_MISS")));
+    assert_eq!(
+        (connect.method.as_str(), connect.host.as_str(), connect.server_port),
+        ("CONNECT", "mail.example", Some(443))
+    );
+    let common = b"10.0.0.7 - bob [14/Nov/2023:22:13:21 +0000] \"GET http://www.example.org/x HTTP/1.1\" 200 1234 TCP_MISS:HIER_DIRECT\n";
+    assert_eq!(request(&read(common).0[0]).host, "www.example.org");
+}
+
+#[test]
+fn rows_in_syslog_of_any_kind_are_read() {
+    let haproxy = "10.0.0.7:33317 [14/Nov/2023:22:13:20.100] http-in static/srv1 10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 {www.example.org} {} \"GET /index.html HTTP/1.1\"";
+    let squid =
+        "1461576382.642 161 127.0.0.1 TCP_MISS/200 103 GET http://www.example.org/a - DIRECT/199.27.79.73 text/html";
+    for (row, tag) in [(haproxy, "haproxy"), (squid, "(squid-1)")] {
+        for header in [
+            format!("<134>1 2023-11-14T22:13:20.123456Z lb1 {tag} 1234 - - "),
+            format!("<134>Nov 14 22:13:21 lb1 {tag}: "),
+            format!("Nov  4 22:13:21 lb1 {tag}[14389]: "),
+            format!("2023-11-14T22:13:21.000+01:00 lb1 {tag}[14389]: "),
+        ] {
+            let (rows, refused, _) = read(format!("{header}{row}\n").as_bytes());
+            assert_eq!(refused, [], "{header}");
+            assert_eq!(request(&rows[0]).host, "www.example.org", "{header}");
+        }
+    }
+}
+
+/// IIS names no host: the server's address stands for it.
+#[test]
+fn iis_rows_have_the_server_for_a_host() {
+    let log = b"#Software: Microsoft Internet Information Services 10.0\n#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) cs(Referer) sc-status sc-substatus sc-win32-status time-taken\n\
+        2023-11-14 22:13:21 10.1.1.1 POST /api/x a=1 8080 DOM\\bob 10.0.0.10 - http://ref/ 500 0 64 1500\n";
+    let (rows, ..) = read(log);
+    let row = request(&rows[0]);
+    assert_eq!((row.host.as_str(), row.full_uri.as_str()), ("10.1.1.1", "http://10.1.1.1:8080/api/x?a=1"));
+    assert_eq!((row.username.as_deref(), row.duration_us), (Some("DOM\\bob"), Some(1_500_000)));
+}
+
 #[test]
 fn blue_coat_by_its_header_and_inside_syslog() {
     let log = "#Software: SGOS 5.4\n#Fields: date time time-taken c-ip cs-username cs-method cs-uri-scheme cs-host cs-uri-port cs-uri-path cs-uri-query cs(User-Agent) sc-status sc-bytes cs-bytes\n\

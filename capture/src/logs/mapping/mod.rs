@@ -27,6 +27,7 @@ use toml::{Table as Toml, Value};
 
 use super::row::{LogKind, LogRow};
 use columns::{DNS, FLOW, PROXY, Table};
+pub(super) use squid::Format as SquidFormat;
 
 /// Why a mapping is none, or does not fit a log: what stands there, and what was expected.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -43,7 +44,7 @@ pub struct Mapping {
 enum Layout {
     Csv { columns: Columns, delimiter: u8, header: bool },
     Json { columns: Columns },
-    Squid(squid::Format),
+    Squid(SquidFormat),
 }
 
 /// Which of the log's columns is which of a table.
@@ -93,7 +94,7 @@ impl Mapping {
                 if text_of(&toml, "table")?.is_some_and(|table| table != "proxy") {
                     return Err(wrong("`table`: a logformat of Squid gives rows of proxy"));
                 }
-                Layout::Squid(squid::Format::parse(text).map_err(|reason| wrong(&format!("`logformat`: {reason}")))?)
+                Layout::Squid(SquidFormat::parse(text).map_err(|reason| wrong(&format!("`logformat`: {reason}")))?)
             }
             "json" => Layout::Json { columns: Columns::of(&toml, LogKind::Json)? },
             _ => {

@@ -21,7 +21,7 @@ const MAX_PARTS: usize = 128;
 
 /// A format.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Format(Vec<Part>);
+pub(in crate::logs) struct Format(Vec<Part>);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Part {
@@ -94,7 +94,7 @@ fn code(argument: Option<&str>, name: &str) -> Code {
 
 impl Format {
     /// Reads a format, or takes one by its name.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::logs) fn parse(text: &str) -> Result<Self, String> {
         let text = NAMED.iter().find(|(name, _)| *name == text).map_or(text, |(_, format)| format);
         let (mut parts, mut rest) = (Vec::new(), text);
         while let Some(first) = rest.chars().next() {
@@ -131,7 +131,7 @@ impl Format {
     }
 
     /// Reads a row.
-    pub(super) fn row(&self, line: &str) -> Result<LogRow, &'static str> {
+    pub(in crate::logs) fn row(&self, line: &str) -> Result<LogRow, &'static str> {
         let mut values = Vec::with_capacity(self.0.len());
         let mut rest = line;
         for (at, part) in self.0.iter().enumerate() {
