@@ -8,6 +8,7 @@ import { route } from "../../app/route";
 import { escapeText } from "../../text/hostile";
 import { isDay } from "../../text/time";
 import { Wire } from "../../text/Wire";
+import { later } from "../later";
 import { toast } from "../toast";
 import { exclude, include, is, literal } from "./compose";
 import { type Kind, placesOf } from "./links";
@@ -26,6 +27,8 @@ interface Open {
   values: readonly Chosen[];
   before: Element | null;
 }
+
+const KnownOf = later(() => import("./Known").then((code) => code.KnownOf), "what is known");
 
 const open = signal<Open | undefined>(undefined);
 
@@ -169,6 +172,7 @@ function List({ now }: { now: Open }) {
           <p class="menu-head">
             {one.field} <Wire text={one.value} limit={80} class="mono" />
           </p>
+          {one.kind === "ip" || one.kind === "name" ? <KnownOf key={one.value} value={one.value} /> : null}
           {itemsOf(one).map((group, at) => (
             <div key={at} role="group">
               {group.map((item) =>
