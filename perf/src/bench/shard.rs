@@ -224,7 +224,7 @@ impl Memory {
             self.sent
         } else {
             self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((self.state >> 33) * u64::from(self.flows) >> 31) as u32
+            (((self.state >> 33) * u64::from(self.flows)) >> 31) as u32
         };
         self.sent += 1;
         // Neighbours in number are no neighbours in the table.
