@@ -34,7 +34,7 @@ Maintainer: Spotter <spotter@localhost>
 Section: net
 Priority: optional
 Installed-Size: $(du -sk "$root" | cut -f1)
-Depends: libc6 (>= $libc), libgcc-s1, adduser
+Depends: libc6 (>= $libc), libgcc-s1, libssl3, zlib1g, adduser
 Description: network threat-hunting appliance
  Turns the packets of a tap or SPAN port, or capture files, into flow, DNS and
  proxy records, keeps them as Parquet, learns what is normal for every host and

@@ -112,7 +112,8 @@ cargo_tool() { # binary crate version
 }
 
 setup_build() {
-    debian gcc libc6-dev make pkg-config ca-certificates git
+    # g++, OpenSSL and zlib: librdkafka (cargo feature `kafka`).
+    debian gcc g++ libc6-dev libssl-dev zlib1g-dev make pkg-config ca-certificates git
     stop_if_missing
     rust
 }

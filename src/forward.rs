@@ -13,7 +13,7 @@ use crate::appliance::forward::{OutputConfig, book, engine, follow};
 use crate::appliance::interrupt;
 use crate::output::UsedWrongly;
 
-/// Send alerts (suspicious records above a threshold) to a webhook, Elasticsearch, a syslog server or a file.
+/// Send alerts (suspicious records above a threshold), or all records, to a webhook, Elasticsearch, a syslog server, a Kafka topic or a file.
 ///
 /// A record is sent once, however often its day is scored again. What cannot be sent waits in a queue on disk, under the
 /// output's name, and is sent by the next run. The appliance does the same for each [[output]].
@@ -22,13 +22,18 @@ use crate::output::UsedWrongly;
     after_help = "Examples:\n  spotter forward --to file:- --form cef                    what would be sent, as CEF\n  \
     spotter forward --to https://hooks.example/spotter --allow hooks.example\n  \
     spotter forward --to elastic+https://es.example:9200/spotter-alerts --allow es.example --form ecs --authorization-file key --follow\n  \
-    spotter forward --to syslog+tls://siem.example:6514 --allow siem.example --tls-ca ca.pem --form cef --days 7"
+    spotter forward --to syslog+tls://siem.example:6514 --allow siem.example --tls-ca ca.pem --form cef --days 7\n  \
+    spotter forward --what records --to kafka://kafka.example:9092/flows --allow kafka.example --source flow --follow"
 )]
 pub(crate) struct Args {
     /// file:PATH (- for standard output), https://HOST/PATH (webhook: a JSON array a request), elastic+https://HOST:9200/INDEX (also
-    /// OpenSearch), syslog+udp://HOST:514, syslog+tcp://HOST:601, syslog+tls://HOST:6514.
+    /// OpenSearch), syslog+udp://HOST:514, syslog+tcp://HOST:601, syslog+tls://HOST:6514, kafka://HOST:9092,…/TOPIC,
+    /// kafka+tls://HOST:9093,…/TOPIC (a message a record, its record_id the key).
     #[arg(long, value_name = "URL")]
     to: String,
+    /// alerts, or records: every record of the tables, scored or not.
+    #[arg(long, value_name = "WHAT", default_value = "alerts")]
+    what: String,
     /// json (the lake's columns), ecs, ocsf or cef.
     #[arg(long, default_value = "json")]
     form: String,
@@ -38,9 +43,18 @@ pub(crate) struct Args {
     /// Authorities (PEM) that vouch for the other side.
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
-    /// File whose first line is the authorization header, as "ApiKey …".
+    /// File whose first line is the authorization header, as "ApiKey …"; with --sasl the user, and the password in its second line.
     #[arg(long, value_name = "FILE")]
     authorization_file: Option<PathBuf>,
+    /// Kafka: plain, scram-sha-256 or scram-sha-512.
+    #[arg(long, value_name = "MECHANISM", requires = "authorization_file")]
+    sasl: Option<String>,
+    /// Kafka by TLS: our certificate, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Least strength of the strongest evidence: -log10 of the cases as strong that a day has by chance.
     #[arg(long, value_name = "X", default_value_t = 2.0)]
     min_strength: f64,
@@ -77,10 +91,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let output = OutputConfig {
         name: args.name.clone(),
         to: args.to.clone(),
+        what: args.what.clone(),
         form: args.form.clone(),
         allow: args.allow.clone(),
         tls_ca: args.tls_ca.clone(),
         authorization_file: args.authorization_file.clone(),
+        sasl: args.sasl.clone(),
+        tls_cert: args.tls_cert.clone(),
+        tls_key: args.tls_key.clone(),
         min_strength: args.min_strength,
         max_rank: args.max_rank,
         sources: args.source.clone(),
@@ -104,7 +122,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             break None;
         }
         match forwarder.send() {
-            Ok(0) if forwarder.look(&engine, &output.since())? == 0 => break None,
+            Ok(0) if forwarder.look(&lake, &engine, &output.since())? == 0 => break None,
             Ok(_) => {}
             Err(error) => break Some(error),
         }
@@ -117,10 +135,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         writeln!(said)?;
     } else {
         let ForwardCounters { queued, sent, rejected, waiting, .. } = counters;
-        writeln!(said, "{queued} new alerts; {sent} sent, {rejected} refused for good, {waiting} waiting")?;
+        writeln!(said, "{queued} new {}; {sent} sent, {rejected} refused for good, {waiting} waiting", output.what)?;
     }
     match failed {
-        Some(error) => anyhow::bail!("{error}; {} alerts wait in the queue: run it again", counters.waiting),
+        Some(error) => anyhow::bail!("{error}; {} {} wait in the queue: run it again", counters.waiting, output.what),
         None => Ok(ExitCode::SUCCESS),
     }
 }

@@ -17,6 +17,7 @@ mod forward;
 mod import;
 mod lake;
 mod manual;
+mod migrate;
 mod output;
 mod packets;
 mod query;
@@ -58,7 +59,7 @@ enum Command {
     Import(import::Args),
     Capture(Box<capture::Args>),
     Packets(packets::Args),
-    Collect(collect::Args),
+    Collect(Box<collect::Args>),
     Forward(Box<forward::Args>),
     Score(score::Args),
     Query(query::Args),
@@ -77,6 +78,7 @@ enum Command {
     Doctor(doctor::Args),
     Bench(bench::Args),
     Manual(manual::Args),
+    Migrate(migrate::Args),
 }
 
 fn main() -> ExitCode {
@@ -113,6 +115,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Manual(args) => manual::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
     };
     match result {
         Ok(code) => code,

@@ -20,6 +20,8 @@ pub struct LogRecords {
     /// Of mapped logs.
     csv: RecordIds,
     json: RecordIds,
+    /// Of Apache Spot's tables.
+    spot: RecordIds,
 }
 
 impl LogRecords {
@@ -27,7 +29,7 @@ impl LogRecords {
     pub fn new(sensor: &str) -> Self {
         let ids = |origin| RecordIds::new(sensor, origin);
         let (zeek, pmacct) = (ids(Origin::Zeek), ids(Origin::Pmacct));
-        Self { zeek, pmacct, csv: ids(Origin::Csv), json: ids(Origin::Json) }
+        Self { zeek, pmacct, csv: ids(Origin::Csv), json: ids(Origin::Json), spot: ids(Origin::Spot) }
     }
 
     fn ids(&mut self, origin: Origin) -> &mut RecordIds {
@@ -35,8 +37,18 @@ impl LogRecords {
             Origin::Pmacct => &mut self.pmacct,
             Origin::Csv => &mut self.csv,
             Origin::Json => &mut self.json,
+            Origin::Spot => &mut self.spot,
             _ => &mut self.zeek,
         }
+    }
+
+    /// Adds the record of a row that stands at a place of a topic.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn add_at(&mut self, place: &[u8], row: LogRow, records: &mut Records) {
+        for ids in [&mut self.zeek, &mut self.pmacct, &mut self.csv, &mut self.json] {
+            ids.set_place(place);
+        }
+        self.add(row, records);
     }
 
     /// Adds the record of a row.
@@ -67,6 +79,7 @@ const fn origin(kind: LogKind) -> Origin {
         LogKind::Pmacct => Origin::Pmacct,
         LogKind::Csv => Origin::Csv,
         LogKind::Json => Origin::Json,
+        LogKind::Spot => Origin::Spot,
         _ => Origin::Zeek,
     }
 }

@@ -26,6 +26,8 @@ mod flows;
 mod http_match;
 mod icmp;
 pub mod import;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod key;
 pub mod lake;
 mod ledger;
@@ -35,6 +37,7 @@ mod quarantine;
 pub mod record;
 mod record_id;
 mod slab;
+mod spot_tables;
 pub mod state;
 mod stats;
 mod table;

@@ -29,6 +29,7 @@ pub enum Origin {
     Csv,
     Dnstap,
     Json,
+    Spot,
 }
 
 impl Origin {
@@ -49,6 +50,7 @@ impl Origin {
             Self::Csv => "csv",
             Self::Dnstap => "dnstap",
             Self::Json => "json",
+            Self::Spot => "spot",
         }
     }
 }
@@ -243,7 +245,7 @@ pub struct ProxyRecord {
     pub record_id: RecordId,
     pub first_seen: Micros,
     pub last_seen: Micros,
-    /// wire, bluecoat, squid, haproxy, w3c, zeek, json
+    /// wire, bluecoat, squid, haproxy, w3c, zeek, json, spot
     pub origin: &'static str,
     pub client_ip: std::net::IpAddr,
     pub client_port: Option<u16>,

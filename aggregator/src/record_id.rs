@@ -13,7 +13,8 @@
 //! Addresses are 16 bytes, IPv4 after `::ffff:`. A flow's 57 bytes are one BLAKE3 block. *Twin* tells apart
 //! records that are the same in all of the above, as two connections of one key that began in the same
 //! microsecond: they are numbered in the order in which they are written; the first is 0. The last number is
-//! remembered for some thousand records, far more than can fall into a microsecond.
+//! remembered for some thousand records, far more than can fall into a microsecond. Records of a Kafka topic have no twin number: topic,
+//! partition, offset and row in the message follow instead.
 
 use capture::DnsTransport;
 
@@ -25,6 +26,8 @@ pub(crate) struct RecordIds {
     key: [u8; 32],
     /// Latest ids without twin, direct-mapped by the id itself, with the twin given last. 80 KiB.
     latest: Vec<(RecordId, u32)>,
+    /// Where the record stands in its source; see [`Self::set_place`].
+    place: Vec<u8>,
 }
 
 /// Bytes of each kind of record, without twin and name.
@@ -75,7 +78,16 @@ impl RecordIds {
         Self {
             key: blake3::derive_key("spotter record id 1", &material),
             latest: vec![(RecordId::default(), 0); Self::REMEMBERED],
+            place: Vec::new(),
         }
+    }
+
+    /// The records that follow stand at this place of their source, which has an order that stays (a topic): it becomes a part of what is
+    /// hashed, behind all else, so that they have the same ids wherever and however often they are read, without twins.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn set_place(&mut self, place: &[u8]) {
+        self.place.clear();
+        self.place.extend_from_slice(place);
     }
 
     /// Id of a flow record; `vlan` is the VLAN id + 1 if it is part of the key, else 0.
@@ -151,6 +163,9 @@ impl RecordIds {
 
     fn identify<const N: usize>(&mut self, head: Bytes<N>, tail: &[u8]) -> RecordId {
         let head = head.bytes;
+        if !self.place.is_empty() {
+            return self.hash(&head, 0, &[tail, &self.place].concat());
+        }
         let id = self.hash(&head, 0, tail);
         let place = usize::from(u16::from_le_bytes([id.0[0], id.0[1]])) % Self::REMEMBERED;
         let (latest, twin) = &mut self.latest[place];

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod feedback;
 pub mod forward;
 pub mod lda;
+pub mod migrate;
 pub mod output;
 pub mod rules;
 pub mod score;

@@ -20,6 +20,8 @@ pub mod duplicate;
 mod event;
 pub mod file;
 mod frame;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod live;
 pub mod logs;
 #[cfg(feature = "probe")]

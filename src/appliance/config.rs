@@ -19,6 +19,8 @@ use ui::{Network, Transport};
 
 use super::collect::CollectConfig;
 use super::forward::OutputConfig;
+#[cfg(feature = "kafka")]
+use super::kafka::KafkaConfig;
 use crate::serve::{Service, TLS_FOLDER};
 
 /// The whole of `spotter.toml`.
@@ -33,6 +35,9 @@ pub(crate) struct Config {
     pub(crate) capture: Vec<CaptureConfig>,
     /// Where routers and switches export to.
     pub(crate) collect: Vec<CollectConfig>,
+    /// Topics that are read.
+    #[cfg(feature = "kafka")]
+    pub(crate) kafka: Vec<KafkaConfig>,
     /// Where alerts go to.
     pub(crate) output: Vec<OutputConfig>,
     /// Folders of capture files that are read as they fill.
@@ -479,6 +484,11 @@ impl Config {
             collect.problems(&format!("collect[{i}]")).into_iter().for_each(|problem| check(true, problem));
             check(!names.insert(&collect.name), format!("collect[{i}].name = \"{}\" stands twice", collect.name));
         }
+        #[cfg(feature = "kafka")]
+        for (i, kafka) in self.kafka.iter().enumerate() {
+            kafka.problems().into_iter().for_each(|problem| check(true, format!("kafka[{i}].{problem}")));
+            check(!names.insert(&kafka.name), format!("kafka[{i}].name = \"{}\" stands twice", kafka.name));
+        }
         for (i, output) in self.output.iter().enumerate() {
             output.problems().into_iter().for_each(|problem| check(true, format!("output[{i}].{problem}")));
             check(!names.insert(&output.name), format!("output[{i}].name = \"{}\" stands twice", output.name));
@@ -611,6 +621,8 @@ fn known_keys() -> BTreeSet<String> {
             ..CaptureConfig::default()
         }],
         collect: vec![CollectConfig::full()],
+        #[cfg(feature = "kafka")]
+        kafka: vec![KafkaConfig::full()],
         output: vec![OutputConfig::full()],
         watch: vec![WatchConfig {
             sensor: Some(String::new()),
@@ -715,6 +727,17 @@ mod tests {
         let good = "[[capture]]\nname=\"tap\"\ninterfaces=[\"eth1\",\"eth2\"]\nring=\"256MiB\"\nfilter=[\"port 9100\"]";
         let config = Config::parse(good).expect("valid");
         assert_eq!((config.capture[0].ring, config.capture[0].shards), (ByteSize::mib(256), 1));
+    }
+
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn topics_say_what_is_wrong_with_them() {
+        let text = problems("[[kafka]]\nname=\"k\"\nbrokers=[\"kafka\"]\nsasl=\"plain\"\nbegin=\"now\"\nflsh=\"1s\"");
+        for part in ["sasl and sasl_file", "kafka[0].topics", "earliest or latest", "`kafka[].flush`"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let good = "[[kafka]]\nname=\"k\"\nbrokers=[\"a:9092\",\"b:9092\"]\ntopics=[\"pmacct\"]\nflush=\"1s\"";
+        assert_eq!(Config::parse(good).expect("valid").kafka[0].options("s").expect("options").member.group, "spotter");
     }
 
     #[test]

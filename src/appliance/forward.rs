@@ -8,7 +8,7 @@ use aggregator::LedgerHead;
 use aggregator::lake::{Day, Lake, SetKind, Source, WriterOptions};
 use aggregator::record::Micros;
 use aggregator::state;
-use analytics::forward::{Form, ForwardCounters, ForwardOptions, Forwarder, TargetOptions, Threshold};
+use analytics::forward::{Form, ForwardCounters, ForwardOptions, Forwarder, TargetOptions, Threshold, What};
 use analytics::sql::{Engine, EngineLimits};
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
@@ -28,16 +28,25 @@ const RETRY: Duration = Duration::from_secs(30);
 pub(crate) struct OutputConfig {
     /// Name of the output, unique; it stands in the ledger, and its queue is under it.
     pub(crate) name: String,
-    /// `file:PATH`, `https://…` (webhook), `elastic+https://HOST:9200/INDEX`, `syslog+udp://HOST:514`, `syslog+tcp://…`, `syslog+tls://…`.
+    /// `file:PATH`, `https://…` (webhook), `elastic+https://HOST:9200/INDEX`, `syslog+udp://HOST:514`, `syslog+tcp://…`, `syslog+tls://…`,
+    /// `kafka://HOST:9092,…/TOPIC`, `kafka+tls://…`.
     pub(crate) to: String,
+    /// `alerts`, or `records`: every record of the tables, scored or not.
+    pub(crate) what: String,
     /// `json`, `ecs`, `ocsf` or `cef`.
     pub(crate) form: String,
     /// Hosts that may be reached, as `siem.example` or `siem.example:8443`.
     pub(crate) allow: Vec<String>,
     /// Authorities (PEM) that vouch for the other side.
     pub(crate) tls_ca: Option<PathBuf>,
-    /// File whose first line is the `authorization` header.
+    /// File whose first line is the `authorization` header; with `sasl` the user, and the password in its second line.
     pub(crate) authorization_file: Option<PathBuf>,
+    /// Kafka: `plain`, `scram-sha-256` or `scram-sha-512`.
+    pub(crate) sasl: Option<String>,
+    /// Kafka by TLS: our certificate (PEM), and its key.
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// See `tls_cert`.
+    pub(crate) tls_key: Option<PathBuf>,
     /// Least strength of the strongest evidence: −log10 of the cases as strong that a day has by chance.
     pub(crate) min_strength: f64,
     /// Last place in the list that is an alert.
@@ -56,10 +65,14 @@ impl Default for OutputConfig {
         Self {
             name: String::new(),
             to: String::new(),
+            what: "alerts".to_owned(),
             form: "json".to_owned(),
             allow: Vec::new(),
             tls_ca: None,
             authorization_file: None,
+            sasl: None,
+            tls_cert: None,
+            tls_key: None,
             min_strength,
             max_rank,
             sources: Source::ALL.map(|source| source.as_str().to_owned()).to_vec(),
@@ -72,7 +85,15 @@ impl Default for OutputConfig {
 impl OutputConfig {
     /// With every key, for the list of known ones.
     pub(super) fn full() -> Self {
-        Self { tls_ca: Some(PathBuf::new()), authorization_file: Some(PathBuf::new()), ..Self::default() }
+        let path = Some(PathBuf::new());
+        Self {
+            tls_ca: path.clone(),
+            authorization_file: path.clone(),
+            sasl: Some(String::new()),
+            tls_cert: path.clone(),
+            tls_key: path,
+            ..Self::default()
+        }
     }
 
     fn target(&self) -> TargetOptions {
@@ -81,6 +102,8 @@ impl OutputConfig {
             allow: self.allow.clone(),
             tls_ca: self.tls_ca.clone(),
             authorization_file: self.authorization_file.clone(),
+            sasl: self.sasl.clone(),
+            tls_client: self.tls_cert.clone().zip(self.tls_key.clone()),
         }
     }
 
@@ -100,12 +123,15 @@ impl OutputConfig {
         check(that(is_name(&self.name), "name: use 1 to 64 letters, digits, '.', '_' or '-'"));
         check(self.target().check().map_err(|e| format!("to = {e}")));
         check(self.form.parse::<Form>().map(drop).map_err(|e| format!("form: {e}")));
+        check(self.what.parse::<What>().map(drop).map_err(|e| format!("what: {e}")));
+        check(that(!(self.what == "records" && self.form == "cef"), "form: records leave as json, ecs or ocsf"));
+        check(that(self.tls_cert.is_some() == self.tls_key.is_some(), "tls_cert and tls_key go together"));
         let is_elastic = self.to.starts_with("elastic+");
         check(that(!(is_elastic && self.form == "cef"), "form: Elasticsearch takes json, ecs or ocsf"));
         check(self.sources().map(drop));
         check(that(self.min_strength.is_finite() && self.min_strength >= 0.0, "min_strength: 0 or more"));
         check(that(self.max_rank >= 1, "max_rank: at least 1"));
-        check(that((0..=366).contains(&self.days), "days: from 0 to 366"));
+        check(that((0..=36_500).contains(&self.days), "days: from 0 to 36500"));
         check(that(self.queue >= ByteSize::kib(64), "queue: at least 64KiB"));
         found
     }
@@ -115,6 +141,7 @@ impl OutputConfig {
         let options = ForwardOptions {
             target: self.target(),
             form: self.form.parse().map_err(anyhow::Error::msg)?,
+            what: self.what.parse().map_err(anyhow::Error::msg)?,
             threshold: Threshold { min_strength: self.min_strength, max_rank: self.max_rank },
             sources: self.sources().map_err(anyhow::Error::msg)?,
             dir: lake.dir().join(".forward").join(&self.name),
@@ -153,7 +180,7 @@ pub(crate) fn follow(lake: &Lake, sensor: &str, output: &OutputConfig, interrupt
     let (mut told, mut since) = (ForwardCounters::default(), state::now());
     while !interrupt.load(Ordering::Relaxed) {
         if Instant::now() >= look {
-            if let Err(error) = forwarder.look(&engine, &output.since()) {
+            if let Err(error) = forwarder.look(lake, &engine, &output.since()) {
                 tracing::error!("output \"{}\": {error}", output.name);
             }
             look = Instant::now() + LOOK;

@@ -9,6 +9,8 @@ pub(crate) mod collect;
 pub(crate) mod config;
 pub(crate) mod forward;
 pub(crate) mod interrupt;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
 mod live;
 pub(crate) mod metrics;
 mod nightly;
@@ -49,6 +51,10 @@ pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Resul
         }
         for collector in &config.collect {
             scope.spawn(move || collect::go_on(lake, config, collector, interrupt));
+        }
+        #[cfg(feature = "kafka")]
+        for kafka in &config.kafka {
+            scope.spawn(move || kafka::go_on(lake, config, kafka, interrupt));
         }
         for output in &config.output {
             scope.spawn(move || forward::go_on(lake, config, output, interrupt));

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use crate::support::{command, rows};
 
 /// A running collector, which says where it listens. Ended by SIGTERM; killed where a test fails.
-struct Collecting {
+pub(crate) struct Collecting {
     child: Child,
-    addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 impl Collecting {
@@ -37,14 +37,14 @@ impl Collecting {
     }
 
     /// `spotter collect` on a free port.
-    fn collect(lake: &Path, more: &[&str]) -> Self {
+    pub(crate) fn collect(lake: &Path, more: &[&str]) -> Self {
         let lake = lake.to_string_lossy().into_owned();
         let args = ["collect", "--json", "--listen", "127.0.0.1:0", "--lake", &lake, "--sensor", "router"];
         Self::start(&[&args, more].concat(), 1 + usize::from(more.contains(&"--listen-tcp")))
     }
 
     /// SIGTERM; its report.
-    fn end(mut self) -> serde_json::Value {
+    pub(crate) fn end(mut self) -> serde_json::Value {
         let killed = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
         assert!(killed.success());
         let mut out = String::new();
@@ -66,7 +66,7 @@ impl Drop for Collecting {
 }
 
 /// Whether a peer is there; in CI it has to be.
-fn has(program: &str, package: &str) -> bool {
+pub(crate) fn has(program: &str, package: &str) -> bool {
     let there =
         Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|o| o.status.success());
     assert!(there || std::env::var_os("CI").is_none(), "{program} is missing: Debian package {package}");
@@ -77,7 +77,7 @@ fn has(program: &str, package: &str) -> bool {
 }
 
 /// Some thousand packets of an organisation's day.
-fn capture(dir: &Path) -> PathBuf {
+pub(crate) fn capture(dir: &Path) -> PathBuf {
     let path = dir.join("day.pcap");
     let config = perf::synth::SynthConfig {
         hosts: perf::synth::SynthConfig::MIN_HOSTS,
@@ -90,7 +90,7 @@ fn capture(dir: &Path) -> PathBuf {
     path
 }
 
-fn ran(command: &mut Command) -> String {
+pub(crate) fn ran(command: &mut Command) -> String {
     let output = command.output().expect("runs");
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{command:?}: {text}");
@@ -98,16 +98,16 @@ fn ran(command: &mut Command) -> String {
 }
 
 /// Flow, from whom to whom: packets and bytes. Ports of ICMP are left out: exporters differ in where they put type and code.
-type Seen = BTreeMap<(String, String, u64, u64, u64), (u64, u64)>;
+pub(crate) type Seen = BTreeMap<(String, String, u64, u64, u64), (u64, u64)>;
 
-fn add(seen: &mut Seen, ends: (String, String), ports: (u64, u64), proto: u64, counts: (u64, u64)) {
+pub(crate) fn add(seen: &mut Seen, ends: (String, String), ports: (u64, u64), proto: u64, counts: (u64, u64)) {
     let ports = if matches!(proto, 1 | 58) { (0, 0) } else { ports };
     let sum = seen.entry((ends.0, ends.1, ports.0, ports.1, proto)).or_default();
     *sum = (sum.0 + counts.0, sum.1 + counts.1);
 }
 
 /// Every direction in the lake.
-fn in_lake(lake: &Path) -> Seen {
+pub(crate) fn in_lake(lake: &Path) -> Seen {
     let mut seen = Seen::new();
     for row in rows(lake, "select * from flow") {
         let (text, number) =
@@ -124,7 +124,7 @@ fn in_lake(lake: &Path) -> Seen {
 }
 
 #[track_caller]
-fn same(ours: &Seen, theirs: &Seen) {
+pub(crate) fn same(ours: &Seen, theirs: &Seen) {
     assert!(!theirs.is_empty());
     let missing: Vec<_> = theirs.iter().filter(|(key, value)| ours.get(*key) != Some(value)).take(5).collect();
     let more: Vec<_> = ours.iter().filter(|(key, value)| theirs.get(*key) != Some(value)).take(5).collect();

@@ -19,5 +19,8 @@ mod command;
 mod feedback;
 mod forward;
 mod journey;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod live;
+mod migrate;
 mod support;

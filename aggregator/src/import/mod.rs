@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::lake::{Lake, LakeError, check_sensor};
+use crate::spot_tables::SpotFile;
 
 use feed::FileFeed;
 use list::Candidate;
@@ -31,6 +32,15 @@ const KEPT_REPORTS: usize = 10_000;
 
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Which of Apache Spot's raw tables (`flow`, `dns`, `proxy`) a Parquet file is of, and its rows; the reason where it is of none.
+///
+/// # Errors
+/// It cannot be read, or has other columns.
+pub fn spot_table(path: &Path) -> Result<(&'static str, u64), String> {
+    let file = SpotFile::open(path)?;
+    Ok((file.table().as_str(), file.rows()))
+}
 
 /// Imports `inputs` in order (folders: their files, sorted by path, recursively). Returns when all were
 /// read, or soon after `interrupt` is set: the file in work is then abandoned, nothing of it is in the lake.

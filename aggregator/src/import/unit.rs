@@ -19,6 +19,7 @@ use crate::exported_import::{self, LogReading};
 use crate::feed::Metered;
 use crate::lake::{ImportMark, Lake, LakeError, SetKind, SetWriter, WriterOptions};
 use crate::record::{Micros, Origin, Records};
+use crate::spot_tables::{self, SpotFile};
 use crate::state::imports::{Begun, ImportState};
 use crate::vlan_split::VlanSplit;
 use crate::{Aggregator, AggregatorConfig, Books, LedgerHead};
@@ -69,6 +70,7 @@ enum Opened {
     Capture(Box<CaptureReader>),
     Log(Box<LogReader>),
     Exports(Box<ExportFile>),
+    SpotTable(Box<SpotFile>),
 }
 
 /// Why a file is of no kind that is read.
@@ -170,6 +172,10 @@ impl Unit<'_> {
     /// Tells by the content what a file is.
     fn opened(&self, file: &Candidate, capture: CaptureFile) -> Result<Opened, NotOpened> {
         let not = |reason: String| NotOpened { reason, may_grow: false };
+        if spot_tables::is_parquet(&file.path) {
+            let table = SpotFile::open(&file.path).map_err(not)?;
+            return Ok(Opened::SpotTable(Box::new(table)));
+        }
         // First those that are sure by their first bytes: ERF and logs are told by what can be read of them.
         match ExportFile::open(&file.path, &self.options.decoder) {
             Ok(Some(exports)) => return Ok(Opened::Exports(Box::new(exports))),
@@ -217,6 +223,7 @@ impl Unit<'_> {
         let end = match opened {
             Opened::Capture(reader) => self.frames(*reader, &mut writer, patience, progress)?,
             Opened::Log(reader) => self.log(*reader, &hashes.content, &mut writer, progress)?,
+            Opened::SpotTable(table) => self.spot_table(*table, &hashes.content, &mut writer)?,
             Opened::Exports(exports) => self.exports(*exports, &hashes.content, patience, &mut writer, progress)?,
         };
         let reading = match end {
@@ -381,6 +388,12 @@ impl Unit<'_> {
     ) -> Result<End, LakeError> {
         let Self { lake, options, interrupt, .. } = *self;
         let read = exported_import::read(lake, reader, &options.sensor, content, writer, interrupt, progress)?;
+        Ok(read.map_or(End::Interrupted, |read| End::Read(Box::new(Reading::of_rows(read)))))
+    }
+
+    fn spot_table(&self, table: SpotFile, content: &str, writer: &mut SetWriter) -> Result<End, LakeError> {
+        let Self { lake, options, interrupt, .. } = *self;
+        let read = spot_tables::read(lake, table, &options.sensor, content, writer, interrupt)?;
         Ok(read.map_or(End::Interrupted, |read| End::Read(Box::new(Reading::of_rows(read)))))
     }
 

@@ -21,7 +21,7 @@ pub(super) const PLACE: &str = "spotter.place";
 /// The sensor.
 pub(super) const SENSOR: &str = "spotter.sensor";
 /// Paths of the parts it takes the place of, and of those they took the place of; JSON list.
-pub(super) const REPLACES: &str = "spotter.replaces";
+pub const REPLACES: &str = "spotter.replaces";
 /// Hashes of the imported files; JSON list.
 pub(super) const IMPORTS: &str = "spotter.imports";
 /// The scoring run.

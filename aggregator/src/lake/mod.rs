@@ -51,6 +51,7 @@ use crate::record::Micros;
 use crate::state::{self, State};
 
 pub use error::LakeError;
+pub use metadata::REPLACES;
 pub use options::{
     Adopted, CompactOptions, Compacted, ImportMark, Published, RetainOptions, Retained, SetKind, WriterOptions,
 };

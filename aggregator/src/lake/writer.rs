@@ -147,6 +147,13 @@ impl SetWriter {
     /// Adds rows that are columns already, with exactly the schema of the table ([`super::schema`]), times not null. Rows of
     /// `scores` keep their order; those of other tables should be sorted by time.
     pub fn batch(&mut self, table: Table, batch: &RecordBatch) -> Result<(), LakeError> {
+        let sensor = self.options.sensor.clone();
+        self.batch_of(&sensor, table, batch)
+    }
+
+    /// The same of another sensor. The caller bounds how many there are: each opens parts of its own.
+    pub(crate) fn batch_of(&mut self, sensor: &str, table: Table, batch: &RecordBatch) -> Result<(), LakeError> {
+        check_sensor(sensor)?;
         check_schema(table, batch)?;
         if batch.num_rows() == 0 {
             return Ok(());
@@ -172,7 +179,10 @@ impl SetWriter {
                     last = last.max(span(&times).1);
                 }
             }
-            self.send(table, hour, |place| Job::Batch(place, part, first, last))?;
+            self.send(table, hour, |place| {
+                let sensor = if table.is_hourly() { sensor.to_owned() } else { place.sensor };
+                Job::Batch(Place { sensor, ..place }, part, first, last)
+            })?;
         }
         Ok(())
     }

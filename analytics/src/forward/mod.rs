@@ -1,17 +1,24 @@
-//! Alerts leave: scored records above a threshold go to a webhook, Elasticsearch or OpenSearch, a syslog server or a file.
+//! Alerts leave: scored records above a threshold go to a webhook, Elasticsearch or OpenSearch, a syslog server, a Kafka topic or a file. And
+//! all records, where that is asked for.
 //!
 //! ```text
-//! scores ─► alerts (new ones) ─► queue on disk ─► target        at least once; retries wait longer and longer
+//! scores ─► alerts (new ones) ─┐
+//!                              ├─► queue on disk ─► target        at least once; retries wait longer and longer
+//! parts ──► records (new ones) ┘
 //! ```
 //!
 //! Promises: an alert is sent once it is in the queue, over outages and restarts, at least once (Elasticsearch keeps one by its id; the others may see one
 //! twice after a crash). The queue is bounded: when it is full new alerts wait in the lake. A record is an alert once, however often its day is scored
-//! again; that is remembered for the last [`MAX_SEEN`] alerts. What the other side refuses for good is counted and left out.
+//! again; that is remembered for the last [`MAX_SEEN`] alerts. What the other side refuses for good is counted and left out. Records leave by part of the
+//! lake ([`MAX_SEEN`] parts are remembered): parts that were merged before all of them had left are sent whole, so some records twice.
 
 mod alert;
 mod cef;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod queue;
+mod records;
 mod syslog;
 mod target;
 #[cfg(test)]
@@ -24,9 +31,10 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aggregator::lake::Source;
+use aggregator::lake::{Lake, Source};
 
 pub use alert::{AlertError, Form, Threshold};
+pub use records::RecordsError;
 pub use target::TargetOptions;
 
 use crate::sql::Engine;
@@ -48,6 +56,8 @@ pub struct ForwardOptions {
     pub target: TargetOptions,
     /// In which form.
     pub form: Form,
+    /// What leaves.
+    pub what: What,
     /// What is an alert.
     pub threshold: Threshold,
     /// Of which tables.
@@ -56,6 +66,28 @@ pub struct ForwardOptions {
     pub dir: PathBuf,
     /// Bytes of the queue.
     pub max_bytes: u64,
+}
+
+/// What leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum What {
+    /// Scored records above the threshold.
+    #[default]
+    Alerts,
+    /// Every record of the tables.
+    Records,
+}
+
+impl std::str::FromStr for What {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "alerts" => Ok(Self::Alerts),
+            "records" => Ok(Self::Records),
+            other => Err(format!("\"{other}\": use alerts or records")),
+        }
+    }
 }
 
 /// Why nothing can be forwarded.
@@ -80,6 +112,9 @@ pub enum ForwardError {
     /// The alerts cannot be read.
     #[error(transparent)]
     Alerts(#[from] AlertError),
+    /// The records cannot be read.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
 }
 
 /// What a [`Forwarder`] counted.
@@ -128,6 +163,8 @@ pub struct Forwarder {
     seen: Seen,
     counters: ForwardCounters,
     failed_in_a_row: u32,
+    /// The part that the queue had no room for, and how many of its rows are in the queue.
+    begun: Option<(String, usize)>,
 }
 
 impl Forwarder {
@@ -140,7 +177,7 @@ impl Forwarder {
         let wrong = |source| ForwardError::Queue { dir: options.dir.clone(), source };
         let queue = Queue::open(&options.dir, options.max_bytes).map_err(wrong)?;
         let seen = Seen::open(options.dir.join("seen")).map_err(wrong)?;
-        Ok(Self { options, target, queue, seen, counters: ForwardCounters::default(), failed_in_a_row: 0 })
+        Ok(Self { options, target, queue, seen, counters: ForwardCounters::default(), failed_in_a_row: 0, begun: None })
     }
 
     /// What was counted so far.
@@ -148,11 +185,14 @@ impl Forwarder {
         ForwardCounters { waiting: self.queue.waiting(), ..self.counters }
     }
 
-    /// Puts new alerts of the days since `since` (`YYYY-MM-DD`) into the queue; gives how many.
+    /// Puts new alerts, or records, of the days since `since` (`YYYY-MM-DD`) into the queue; gives how many.
     ///
     /// # Errors
     /// The lake, or the queue. What was queued before stays.
-    pub fn look(&mut self, engine: &Engine, since: &str) -> Result<u64, ForwardError> {
+    pub fn look(&mut self, lake: &Lake, engine: &Engine, since: &str) -> Result<u64, ForwardError> {
+        if self.options.what == What::Records {
+            return self.look_at_parts(lake, since);
+        }
         let mut count = 0;
         for source in self.options.sources.clone() {
             let seen = &self.seen;
@@ -176,10 +216,7 @@ impl Forwarder {
                 }
                 Pushed::Full => {
                     self.counters.queue_full += 1;
-                    tracing::warn!(
-                        waiting = self.queue.waiting(),
-                        "the queue of alerts is full: new ones wait in the lake"
-                    );
+                    tracing::warn!(waiting = self.queue.waiting(), "the queue is full: what is new waits in the lake");
                     break;
                 }
             }

@@ -21,22 +21,33 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// What a target is made of.
 #[derive(Clone, Debug, Default)]
 pub struct TargetOptions {
-    /// `file:PATH`, `http://…` or `https://…` (webhook), `elastic+https://HOST:9200/INDEX`, `syslog+udp://HOST:514`, `syslog+tcp://…`, `syslog+tls://HOST:6514`.
+    /// `file:PATH`, `http://…` or `https://…` (webhook), `elastic+https://HOST:9200/INDEX`, `syslog+udp://HOST:514`, `syslog+tcp://…`, `syslog+tls://HOST:6514`,
+    /// `kafka://HOST:9092,…/TOPIC`, `kafka+tls://HOST:9093,…/TOPIC`.
     pub to: String,
     /// Hosts that may be reached, as `siem.example` or `siem.example:8443`. A target on the network must be among them.
     pub allow: Vec<String>,
     /// Authorities (PEM) that vouch for the other side, in place of those browsers know.
     pub tls_ca: Option<PathBuf>,
-    /// File whose first line is sent as the `authorization` header, as `Bearer …` or `ApiKey …`.
+    /// File whose first line is sent as the `authorization` header, as `Bearer …` or `ApiKey …`; with [`Self::sasl`] the user in its first line,
+    /// the password in its second.
     pub authorization_file: Option<PathBuf>,
+    /// Kafka: `plain`, `scram-sha-256` or `scram-sha-512`.
+    pub sasl: Option<String>,
+    /// Kafka by TLS: our certificate and its key, PEM.
+    pub tls_client: Option<(PathBuf, PathBuf)>,
 }
 
 /// An open target.
 pub(super) enum Target {
     File(PathBuf),
     Webhook(Http),
-    Elastic { http: Http, index: String },
+    Elastic {
+        http: Http,
+        index: String,
+    },
     Syslog(Syslog),
+    #[cfg(feature = "kafka")]
+    Kafka(capture::kafka::KafkaProducer),
 }
 
 impl TargetOptions {
@@ -48,7 +59,7 @@ impl TargetOptions {
         }
         let Some((scheme, rest)) = self.to.split_once("://") else {
             return Err(wrong(
-                "use file:PATH, https://HOST/PATH, elastic+https://HOST:9200/INDEX, syslog+udp://HOST:514, syslog+tcp:// or syslog+tls://",
+                "use file:PATH, https://HOST/PATH, elastic+https://HOST:9200/INDEX, syslog+udp://HOST:514, syslog+tcp://, syslog+tls://, kafka://HOST:9092/TOPIC or kafka+tls://",
             ));
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -69,13 +80,28 @@ impl TargetOptions {
         let wrong = |reason: String| ForwardError::Target { to: self.to.clone(), reason };
         let Some((scheme, authority)) = self.host()? else { return Ok(()) };
         let known = ["http", "https", "elastic+http", "elastic+https", "syslog+udp", "syslog+tcp", "syslog+tls"];
-        if !known.contains(&scheme) {
-            return Err(wrong(format!("there is no way {scheme}://: use one of {}", known.join(", "))));
+        let is_kafka = matches!(scheme, "kafka" | "kafka+tls");
+        if !known.contains(&scheme) && !is_kafka {
+            return Err(wrong(format!(
+                "there is no way {scheme}://: use one of {}, kafka, kafka+tls",
+                known.join(", ")
+            )));
+        }
+        for authority in authority.split(',') {
+            let name = without_port(authority);
+            if !self.allow.iter().any(|allowed| allowed == authority || allowed == name) {
+                return Err(wrong(format!(
+                    "\"{name}\" is not allowed: add it to the hosts that may be reached (allow)"
+                )));
+            }
+        }
+        if is_kafka {
+            return self.check_kafka();
+        }
+        if self.sasl.is_some() || self.tls_client.is_some() {
+            return Err(wrong("sasl, and a certificate of ours, are for Kafka".to_owned()));
         }
         let name = without_port(authority);
-        if !self.allow.iter().any(|allowed| allowed == authority || allowed == name) {
-            return Err(wrong(format!("\"{name}\" is not allowed: add it to the hosts that may be reached (allow)")));
-        }
         if scheme.starts_with("syslog+") && name.len() == authority.len() {
             return Err(wrong("it needs a port, as :514".to_owned()));
         }
@@ -87,6 +113,10 @@ impl TargetOptions {
 
     pub(super) fn open(&self) -> Result<Target, ForwardError> {
         self.check()?;
+        #[cfg(feature = "kafka")]
+        if self.to.starts_with("kafka") {
+            return self.open_kafka();
+        }
         let wrong = |reason: String| ForwardError::Target { to: self.to.clone(), reason };
         let authorities = self.tls_ca.as_deref().map(|path| certificates(path).map_err(&wrong)).transpose()?;
         let authorization = match &self.authorization_file {
@@ -157,6 +187,14 @@ fn client(authorities: Option<Vec<CertificateDer<'static>>>) -> Result<Arc<Clien
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
+#[cfg(not(feature = "kafka"))]
+impl TargetOptions {
+    fn check_kafka(&self) -> Result<(), ForwardError> {
+        let reason = "this build has no Kafka (feature `kafka`)".to_owned();
+        Err(ForwardError::Target { to: self.to.clone(), reason })
+    }
+}
+
 impl Target {
     /// Sends a batch: all of it is taken or refused for good, or the error says why it is to be tried again.
     pub(super) fn send(&mut self, entries: &[Entry], form: Form) -> Result<Taken, String> {
@@ -171,6 +209,12 @@ impl Target {
                 let payloads: Vec<&[u8]> = entries.iter().map(|entry| entry.payload.as_slice()).collect();
                 let rejected = syslog.send(&payloads).map_err(|e| e.to_string())?;
                 Ok(Taken { sent: all - rejected, rejected })
+            }
+            #[cfg(feature = "kafka")]
+            Self::Kafka(producer) => {
+                let batch = entries.iter().map(|entry| (entry.id.as_bytes(), entry.payload.as_slice()));
+                let done = producer.send(batch).map_err(|e| e.to_string())?;
+                Ok(Taken { sent: done.sent, rejected: done.refused })
             }
         }
     }

@@ -21,6 +21,7 @@ fn options(dir: &Path, to: &str) -> ForwardOptions {
             ..TargetOptions::default()
         },
         form: Form::Json,
+        what: What::Alerts,
         threshold: Threshold::default(),
         sources: Source::ALL.to_vec(),
         dir: dir.to_owned(),

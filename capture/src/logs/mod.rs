@@ -25,7 +25,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use mapping::{Mapped, SquidFormat};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use mapping::{Mapping, MappingError};
 pub use row::{LogConnection, LogDns, LogKind, LogRequest, LogRow};
@@ -257,10 +257,21 @@ impl Format {
 fn json(line: &str) -> Result<LogRow, &'static str> {
     // serde_json refuses nesting deeper than 128.
     match serde_json::from_str::<Value>(line) {
-        Ok(Value::Object(object)) if zeek::is_zeek(&object) => zeek::json(&object),
-        Ok(Value::Object(object)) if pmacct::is_pmacct(&object) => pmacct::row(&object),
+        Ok(Value::Object(object)) => json_row(&object),
         Ok(_) => Err("an object of no known log"),
         Err(_) => Err("no JSON object"),
+    }
+}
+
+/// The row of a JSON object as Zeek or pmacct write them.
+///
+/// # Errors
+/// Why it is none.
+pub fn json_row(object: &Map<String, Value>) -> Result<LogRow, &'static str> {
+    match object {
+        object if zeek::is_zeek(object) => zeek::json(object),
+        object if pmacct::is_pmacct(object) => pmacct::row(object),
+        _ => Err("an object of no known log"),
     }
 }
 

@@ -16,6 +16,8 @@ pub enum LogKind {
     Pmacct,
     Csv,
     Json,
+    /// Apache Spot's own tables.
+    Spot,
 }
 
 impl LogKind {
@@ -30,6 +32,7 @@ impl LogKind {
             Self::Pmacct => "pmacct",
             Self::Csv => "csv",
             Self::Json => "json",
+            Self::Spot => "spot",
         }
     }
 }
@@ -134,7 +137,8 @@ pub struct LogRequest {
 }
 
 impl LogRequest {
-    pub(super) const fn new(kind: LogKind, first: Nanos, client_ip: IpAddr) -> Self {
+    /// A request of which only the moment and the client are known.
+    pub const fn new(kind: LogKind, first: Nanos, client_ip: IpAddr) -> Self {
         Self {
             kind,
             first,

@@ -1,0 +1,78 @@
+//! Against librdkafka's mock cluster.
+
+use super::*;
+
+const WAIT: Duration = Duration::from_secs(30);
+
+fn member(topic: &str) -> Membership {
+    // The mock cluster waits for members that left as for those that vanished, and first of all three seconds.
+    let session = Duration::from_secs(6);
+    Membership { group: "g".to_owned(), topics: vec![topic.to_owned()], begin: Begin::Earliest, session }
+}
+
+#[test]
+fn a_batch_that_no_broker_takes_is_an_error_and_the_next_try_delivers_it() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create("t", 1).unwrap();
+    let mut producer = KafkaProducer::open(&cluster.options(), "t", Duration::from_millis(700)).unwrap();
+    cluster.set_up(1, false).unwrap();
+    let batch = [(b"a".as_slice(), b"1".as_slice()), (b"b", b"2")];
+    producer.send(batch.into_iter()).unwrap_err();
+    cluster.set_up(1, true).unwrap();
+    let mut sent = Produced::default();
+    for _ in 0..20 {
+        match producer.send(batch.into_iter()) {
+            Ok(done) => {
+                sent = done;
+                break;
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(200)),
+        }
+    }
+    assert_eq!(sent, Produced { sent: 2, refused: 0 });
+}
+
+#[test]
+fn a_message_larger_than_a_topic_takes_is_refused_and_the_others_go_on() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create("t", 1).unwrap();
+    let mut producer = KafkaProducer::open(&cluster.options(), "t", WAIT).unwrap();
+    let large = vec![b'x'; 2 << 20];
+    let batch = [(b"a".as_slice(), b"1".as_slice()), (b"b", &large), (b"c", b"3")];
+    assert_eq!(producer.send(batch.into_iter()).unwrap(), Produced { sent: 2, refused: 1 });
+}
+
+#[test]
+fn settings_say_what_is_wrong_with_them() {
+    let wrong = |options: KafkaOptions| options.check().unwrap_err().to_string();
+    assert!(wrong(KafkaOptions::default()).contains("name a broker"));
+    let at = |broker: &str| KafkaOptions { brokers: vec![broker.to_owned()], ..KafkaOptions::default() };
+    for broker in ["kafka", "kafka:0", ":9092", "kafka:9092/x", "a:1,b:2"] {
+        assert!(wrong(at(broker)).contains("kafka.example:9092"), "{broker}");
+    }
+    let ca = Some(PathBuf::from("/ca.pem"));
+    assert!(wrong(KafkaOptions { tls_ca: ca.clone(), ..at("k:9092") }).contains("TLS"));
+    let missing = KafkaOptions { tls: true, tls_ca: ca, ..at("k:9092") };
+    let error = KafkaConsumer::open(&missing, &member("t")).unwrap_err();
+    assert!(error.to_string().contains("/ca.pem"), "{error}");
+    assert!("gssapi".parse::<Sasl>().unwrap_err().contains("scram-sha-256"));
+    assert_eq!("SCRAM-SHA-512".parse::<Sasl>(), Ok(Sasl::ScramSha512));
+}
+
+#[test]
+fn tls_and_sasl_settings_are_those_librdkafka_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "user\npass word\n").unwrap();
+    let options = KafkaOptions {
+        brokers: vec!["127.0.0.1:9".to_owned()],
+        tls: true,
+        sasl: Some((Sasl::ScramSha512, secret.clone())),
+        ..KafkaOptions::default()
+    };
+    // Made without an error: this librdkafka has TLS and SCRAM, and takes every property.
+    KafkaProducer::open(&options, "t", WAIT).unwrap();
+    std::fs::write(&secret, "user\n").unwrap();
+    let error = KafkaProducer::open(&options, "t", WAIT).unwrap_err();
+    assert!(error.to_string().contains("second"), "{error}");
+}

@@ -1,0 +1,208 @@
+//! Kafka, with librdkafka's mock cluster in this process: topics become records once each, and records become messages.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use capture::kafka::{Begin, Consumed, KafkaConsumer, KafkaProducer, Membership, MockCluster};
+
+use crate::support::{command, rows, spotter};
+
+const WAIT: Duration = Duration::from_secs(60);
+
+fn produce(cluster: &MockCluster, topic: &str, messages: &[String]) {
+    let mut producer = KafkaProducer::open(&cluster.options(), topic, WAIT).expect("producer");
+    let sent = producer.send(messages.iter().map(|text| (b"".as_slice(), text.as_bytes()))).expect("sent");
+    assert_eq!(sent.sent, messages.len() as u64);
+}
+
+/// All messages of a topic, until there are so many.
+fn read(cluster: &MockCluster, topic: &str, count: usize) -> Vec<serde_json::Value> {
+    let member = Membership {
+        group: "reader".to_owned(),
+        topics: vec![topic.to_owned()],
+        begin: Begin::Earliest,
+        session: Duration::from_secs(6),
+    };
+    let mut consumer = KafkaConsumer::open(&cluster.options(), &member).expect("consumer");
+    let (mut messages, end) = (Vec::new(), Instant::now() + WAIT);
+    while messages.len() < count && Instant::now() < end {
+        match consumer.next(Duration::from_millis(100)).expect("read") {
+            Some(Consumed::Message(message)) => messages.push(serde_json::from_slice(&message.payload).expect("JSON")),
+            Some(Consumed::Assigned(partitions)) => consumer.read_from(&partitions).expect("assigned"),
+            _ => {}
+        }
+    }
+    messages
+}
+
+fn flows(from: u32, to: u32) -> Vec<String> {
+    let flow = |n: u32| {
+        format!(
+            "{{\"event_type\":\"purge\",\"ip_src\":\"10.1.{}.{}\",\"ip_dst\":\"192.0.2.7\",\"port_src\":{},\"port_dst\":443,\
+             \"ip_proto\":\"tcp\",\"packets\":3,\"bytes\":180,\"timestamp_start\":\"2026-03-02 10:00:00.000000\",\
+             \"timestamp_end\":\"2026-03-02 10:00:05.000000\"}}",
+            n / 250,
+            n % 250,
+            1_024 + n
+        )
+    };
+    (from..to).map(flow).collect()
+}
+
+fn collect(cluster: &MockCluster, lake: &str, more: &[&str]) -> Child {
+    let brokers = cluster.options().brokers.join(",");
+    let fixed = ["collect", "--kafka", &brokers, "--lake", lake, "--flush", "200ms", "--session-timeout", "6s"];
+    let mut command = command();
+    command.args(fixed).args(more).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command.spawn().expect("spotter starts")
+}
+
+fn stop(child: Child) -> String {
+    let pid = i32::try_from(child.id()).expect("pid");
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("kill").success());
+    let output = child.wait_with_output().expect("ended");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Parquet files of flows.
+fn parts(folder: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let below = |path: std::path::PathBuf| match path.is_dir() {
+        true => parts(&path),
+        false => usize::from(path.extension().is_some_and(|ext| ext == "parquet")),
+    };
+    entries.map(|entry| below(entry.path())).sum()
+}
+
+fn count(lake: &std::path::Path, table: &str) -> u64 {
+    let found = rows(lake, &format!("select count(*) n, count(distinct record_id) u from {table}"));
+    assert_eq!(found[0]["n"], found[0]["u"], "each once");
+    found[0]["n"].as_u64().expect("count")
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + WAIT;
+    while !is_so() {
+        assert!(Instant::now() < end, "not within {WAIT:?}: {what}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn a_consumer_killed_again_and_again_has_every_pmacct_flow_once() {
+    let cluster = MockCluster::new(1).expect("cluster");
+    cluster.create("pmacct", 2).expect("topic");
+    let dir = tempfile::tempdir().expect("folder");
+    let lake = dir.path().join("lake");
+    let lake_text = lake.to_string_lossy().into_owned();
+    for round in 0..3 {
+        let before = parts(&lake);
+        produce(&cluster, "pmacct", &flows(round * 500, round * 500 + 250));
+        let mut child = collect(&cluster, &lake_text, &["--topic", "pmacct"]);
+        until("a set", || parts(&lake) > before);
+        // Killed somewhere: before, within or after the next set.
+        produce(&cluster, "pmacct", &flows(round * 500 + 250, round * 500 + 500));
+        std::thread::sleep(Duration::from_millis(60 + u64::from(round) * 110));
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+    }
+    let child = collect(&cluster, &lake_text, &["--topic", "pmacct", "--json"]);
+    until("1,500 flows", || lake.is_dir() && count(&lake, "flow") >= 1_500);
+    let report: serde_json::Value = serde_json::from_str(&stop(child)).expect("JSON");
+    assert_eq!(count(&lake, "flow"), 1_500);
+    let origins = rows(&lake, "select distinct origin, sensor from flow");
+    assert_eq!(origins, [serde_json::json!({"origin": "pmacct", "sensor": "spotter"})]);
+    // Killed or not, the ledger has every row.
+    let seen = rows(
+        &lake,
+        "select counter, sum(value) v from ledger where counter in ('rows.seen', 'rows.stored') group by 1",
+    );
+    assert!(seen.len() == 2 && seen.iter().all(|row| row["v"] == 1_500), "{seen:?} {report}");
+}
+
+#[test]
+fn records_of_one_lake_go_through_a_topic_into_another_over_an_outage() {
+    let cluster = MockCluster::new(1).expect("cluster");
+    cluster.create("records", 1).expect("topic");
+    let dir = tempfile::tempdir().expect("folder");
+    let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+    let (here_text, there_text) = (here.to_string_lossy().into_owned(), there.to_string_lossy().into_owned());
+    let pcap = crate::collect::capture(dir.path());
+    spotter(["import", "--lake", &here_text, &pcap.to_string_lossy()]).done();
+    let tables = ["flow", "dns", "proxy"];
+    let here_rows = tables.map(|table| count(&here, table));
+    let all: u64 = here_rows.iter().sum();
+    let brokers = cluster.options().brokers.join(",");
+    let to = format!("kafka://{brokers}/records");
+    let forward = || {
+        let fixed = ["forward", "--lake", &here_text, "--what", "records", "--to", &to, "--allow", "127.0.0.1"];
+        spotter(fixed.into_iter().chain(["--days", "36500", "--queue", "1MiB", "--json"]))
+    };
+    // No broker: what has room waits on disk.
+    cluster.set_up(1, false).expect("down");
+    forward().failed(1, "records wait in the queue");
+    cluster.set_up(1, true).expect("up");
+    let ran = forward().done();
+    let counters: serde_json::Value =
+        ran.err.lines().find_map(|line| serde_json::from_str(line).ok()).expect("counters");
+    assert_eq!(counters["waiting"], 0);
+    assert!(counters["queue_full"].as_u64() > Some(0), "{counters}");
+    // Nothing is new.
+    let again: serde_json::Value =
+        forward().done().err.lines().find_map(|l| serde_json::from_str(l).ok()).expect("counters");
+    assert_eq!((&again["queued"], &again["sent"]), (&0.into(), &0.into()));
+
+    let child = collect(&cluster, &there_text, &["--topic", "records"]);
+    until("all records", || there.is_dir() && tables.map(|table| count(&there, table)).iter().sum::<u64>() >= all);
+    stop(child);
+    assert_eq!(tables.map(|table| count(&there, table)), here_rows);
+    for table in tables {
+        let sql = format!("select * from {table} order by record_id limit 50");
+        assert_eq!(rows(&there, &sql), rows(&here, &sql), "{table}");
+    }
+
+    // Alerts go the same way.
+    spotter(["-q", "score", "--lake", &here_text]).done();
+    cluster.create("alerts", 1).expect("topic");
+    let to = format!("kafka://{brokers}/alerts");
+    let ran = spotter(
+        [
+            "forward",
+            "--lake",
+            &here_text,
+            "--to",
+            &to,
+            "--allow",
+            "127.0.0.1",
+            "--days",
+            "366",
+            "--name",
+            "a",
+            "--json",
+        ]
+        .into_iter()
+        .chain(["--min-strength", "0", "--max-rank", "20"]),
+    )
+    .done();
+    let counters: serde_json::Value =
+        ran.err.lines().find_map(|line| serde_json::from_str(line).ok()).expect("counters");
+    let sent = counters["sent"].as_u64().expect("count");
+    assert!(sent > 0);
+    let alerts = read(&cluster, "alerts", usize::try_from(sent).expect("small"));
+    assert!(alerts.len() as u64 == sent && alerts.iter().all(|alert| alert["record_id"].is_string()));
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    spotter(["collect", "--kafka", "kafka:9092"]).failed(2, "--topic");
+    spotter(["collect", "--kafka", "kafka", "--topic", "t"]).failed(2, "kafka.example:9092");
+    spotter(["collect", "--kafka", "kafka:9092", "--topic", "t", "--listen", "127.0.0.1:1"])
+        .failed(2, "cannot be used with");
+    let dir = tempfile::tempdir().expect("folder");
+    let lake = dir.path().to_string_lossy().into_owned();
+    let forward = |to: &str| spotter(["forward", "--lake", &lake, "--to", to, "--allow", "k"]);
+    forward("kafka://k:9092").failed(2, "the path is the topic");
+    forward("kafka://k:9092,evil:9092/t").failed(2, "not allowed");
+    forward("kafka://k/t").failed(2, "kafka.example:9092");
+}
