@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { DAY, LOGS, noCommand, serve } from "./own.mjs";
-import { launch, skip, watchAt } from "./support.mjs";
+import { launch, serious, skip, watchAt } from "./support.mjs";
 
 const SPAN = { from: `${DAY}T00:00:00Z`, to: "2026-03-12T00:00:00Z" };
 const number = (ip) => ip.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
@@ -103,6 +103,44 @@ describe("places and requests", { skip: skip || noCommand }, () => {
     // The first action has the focus all the same.
     assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("role")), "menuitem");
     await page.keyboard.press("Escape");
+    watcher.clean();
+  });
+
+  test("rows carry the marks of lists and places, and the colour of the worst in them", async () => {
+    const marks = async (source, column) => {
+      await page.goto(`${server.base}/#/suspicious/${source}?date=${DAY}`);
+      await page.waitForSelector(`.main-table [data-column=${column}] .marks`);
+      return page.$eval(".main-table .grid-row", (row) => [row.className.match(/rep\d/)[0], ...[...row.querySelectorAll(".mark")].map((one) => one.getAttribute("aria-label"))]);
+    };
+    const flow = await marks("flow", "dst_ip");
+    assert.equal(flow[0], "rep3");
+    assert.ok(flow.includes("Reputation high: bad.csv: c2 <i>now</i>") && flow.some((text) => text.includes("<b>Reykjavik</b>")), `${flow}`);
+    const dns = await marks("dns", "qname");
+    assert.deepEqual([dns[0], dns.at(-1)], ["rep2", "Reputation medium: bad.csv: seen once"]);
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme });
+      // Colours change slowly.
+      await page.evaluate(() => Promise.race([Promise.allSettled(document.getAnimations().map((one) => one.finished)), new Promise((done) => setTimeout(done, 1000))]));
+      assert.deepEqual(await serious(page, ["color-contrast"]), []);
+    }
+    watcher.clean();
+  });
+
+  test("a rule on a port is on its service's page at once, and a group stands there once", async () => {
+    const shown = () => page.evaluate((span) => fetch(`/api/v1/service/tcp/443?${new URLSearchParams(span)}`).then((answer) => answer.json()), SPAN);
+    const before = await shown();
+    assert.deepEqual(before.rules, []);
+    assert.equal(before.leaders.reduce((sum, leader) => sum + leader.alike, 0), before.scored);
+    await page.goto(`${server.base}/#/noise`);
+    await page.click("button:has-text('New rule')");
+    await page.fill("dialog label:has-text('Port') input >> nth=0", "443");
+    await page.fill("dialog label:has-text('Name') input", "the web");
+    await page.click("dialog button:text-is('Make the rule')");
+    await page.waitForSelector("th:has-text('the web')");
+    await page.goto(`${server.base}/#/service/tcp/443?${new URLSearchParams(SPAN)}`);
+    await page.waitForSelector("#policy ~ .rule, .panel-box .rule");
+    assert.ok(!(await page.textContent("main")).includes("No rule names this port"));
+    assert.equal((await shown()).rules.length, 1);
     watcher.clean();
   });
 

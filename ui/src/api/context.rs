@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use aggregator::lake::{Day, Table};
 use aggregator::state;
-use analytics::context::Context;
+use analytics::context::{Context, Reputation};
 use analytics::detect::rows::Internal;
 use axum::Json;
 use axum::extract::{Path, State};
 
 use super::params::Params;
 use super::rows::read;
-use super::types::{ContextQuery, Prevalence, Problem, SeenName, ValueContext, ValueKind};
+use super::types::{ContextQuery, Known, Prevalence, Problem, SeenName, ValueContext, ValueKind};
 use crate::app::{App, Shared};
 use crate::problem::ApiError;
 
@@ -71,17 +71,37 @@ async fn look_up(app: &App, value: String, kind: ValueKind, days: u32) -> Result
     Ok(known)
 }
 
+/// What the lists say of it.
+fn reputation<'a>(context: &'a Context, value: &str, kind: ValueKind) -> Option<&'a Reputation> {
+    let now = state::now();
+    match kind {
+        ValueKind::Address => value.parse::<IpAddr>().ok().and_then(|ip| context.of_address(ip, now)),
+        ValueKind::Name => context.of_name(value, now),
+        ValueKind::Uri => context.of_uri(value, now),
+        ValueKind::Agent => None,
+    }
+}
+
+/// What the files know of a row's value, if they know anything.
+pub(super) fn known_of(context: &Context, field: &str, value: &str, kind: ValueKind) -> Option<Known> {
+    let ip = value.parse::<IpAddr>().ok().filter(|_| kind == ValueKind::Address);
+    let said = reputation(context, value, kind);
+    let geo = ip.and_then(|ip| context.geo(ip)).map(|geo| geo.text());
+    let network = ip.and_then(|ip| context.network(ip).or_else(|| context.internal(ip))).map(str::to_owned);
+    (said.is_some() || geo.is_some() || network.is_some()).then(|| Known {
+        field: field.to_owned(),
+        reputation: said.map(|said| said.level),
+        reputation_source: said.map(|said| said.source.clone()),
+        geo,
+        network_context: network,
+    })
+}
+
 /// What the files of the context say.
 fn from_files(context: &Context, value: String, kind: ValueKind) -> ValueContext {
-    let now = state::now();
     let ip = value.parse::<IpAddr>().ok().filter(|_| kind == ValueKind::Address);
     let geo = ip.and_then(|ip| context.geo(ip));
-    let said = match kind {
-        ValueKind::Address => ip.and_then(|ip| context.of_address(ip, now)),
-        ValueKind::Name => context.of_name(&value, now),
-        ValueKind::Uri => context.of_uri(&value, now),
-        ValueKind::Agent => None,
-    };
+    let said = reputation(context, &value, kind);
     let internal_name = ip.and_then(|ip| context.internal(ip)).map(str::to_owned);
     ValueContext {
         kind,

@@ -13,6 +13,7 @@ function drawn(view: preact.ComponentChild): HTMLElement {
 }
 
 const row: DnsRow = {
+  known: [],
   record_id: "0".repeat(32),
   standing: { rank: 3, spot_rank: 3, group_id: "0".repeat(16), group_size: 12, score: 0.0001, surprise_bits: 13.29, percentile: 0.9995, confidence: 0.2, word_hosts: 1, words: "spot" },
   why: {

@@ -42,8 +42,11 @@ pub(in crate::api) async fn service(
     let port: u16 = port.parse().map_err(|_| ApiError::Bad(format!("the port must be 0 to 65535, not {port:?}")))?;
     let span = Span::parse(&query.from, &query.to)?;
     let top = parse_top(query.top)?;
-    let key = format!("service {proto}/{port} {top}");
-    cache::answer(&app, &headers, &key, span, find(&app, proto, port, span, top)).await
+    // Rules and runs change without new records in the span: they are part of the key.
+    let rules = rules(&app, port).await?;
+    let runs = super::timeline::current_runs(&app, Source::Flow, span).await?;
+    let key = format!("service {proto}/{port} {top} {rules:?} {runs:?}");
+    cache::answer(&app, &headers, &key, span, find(&app, proto, port, span, top, runs, rules)).await
 }
 
 #[derive(Deserialize)]
@@ -69,7 +72,15 @@ struct Count {
     count: u64,
 }
 
-async fn find(app: &App, proto: u8, port: u16, span: Span, top: u32) -> Result<ServiceFindings, ApiError> {
+async fn find(
+    app: &App,
+    proto: u8,
+    port: u16,
+    span: Span,
+    top: u32,
+    runs: Vec<String>,
+    rules: Vec<ServiceRule>,
+) -> Result<ServiceFindings, ApiError> {
     let params =
         || -> Vec<Param> { vec![span.from.into(), span.to.into(), u64::from(proto).into(), u64::from(port).into()] };
     let of = format!("FROM flow WHERE first_seen >= $1 AND first_seen < $2 AND {OF_SERVICE}");
@@ -107,7 +118,7 @@ async fn find(app: &App, proto: u8, port: u16, span: Span, top: u32) -> Result<S
     let sql = "SELECT count(*) AS count FROM (SELECT 1 FROM flow WHERE first_seen >= $1 AND first_seen < $2 LIMIT 1)";
     let before = vec![Micros(span.from.0 - HISTORY).into(), span.from.into()];
     let has_history = read::<Count>(app.rows(sql, before, 1).await?, "flow")?.first().is_some_and(|row| row.count > 0);
-    let (scored, leaders) = scored(app, proto, port, span).await?;
+    let (scored, leaders) = scored(app, proto, port, span, &runs).await?;
     let (from, to) = span.texts();
     Ok(ServiceFindings {
         proto,
@@ -128,7 +139,7 @@ async fn find(app: &App, proto: u8, port: u16, span: Span, top: u32) -> Result<S
         has_history,
         scored,
         leaders,
-        rules: rules(app, port).await?,
+        rules,
     })
 }
 
@@ -148,8 +159,14 @@ async fn new_pairs(app: &App, mut params: Vec<Param>, of: &str, span: Span) -> R
     Ok((rows, more))
 }
 
-async fn scored(app: &App, proto: u8, port: u16, span: Span) -> Result<(u64, Vec<ServiceScore>), ApiError> {
-    let runs = super::timeline::current_runs(app, Source::Flow, span).await?;
+/// How many records of the runs are of the service, and the leaders of the groups that stand first.
+async fn scored(
+    app: &App,
+    proto: u8,
+    port: u16,
+    span: Span,
+    runs: &[String],
+) -> Result<(u64, Vec<ServiceScore>), ApiError> {
     if runs.is_empty() {
         return Ok((0, Vec::new()));
     }
@@ -157,13 +174,13 @@ async fn scored(app: &App, proto: u8, port: u16, span: Span) -> Result<(u64, Vec
         vec![span.from.into(), span.to.into(), u64::from(proto).into(), u64::from(port).into()];
     let places: Vec<String> = (0..runs.len()).map(|at| format!("${}", at + 5)).collect();
     params.extend(runs.iter().map(|run| Param::from(run.as_str())));
-    let of = format!(
-        "FROM scores_flow WHERE first_seen >= $1 AND first_seen < $2 AND proto = $3 AND dst_port = $4 AND run_id IN ({})",
-        places.join(", ")
-    );
     let sql = format!(
-        "SELECT count(*) OVER () AS count, record_id, CAST(date AS VARCHAR) AS date, fused_rank AS rank, first_seen, src_ip, dst_ip, \
-         percentile {of} ORDER BY fused_rank, record_id LIMIT 20"
+        "SELECT * FROM (SELECT count(*) OVER () AS count, record_id, CAST(date AS VARCHAR) AS date, fused_rank AS rank, first_seen, \
+         src_ip, dst_ip, percentile, CAST(count(*) OVER (PARTITION BY run_id, group_id) AS BIGINT UNSIGNED) AS alike, \
+         row_number() OVER (PARTITION BY run_id, group_id ORDER BY rank, record_id) AS place \
+         FROM scores_flow WHERE first_seen >= $1 AND first_seen < $2 AND proto = $3 AND dst_port = $4 AND run_id IN ({})) \
+         WHERE place = 1 ORDER BY rank, record_id LIMIT 20",
+        places.join(", ")
     );
     let rows: Vec<Scored> = read(app.rows(&sql, params, 20).await?, "scores_flow")?;
     Ok((rows.first().map_or(0, |row| row.count), rows.into_iter().map(|row| row.score).collect()))

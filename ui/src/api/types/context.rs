@@ -28,6 +28,21 @@ pub struct ContextQuery {
     pub days: Option<u32>,
 }
 
+/// What files of the context know of a value in a row.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Known {
+    /// The row's field that has the value.
+    pub field: String,
+    /// What local lists say: −1 unverified, 0 none, 1 low, 2 medium, 3 high.
+    pub reputation: Option<i8>,
+    /// Which list says so.
+    pub reputation_source: Option<String>,
+    /// Where it is, in a line.
+    pub geo: Option<String>,
+    /// What its host or network is called.
+    pub network_context: Option<String>,
+}
+
 /// What is known of a value.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ValueContext {

@@ -329,7 +329,7 @@ pub struct ServiceFindings {
     pub has_history: bool,
     /// Scored records of this service in the current runs.
     pub scored: u64,
-    /// The most suspicious of them.
+    /// The most suspicious of them, one of each group.
     pub leaders: Vec<ServiceScore>,
     /// Suppression and allow rules that name this port.
     pub rules: Vec<ServiceRule>,
@@ -382,6 +382,8 @@ pub struct ServiceScore {
     pub dst_ip: String,
     /// Share of records that are less surprising.
     pub percentile: f64,
+    /// Records of its group that are of this service.
+    pub alike: u64,
 }
 
 /// A rule that names a port.

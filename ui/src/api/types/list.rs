@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Said, Show, Source};
+use super::{Known, Said, Show, Source};
 
 /// Why a list is as it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
@@ -141,6 +141,8 @@ pub struct FlowRow {
     pub why: Why,
     /// What verdicts and rules say of it.
     pub said: Said,
+    /// What files of the context know of its values; the others are left out.
+    pub known: Vec<Known>,
     /// First packet.
     pub first_seen: String,
     /// Last packet.
@@ -188,6 +190,8 @@ pub struct DnsRow {
     pub why: Why,
     /// What verdicts and rules say of it.
     pub said: Said,
+    /// What files of the context know of its values; the others are left out.
+    pub known: Vec<Known>,
     /// Query, or answer if alone.
     pub first_seen: String,
     /// Sensor.
@@ -225,6 +229,8 @@ pub struct ProxyRow {
     pub why: Why,
     /// What verdicts and rules say of it.
     pub said: Said,
+    /// What files of the context know of its values; the others are left out.
+    pub known: Vec<Known>,
     /// When it was made.
     pub first_seen: String,
     /// Sensor.

@@ -367,6 +367,8 @@ export interface DnsRow {
   community_id: string;
   /** Query, or answer if alone. */
   first_seen: string;
+  /** What files of the context know of its values; the others are left out. */
+  known: Known[];
   /** Class. */
   qclass: number;
   /** Name asked for. */
@@ -620,6 +622,8 @@ export interface FlowRow {
   dst_port: number;
   /** First packet. */
   first_seen: string;
+  /** What files of the context know of its values; the others are left out. */
+  known: Known[];
   /** Last packet. */
   last_seen: string;
   /** IANA protocol number. */
@@ -773,6 +777,20 @@ export interface Investigation {
   totals: SourceTotal[];
   /** Connections by who opens them. Empty where no flow is of the subject. */
   ways: Way[];
+}
+
+/** What files of the context know of a value in a row. */
+export interface Known {
+  /** The row's field that has the value. */
+  field: string;
+  /** Where it is, in a line. */
+  geo: string | null;
+  /** What its host or network is called. */
+  network_context: string | null;
+  /** What local lists say: −1 unverified, 0 none, 1 low, 2 medium, 3 high. */
+  reputation: number | null;
+  /** Which list says so. */
+  reputation_source: string | null;
 }
 
 /** A record with every column of its table. */
@@ -1249,6 +1267,8 @@ export interface ProxyRow {
   full_uri: string;
   /** Host asked for. */
   host: string;
+  /** What files of the context know of its values; the others are left out. */
+  known: Known[];
   /** Method. */
   method: string;
   /** Identity. */
@@ -1559,7 +1579,7 @@ export interface ServiceFindings {
   has_history: boolean;
   /** Last moment. */
   last_seen: string | null;
-  /** The most suspicious of them. */
+  /** The most suspicious of them, one of each group. */
   leaders: ServiceScore[];
   /** Are there more new pairs? */
   more_new_pairs: boolean;
@@ -1597,6 +1617,8 @@ export interface ServiceRule {
 
 /** A scored record of a service. */
 export interface ServiceScore {
+  /** Records of its group that are of this service. */
+  alike: number;
   /** The day of the run. */
   date: string;
   /** Responder. */

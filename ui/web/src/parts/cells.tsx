@@ -5,6 +5,8 @@ import { Domain } from "../text/Domain";
 import { escapeText } from "../text/hostile";
 import { both, clock, dated, minute } from "../text/time";
 import { bytes, count } from "../text/units";
+import type { Known } from "../api/types";
+import { Marks } from "./known";
 import { Value } from "./value/Value";
 
 export const None = ({ title }: { title?: string }) => (
@@ -19,11 +21,12 @@ export function Text({ text, field }: { text: string | null; field: string }) {
 }
 
 /** A domain name or a host, what it spells beside it. */
-export function Name({ name, field }: { name: string | null; field: string }) {
+export function Name({ name, field, known }: { name: string | null; field: string; known?: readonly Known[] }) {
   if (name === null || name === "") return <None />;
   return (
     <Value field={field} value={name} kind="name">
       <Domain name={name} limit={300} />
+      {known ? <Marks known={known} field={field} /> : null}
     </Value>
   );
 }
@@ -31,7 +34,7 @@ export function Name({ name, field }: { name: string | null; field: string }) {
 /** Characters at the end of a long address that are always shown. */
 const TAIL = 7;
 
-export function Address({ ip, internal, field }: { ip: string | null; internal?: boolean | null; field: string }) {
+export function Address({ ip, internal, field, known }: { ip: string | null; internal?: boolean | null; field: string; known?: readonly Known[] }) {
   if (ip === null || ip === "") return <None />;
   return (
     <Value field={field} value={ip} kind="ip" title={internal ? `${escapeText(ip)} (internal)` : escapeText(ip)}>
@@ -45,6 +48,7 @@ export function Address({ ip, internal, field }: { ip: string | null; internal?:
         <span class="mono">{escapeText(ip)}</span>
       )}
       {internal ? <span class="inside" role="img" aria-label="internal" /> : null}
+      {known ? <Marks known={known} field={field} /> : null}
     </Value>
   );
 }

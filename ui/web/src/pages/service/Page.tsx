@@ -116,6 +116,7 @@ function Body({ found, range }: { found: ServiceFindings; range: Range }) {
                 <th scope="col">Time</th>
                 <th scope="col">From</th>
                 <th scope="col">To</th>
+                <th scope="col" class="end">Records alike</th>
                 <th scope="col" class="end">As surprising</th>
               </tr>
             </thead>
@@ -126,6 +127,7 @@ function Body({ found, range }: { found: ServiceFindings; range: Range }) {
                   <td class="num"><Time time={row.first_seen} date /></td>
                   <td><a class="mono" href={entityHref(row.src_ip, range)}>{escapeText(row.src_ip)}</a></td>
                   <td><a class="mono" href={entityHref(row.dst_ip, range)}>{escapeText(row.dst_ip)}</a></td>
+                  <td class="end num">{count(row.alike)}</td>
                   <td class="end num">{oneIn(row.percentile)}</td>
                 </tr>
               ))}

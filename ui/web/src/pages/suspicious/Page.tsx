@@ -7,6 +7,7 @@ import type { Matcher } from "../../api/types";
 import { useKeys } from "../../app/keys";
 import { route } from "../../app/route";
 import { zone } from "../../app/settings";
+import { worst } from "../../parts/known";
 import { later } from "../../parts/later";
 import { Failed, Loading, Notice } from "../../parts/State";
 import { chosenColumns } from "../../parts/table/ColumnChooser";
@@ -233,7 +234,7 @@ export function Page({ at: place }: PageProps) {
                 rows={ready ? lines : []}
                 total={at.flat ? (head?.matching ?? lines.length) : lines.length}
                 keyOf={(line) => line.row.record_id}
-                classOf={(line) => `${line.member ? "member" : ""}${lit.value.has(line.row.record_id) ? " lit" : ""}${marked.value.has(line.row.record_id) ? " marked" : ""}`}
+                classOf={(line) => `${line.member ? "member" : ""}${lit.value.has(line.row.record_id) ? " lit" : ""}${marked.value.has(line.row.record_id) ? " marked" : ""} rep${worst(line.row.known)}`}
                 cursor={cursor.value}
                 selected={at.selected}
                 sort={at.sort || "rank"}

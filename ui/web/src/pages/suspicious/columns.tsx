@@ -187,8 +187,8 @@ function flow(): Column<Line>[] {
     render: of<FlowRow>((row) => (bytes ? <Bytes value={value(row)} /> : <Amount value={value(row)} />)),
   });
   return [
-    { key: "src_ip", label: "Source IP", hint: "The initiator. A dot marks our own networks.", width: "minmax(132px, 0.5fr)", sort: "src_ip", render: of<FlowRow>((row) => <Address field="src_ip" ip={row.src_ip} internal={row.src_internal} />) },
-    { key: "dst_ip", label: "Destination IP", hint: "The responder.", width: "minmax(132px, 0.5fr)", sort: "dst_ip", render: of<FlowRow>((row) => <Address field="dst_ip" ip={row.dst_ip} internal={row.dst_internal} />) },
+    { key: "src_ip", label: "Source IP", hint: "The initiator. A dot marks our own networks.", width: "minmax(132px, 0.5fr)", sort: "src_ip", render: of<FlowRow>((row) => <Address field="src_ip" ip={row.src_ip} internal={row.src_internal} known={row.known} />) },
+    { key: "dst_ip", label: "Destination IP", hint: "The responder.", width: "minmax(132px, 0.5fr)", sort: "dst_ip", render: of<FlowRow>((row) => <Address field="dst_ip" ip={row.dst_ip} internal={row.dst_internal} known={row.known} />) },
     { key: "src_port", label: "S port", hint: "Source port", width: "60px", align: "end", sort: "src_port", render: of<FlowRow>((row) => <Value field="src_port" value={row.src_port} kind="port"><span class="num">{port(row.src_port, row.proto, "src")}</span></Value>) },
     { key: "dst_port", label: "D port", hint: "Destination port. ICMP: type/code.", width: "60px", align: "end", sort: "dst_port", render: of<FlowRow>((row) => <Value field="dst_port" value={row.dst_port} kind="port"><span class="num">{port(row.dst_port, row.proto, "dst")}</span></Value>) },
     { key: "proto", label: "Proto", hint: "Protocol, and the service recognised in it", width: "80px", sort: "proto", render: of<FlowRow>((row) => <Value field="proto" value={row.proto}>{protocol(row.proto)}{row.service ? <span class="quiet"> {row.service}</span> : null}</Value>) },
@@ -203,8 +203,8 @@ function flow(): Column<Line>[] {
 
 function dns(): Column<Line>[] {
   return [
-    { key: "client_ip", label: "Client IP", width: "minmax(142px, 0.4fr)", sort: "client_ip", render: of<DnsRow>((row) => <Address field="client_ip" ip={row.client_ip} />) },
-    { key: "qname", label: "Query", hint: "The name asked for. Internationalised names stand in their encoded form (xn--).", width: "minmax(260px, 1.4fr)", sort: "qname", render: of<DnsRow>((row) => <Name field="qname" name={row.qname} />) },
+    { key: "client_ip", label: "Client IP", width: "minmax(142px, 0.4fr)", sort: "client_ip", render: of<DnsRow>((row) => <Address field="client_ip" ip={row.client_ip} known={row.known} />) },
+    { key: "qname", label: "Query", hint: "The name asked for. Internationalised names stand in their encoded form (xn--).", width: "minmax(260px, 1.4fr)", sort: "qname", render: of<DnsRow>((row) => <Name field="qname" name={row.qname} known={row.known} />) },
     { key: "qclass", label: "Class", width: "60px", sort: "qclass", render: of<DnsRow>((row) => <Value field="qclass" value={row.qclass}>{queryClass(row.qclass)}</Value>) },
     { key: "qtype", label: "Type", width: "72px", sort: "qtype", render: of<DnsRow>((row) => <Value field="qtype" value={row.qtype}>{queryType(row.qtype)}</Value>) },
     { key: "rcode", label: "Response", hint: "Response code", width: "100px", sort: "rcode", render: of<DnsRow>((row) => <Value field="rcode" value={row.rcode ?? "none"}><span class={row.rcode === 0 ? "" : "notable"}>{responseCode(row.rcode)}</span></Value>) },
@@ -216,8 +216,8 @@ function dns(): Column<Line>[] {
 
 function proxy(): Column<Line>[] {
   return [
-    { key: "client_ip", label: "Client IP", width: "minmax(142px, 0.4fr)", sort: "client_ip", render: of<ProxyRow>((row) => <Address field="client_ip" ip={row.client_ip} />) },
-    { key: "host", label: "Host", width: "minmax(160px, 0.8fr)", sort: "host", render: of<ProxyRow>((row) => <Name field="host" name={row.host} />) },
+    { key: "client_ip", label: "Client IP", width: "minmax(142px, 0.4fr)", sort: "client_ip", render: of<ProxyRow>((row) => <Address field="client_ip" ip={row.client_ip} known={row.known} />) },
+    { key: "host", label: "Host", width: "minmax(160px, 0.8fr)", sort: "host", render: of<ProxyRow>((row) => <Name field="host" name={row.host} known={row.known.some((one) => one.field === "full_uri") ? [...row.known, ...row.known.filter((one) => one.field === "full_uri").map((one) => ({ ...one, field: "host" }))] : row.known} />) },
     { key: "method", label: "Method", width: "84px", sort: "method", render: of<ProxyRow>((row) => <Text field="method" text={row.method} />) },
     { key: "full_uri", label: "URI", width: "minmax(200px, 1.1fr)", sort: "full_uri", render: of<ProxyRow>((row) => <Text field="uri" text={row.full_uri} />) },
     { key: "category", label: "Web category", hint: "As the proxy gave it", width: "minmax(100px, 0.4fr)", sort: "category", render: of<ProxyRow>((row) => <Text field="category" text={row.category} />) },

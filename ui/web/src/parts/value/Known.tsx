@@ -6,9 +6,7 @@ import type { ValueContext } from "../../api/types";
 import { minute } from "../../text/time";
 import { count } from "../../text/units";
 import { Wire } from "../../text/Wire";
-
-/** Reputation in words, as Apache Spot had it. */
-const LEVELS: Record<number, string> = { [-1]: "unverified", 0: "none", 1: "low", 2: "medium", 3: "high" };
+import { reputationText } from "../known";
 
 const counted = (number: number, what: string) => `${count(number)} ${what}${number === 1 ? "" : "s"}`;
 
@@ -29,7 +27,7 @@ export function KnownOf({ value }: { value: string }) {
   if (known === undefined) return <p class="known-of quiet">…</p>;
   const { hosts, records, first_seen } = known.prevalence;
   const lines: [string, string | null][] = [
-    ["Reputation", known.reputation === null ? null : `${LEVELS[known.reputation] ?? known.reputation}, ${known.reputation_source ?? ""}`],
+    ["Reputation", known.reputation === null ? null : `${reputationText(known.reputation)}, ${known.reputation_source ?? ""}`],
     ["Place", placed(known)],
     ["Network", known.network_context ?? known.internal_name ?? (known.internal ? "internal" : null)],
     ["Popularity", known.popularity === null ? null : `${count(known.popularity)}.`],
