@@ -1,4 +1,7 @@
 //! Long connections to the outside: remote control and tunnels stay open. Whole connections count, from `flow_start`.
+//!
+//! A connection that is silent for longer than the idle timeout comes in pieces, each a record of its own without a handshake, and seen from whichever
+//! end broke the silence. Such pieces ([`FlowRow::is_piece`]) are turned to the client's side and joined by addresses and both ports.
 
 use std::net::IpAddr;
 
@@ -14,14 +17,27 @@ use super::{CASES, Case, Covers, Findings};
 pub struct LongConnections {
     longest: HashMap<(IpAddr, IpAddr, u16), i64>,
     clients: HashMap<IpAddr, HashSet<IpAddr>>,
+    /// By (client, server, port, client's port).
+    pieces: HashMap<(IpAddr, IpAddr, u16, u16), Pieces>,
     overflow: u64,
+}
+
+/// What is left of a connection that was silent now and then.
+#[derive(Clone, Copy, Debug)]
+struct Pieces {
+    count: u32,
+    first: i64,
+    last: i64,
 }
 
 /// Longer than this is told.
 const SHORTEST: i64 = 20 * 60 * 1_000_000;
 
+/// Fewer pieces may be the ends of different connections.
+const FEWEST_PIECES: u32 = 4;
+
 impl LongConnections {
-    /// Looks at a record from the inside out.
+    /// Looks at a record of a client inside and a server outside.
     pub fn handle(&mut self, row: &FlowRow<'_>) {
         let duration = row.last_seen.saturating_sub(row.flow_start).max(0);
         let clients = self.clients.len();
@@ -32,7 +48,26 @@ impl LongConnections {
         } else if clients < CASES {
             self.clients.entry(row.dst).or_default().insert(row.src);
         }
-        let key = (row.src, row.dst, row.dst_port);
+        if row.is_piece() {
+            self.piece(row);
+        }
+        self.lasted((row.src, row.dst, row.dst_port), duration);
+    }
+
+    fn piece(&mut self, row: &FlowRow<'_>) {
+        let key = (row.src, row.dst, row.dst_port, row.src_port);
+        if self.pieces.len() >= CASES && !self.pieces.contains_key(&key) {
+            self.overflow += 1;
+            return;
+        }
+        let (first, last) = (row.flow_start, row.last_seen.max(row.flow_start));
+        let pieces = self.pieces.entry(key).or_insert(Pieces { count: 0, first, last });
+        pieces.count = pieces.count.saturating_add(1);
+        pieces.first = pieces.first.min(first);
+        pieces.last = pieces.last.max(last);
+    }
+
+    fn lasted(&mut self, key: (IpAddr, IpAddr, u16), duration: i64) {
         if self.longest.len() >= CASES && !self.longest.contains_key(&key) {
             self.overflow += 1;
             return;
@@ -41,17 +76,31 @@ impl LongConnections {
         *longest = duration.max(*longest);
     }
 
-    pub(crate) fn finish(self, findings: &mut Findings) {
-        let Self { longest, clients, overflow } = self;
+    pub(crate) fn finish(mut self, findings: &mut Findings) {
+        let mut joined: HashMap<(IpAddr, IpAddr, u16), (i64, u32)> = HashMap::new();
+        for ((host, peer, port, _), pieces) in std::mem::take(&mut self.pieces) {
+            if pieces.count >= FEWEST_PIECES {
+                let of_key = joined.entry((host, peer, port)).or_insert((0, 0));
+                *of_key = (pieces.last.saturating_sub(pieces.first), pieces.count).max(*of_key);
+            }
+        }
+        joined.retain(|key, (duration, _)| self.longest.get(key).is_none_or(|whole| *duration > *whole));
+        for (key, (duration, _)) in &joined {
+            self.lasted(*key, *duration);
+        }
+        let Self { longest, clients, overflow, .. } = self;
         let (mut statistics, mut found) = (Vec::with_capacity(longest.len()), Vec::new());
-        for ((host, peer, port), duration) in longest {
+        for (key, duration) in longest {
+            let (host, peer, port) = key;
             let clients = clients.get(&peer).map_or(1, HashSet::len).max(1);
             let long = duration as f64 / 1e6;
             let statistic = (1.0 + long).ln() - (clients as f64).ln();
             statistics.push(statistic);
             if duration >= SHORTEST {
+                let pieces =
+                    joined.get(&key).map_or_else(String::new, |(_, n)| format!(", silent in between ({n} pieces)"));
                 let evidence = format!(
-                    "a connection of {} to {peer}, to which {clients} hosts of the organisation went",
+                    "a connection of {} to {peer}{pieces}, to which {clients} hosts of the organisation went",
                     seconds(long)
                 );
                 found.push(Case { statistic, host, covers: Covers::Pair { peer, port: Some(port) }, evidence });
@@ -59,5 +108,77 @@ impl LongConnections {
         }
         // An hour is usual.
         findings.add("long connection", Scale::Quantity { usual: 8.2 }, statistics, found, overflow);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000_000;
+
+    /// A record of two seconds, in the middle of a connection, between two ends.
+    fn piece(at: i64, (src, src_port): (IpAddr, u16), (dst, dst_port): (IpAddr, u16)) -> FlowRow<'static> {
+        FlowRow {
+            first_seen: at,
+            last_seen: at + 2_000_000,
+            flow_start: at,
+            segment: 0,
+            src,
+            dst,
+            src_port,
+            dst_port,
+            proto: 6,
+            src_packets: 2,
+            src_bytes: 150,
+            dst_packets: Some(2),
+            dst_bytes: Some(900),
+            conn_state: Some("OTH"),
+            service: None,
+        }
+    }
+
+    fn found(rows: &[FlowRow<'static>]) -> Vec<(IpAddr, Covers, String)> {
+        let mut flows = super::super::Flows::new(super::super::rows::Internal::default());
+        rows.iter().for_each(|row| flows.handle(row));
+        let findings = flows.finish();
+        let long = findings.list().iter().filter(|finding| finding.detector == "long connection");
+        long.map(|finding| (finding.host, finding.covers.clone(), finding.evidence.clone())).collect()
+    }
+
+    /// The idle timeout cut a shell that is silent for minutes into 120 records, all but the first seen from the server's end.
+    #[test]
+    fn a_silent_shell_is_one_long_connection() {
+        let (victim, server) = (([10, 0, 0, 7].into(), 51_000), ([198, 51, 100, 9].into(), 4_444));
+        let mut rows = vec![FlowRow { conn_state: Some("S1"), ..piece(0, victim, server) }];
+        rows.extend((1..=120).map(|n| piece(n * 5 * MINUTE / 2, server, victim)));
+        let found_forward = found(&rows);
+        let covers = Covers::Pair { peer: server.0, port: Some(4_444) };
+        assert_eq!(found_forward.len(), 1, "{found_forward:?}");
+        assert_eq!((found_forward[0].0, &found_forward[0].1), (victim.0, &covers));
+        assert!(found_forward[0].2.contains("(120 pieces)"), "{}", found_forward[0].2);
+        rows.reverse();
+        assert_eq!(found(&rows), found_forward);
+    }
+
+    #[test]
+    fn pieces_of_different_connections_are_not_joined() {
+        let server: (IpAddr, u16) = ([198, 51, 100, 9].into(), 443);
+        let rows: Vec<_> =
+            (0..120).map(|n| piece(i64::from(n) * 5 * MINUTE, server, ([10, 0, 0, 7].into(), 40_000 + n))).collect();
+        assert_eq!(found(&rows), []);
+    }
+
+    #[test]
+    fn the_pieces_from_the_servers_end_belong_to_the_finding() {
+        let (victim, server) = (([10, 0, 0, 7].into(), 51_000), ([198, 51, 100, 9].into(), 4_444));
+        let mut flows = super::super::Flows::new(super::super::rows::Internal::default());
+        (0..60).for_each(|n| flows.handle(&piece(n * 5 * MINUTE, server, victim)));
+        let findings = flows.finish();
+        let of = |row: &FlowRow<'_>| findings.of_flow(row).count();
+        assert_eq!(of(&piece(0, server, victim)), 1);
+        assert_eq!(of(&piece(0, victim, server)), 1);
+        assert_eq!(of(&FlowRow { conn_state: Some("SF"), ..piece(0, server, victim) }), 0);
+        assert_eq!(of(&piece(0, ([198, 51, 100, 9].into(), 4_445), victim)), 0);
     }
 }

@@ -201,7 +201,12 @@ impl Findings {
     pub fn of_flow(&self, row: &FlowRow<'_>) -> impl Iterator<Item = u32> {
         let row = *row;
         let served = self.of_host(row.dst).filter(move |(_, finding)| {
-            matches!(finding.covers, Covers::Served { port, proto } if port == row.dst_port && proto == row.proto)
+            match finding.covers {
+                Covers::Served { port, proto } => port == row.dst_port && proto == row.proto,
+                // A piece of the host's connection, seen from the server's end.
+                Covers::Pair { peer, port } => row.is_piece() && peer == row.src && port == Some(row.src_port),
+                _ => false,
+            }
         });
         self.of_host(row.src)
             .filter(move |(_, finding)| match &finding.covers {
@@ -306,6 +311,9 @@ impl Flows {
                     let port = if row.proto == 6 { row.src_port } else { 0 };
                     beacons.handle((row.src, row.dst, row.dst_port), peer, row.flow_start, row.src_bytes, port);
                 }
+            }
+            if to_inside && !from_inside && row.is_piece() {
+                long.handle(&row.turned());
             }
             ports.handle(row, from_inside, !to_inside);
         }

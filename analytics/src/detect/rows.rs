@@ -47,6 +47,27 @@ impl FlowRow<'_> {
         }
     }
 
+    /// A piece of a connection whose begin and end were not seen: cut off by the idle timeout while it was silent. From either end.
+    pub fn is_piece(&self) -> bool {
+        self.proto == 6 && self.conn_state == Some("OTH")
+    }
+
+    /// The same from the other end.
+    #[must_use]
+    pub fn turned(&self) -> Self {
+        Self {
+            src: self.dst,
+            dst: self.src,
+            src_port: self.dst_port,
+            dst_port: self.src_port,
+            src_packets: self.dst_packets.unwrap_or(0),
+            src_bytes: self.dst_bytes.unwrap_or(0),
+            dst_packets: Some(self.src_packets),
+            dst_bytes: Some(self.src_bytes),
+            ..*self
+        }
+    }
+
     /// Data went in both directions.
     pub fn is_conversation(&self) -> bool {
         !self.is_probe() && self.dst_packets.is_some_and(|packets| packets > 0)
