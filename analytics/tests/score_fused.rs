@@ -10,7 +10,7 @@ use aggregator::state::verdicts::{NewVerdict, Severity, Subject};
 use analytics::context::{Kind, Store};
 use analytics::feedback::{Draft, Matcher, Scope, Show, overlay};
 use analytics::rules::RuleFile;
-use analytics::score::{Beside, Live, Looked, Ranking, ScoreRequest, ScoreRun, is_live, score};
+use analytics::score::{Beside, Live, Looked, Ranking, ScoreRequest, ScoreRun, WordScheme, is_live, score};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, UInt32Type, UInt64Type};
 use capture::{Ip, IpVersion};
@@ -217,10 +217,15 @@ fn the_same_bytes_for_any_number_of_threads() {
             names.filter(|(_, f)| !["run_id", "scored_at"].contains(&f.name().as_str())).map(|(at, _)| at).collect();
         batch.project(&keep).unwrap().columns().to_vec()
     };
-    let of = |threads| keep(&scored(&place.lake, &ScoreRequest { threads: Some(threads), ..all_rows(0) }).1);
-    let one = of(1);
-    for threads in [2, 4, 8, 1] {
-        assert!(one == of(threads), "{threads} threads");
+    for words in [WordScheme::Spot, WordScheme::Rich] {
+        // Fresh, not going on from the model of the run before.
+        let request = ScoreRequest { words, warm_start: false, ..all_rows(0) };
+        let of = |threads| keep(&scored(&place.lake, &ScoreRequest { threads: Some(threads), ..request.clone() }).1);
+        let one = of(1);
+        assert!(one.iter().all(|column| column.len() > 1000), "{words:?}");
+        for threads in [2, 4, 8, 1] {
+            assert!(one == of(threads), "{words:?}, {threads} threads");
+        }
     }
 }
 
