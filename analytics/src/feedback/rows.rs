@@ -1,13 +1,12 @@
 //! What matchers look at, from the columns of the records' tables and of their scores: they have the same names in both.
 
-use std::net::IpAddr;
-
 use aggregator::lake::Source;
 use arrow::array::{Array, FixedSizeBinaryArray, RecordBatch, StringArray, UInt8Array, UInt16Array, UInt64Array};
 
 use super::Seen;
 use crate::score::ScoreError;
 use crate::score::parts::column;
+use crate::score::texts::Texts;
 
 /// The columns a matcher may need.
 pub(crate) const fn columns(source: Source) -> &'static [&'static str] {
@@ -32,12 +31,12 @@ pub(crate) fn seen(source: Source, batch: &RecordBatch) -> Result<Vec<Seen<'_>>,
         Source::Flow => ("src_ip", "dst_ip"),
         Source::Dns | Source::Proxy => ("client_ip", "server_ip"),
     };
-    let (host, peer): (&StringArray, &StringArray) = (column(batch, host)?, column(batch, peer)?);
+    let (host, peer) = (Texts::of(batch, host)?, Texts::of(batch, peer)?);
     let mut rows: Vec<Seen<'_>> = (0..batch.num_rows())
         .map(|at| Seen {
             record_id: value!(ids, at).and_then(|id| id.try_into().ok()).unwrap_or_default(),
-            host: address(host, at),
-            peer: address(peer, at),
+            host: host.filled(at).and_then(|text| text.parse().ok()),
+            peer: peer.filled(at).and_then(|text| text.parse().ok()),
             ..Seen::default()
         })
         .collect();
@@ -72,8 +71,4 @@ pub(crate) fn seen(source: Source, batch: &RecordBatch) -> Result<Vec<Seen<'_>>,
 
 fn text(column: &StringArray, row: usize) -> Option<&str> {
     value!(column, row).filter(|text| !text.is_empty())
-}
-
-fn address(column: &StringArray, row: usize) -> Option<IpAddr> {
-    text(column, row)?.parse().ok()
 }

@@ -1,8 +1,8 @@
 //! Texts as small numbers, in one growing buffer: no allocation for a text already known.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// Numbers for texts, in the order they came. Bounded in entries and in bytes; the hash is keyed, so that crafted texts cannot slow it.
 ///
@@ -12,7 +12,7 @@ pub(super) struct Interner {
     bytes: String,
     ends: Vec<usize>,
     table: HashTable<u32>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     most: usize,
     most_bytes: usize,
 }
@@ -24,7 +24,7 @@ impl Interner {
             bytes: String::new(),
             ends: Vec::new(),
             table: HashTable::new(),
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
             most: most.min(u32::MAX as usize - 1),
             most_bytes,
         }

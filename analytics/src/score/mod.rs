@@ -28,6 +28,7 @@ mod rows;
 mod run;
 mod saved;
 mod select;
+pub(crate) mod texts;
 mod train;
 mod watch;
 mod write;

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use aggregator::lake::{Day, Lake, Part, Table, schema};
 use aggregator::record::Micros;
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
 
 use super::ScoreError;
+use super::texts::coded_type;
 
 /// Rows of a batch: small enough for the columns in work to stay in cache.
 const BATCH_ROWS: usize = 8192;
@@ -31,13 +35,29 @@ pub(crate) fn read(
     rows: Option<&[u64]>,
     each: &mut dyn FnMut(u64, &RecordBatch) -> Result<(), ScoreError>,
 ) -> Result<(), ScoreError> {
+    read_as(part, columns, &[], rows, each)
+}
+
+/// The same; the `coded` of the columns come with a dictionary, if the file has them as texts ([`super::texts::Texts`] reads both).
+pub(super) fn read_as(
+    part: &Part,
+    columns: &[&str],
+    coded: &[&str],
+    rows: Option<&[u64]>,
+    each: &mut dyn FnMut(u64, &RecordBatch) -> Result<(), ScoreError>,
+) -> Result<(), ScoreError> {
     let path = &part.path;
     let file = File::open(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => ScoreError::Changed { path: path.clone() },
         _ => ScoreError::Open { path: path.clone(), source },
     })?;
     let wrong = |source| ScoreError::Parquet { path: path.clone(), source };
-    let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(wrong)?;
+    let mut meta = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(wrong)?;
+    if !coded.is_empty() {
+        let options = ArrowReaderOptions::new().with_schema(with_codes(meta.schema(), coded));
+        meta = ArrowReaderMetadata::try_new(Arc::clone(meta.metadata()), options).map_err(wrong)?;
+    }
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, meta);
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
     builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
     if let Some(rows) = rows {
@@ -52,6 +72,15 @@ pub(crate) fn read(
         first += batch.num_rows() as u64;
     }
     Ok(())
+}
+
+/// A file's schema, some of its columns of texts as codes.
+fn with_codes(schema: &SchemaRef, coded: &[&str]) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| {
+        let is_coded = coded.contains(&field.name().as_str()) && field.data_type() == &DataType::Utf8;
+        if is_coded { Arc::new(field.as_ref().clone().with_data_type(coded_type())) } else { Arc::clone(field) }
+    });
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }
 
 /// Ascending row numbers as runs to read and to skip.
@@ -75,17 +104,28 @@ fn projected(table: Table, columns: &[&str]) -> Result<SchemaRef, ScoreError> {
     Ok(Arc::new(Schema::new(fields.map_err(ScoreError::Schema)?)))
 }
 
-fn conform(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let columns: Result<Vec<ArrayRef>, _> = wanted
+fn conform(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let coded = coded_type();
+    let mut fields = Vec::with_capacity(wanted.fields().len());
+    let columns: Result<Vec<ArrayRef>, ArrowError> = wanted
         .fields()
         .iter()
-        .map(|field| match batch.column_by_name(field.name()) {
-            None => Ok(new_null_array(field.data_type(), batch.num_rows())),
-            Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
-            Some(column) => arrow::compute::cast(column, field.data_type()),
+        .map(|field| {
+            let column = match batch.column_by_name(field.name()) {
+                None => new_null_array(field.data_type(), batch.num_rows()),
+                Some(column) if column.data_type() == field.data_type() || column.data_type() == &coded => {
+                    Arc::clone(column)
+                }
+                Some(column) => arrow::compute::cast(column, field.data_type())?,
+            };
+            let is_coded = column.data_type() == &coded;
+            let of_codes = || Arc::new(field.as_ref().clone().with_data_type(coded.clone()));
+            fields.push(if is_coded { of_codes() } else { Arc::clone(field) });
+            Ok(column)
         })
         .collect();
-    RecordBatch::try_new(Arc::clone(wanted), columns?)
+    let columns = columns?;
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 /// A column of a known type. The types are those of the schema, so a miss is a slip of ours and said as such.

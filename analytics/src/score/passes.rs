@@ -18,8 +18,9 @@ use super::request::{Progress, ScoreRequest, Stage};
 use super::rows::Speller;
 use super::run::Kept;
 use super::select::{Candidate, Selection, is_kept};
+use super::texts::coded_of;
 use super::train::{CorpusBuilder, DayCorpus};
-use super::watch::{self, Watch};
+use super::watch::{self, Peers, Watch};
 use super::{ScoreError, parts};
 use crate::detect::Findings;
 use crate::feedback::{Feedback, Ruled, rows as feedback_rows};
@@ -102,7 +103,7 @@ impl<'a> Reading<'a> {
             if wanted.is_some_and(<[u64]>::is_empty) {
                 continue;
             }
-            parts::read(part, columns, wanted, &mut |first, batch| {
+            parts::read_as(part, columns, coded_of(part.table), wanted, &mut |first, batch| {
                 each(number as u32, first, batch)?;
                 self.step(stage, batch.num_rows() as u64)
             })?;
@@ -175,7 +176,10 @@ pub(super) fn count(
         for (range, outcome) in groups.into_iter().zip(&mut counted) {
             scope.spawn(move |_| {
                 let mut own = speller.clone();
-                let counts = spell(reading, request, range, &mut own, copies);
+                let counts = spell(reading, request, range, &mut own, copies).map(|mut counts| {
+                    counts.builder.pack();
+                    counts
+                });
                 *outcome = Some(counts.map(|counts| (counts, own)));
             });
         }
@@ -310,7 +314,8 @@ pub(super) fn rank(
         .groups(GROUPS)
         .into_par_iter()
         .map(|range| {
-            let mut own = Own { selection: ranker.selection(), below: 0, hits: BTreeMap::new() };
+            let mut own =
+                Own { selection: ranker.selection(), below: 0, hits: BTreeMap::new(), peers: Peers::default() };
             let mut speller = speller.clone();
             reading.read(Stage::Score, range, &columns, rows, &mut |part, first, batch| {
                 let numbers = rows(part as usize);
@@ -344,6 +349,7 @@ struct Own {
     selection: Selection,
     below: u64,
     hits: BTreeMap<usize, u64>,
+    peers: Peers,
 }
 
 struct Ranker<'a> {
@@ -385,7 +391,8 @@ impl Ranker<'_> {
         let source = self.request.source;
         let ids: &FixedSizeBinaryArray = parts::column(batch, "record_id")?;
         let seen = if self.is_ruled() { feedback_rows::seen(source, batch)? } else { Vec::new() };
-        let by_row = if pairs.is_some() { watch::of_batch(findings, source, batch)? } else { Vec::new() };
+        let by_row =
+            if pairs.is_some() { watch::of_batch(findings, source, batch, &mut own.peers)? } else { Vec::new() };
         speller.spell(batch, &mut |row, tokens| {
             let Ok(tokens) = tokens else { return Ok(()) };
             let look_up = |(document, word)| {

@@ -1,6 +1,5 @@
 //! From columns of records to rich words ([`crate::words::rich`]).
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use aggregator::lake::Source;
@@ -12,6 +11,8 @@ use arrow::array::{
 use super::ScoreError;
 use super::parts::column;
 use super::rows::{Each, Noted, Tokens};
+use super::texts::Texts;
+use super::watch::Peers;
 use crate::detect::rows::Internal;
 use crate::words::domain::DomainLists;
 use crate::words::rich::dns::{RichDns, count_client};
@@ -37,6 +38,7 @@ pub(super) struct Rich {
     internal: Internal,
     counted: Arc<Counted>,
     unanswered: u64,
+    peers: Peers,
 }
 
 /// Who has what.
@@ -69,7 +71,8 @@ pub(super) const fn kind_of(source: Source) -> Kind {
 impl Rich {
     pub(super) fn new(source: Source, features: Features, lists: Arc<DomainLists>, internal: Internal) -> Self {
         let scheme = RichScheme::new(kind_of(source), features);
-        Self { scheme, lists, internal, counted: Arc::new(Counted::nothing(kind_of(source))), unanswered: 0 }
+        let counted = Arc::new(Counted::nothing(kind_of(source)));
+        Self { scheme, lists, internal, counted, unanswered: 0, peers: Peers::default() }
     }
 
     /// The same with nothing counted.
@@ -178,11 +181,13 @@ impl Rich {
     /// Counts a batch of the pass before any word.
     pub(super) fn count(&mut self, batch: &RecordBatch) -> Result<(), ScoreError> {
         let texts = |name| column::<StringArray>(batch, name);
-        match Arc::make_mut(&mut self.counted) {
+        let Self { counted, peers: [sources, destinations], .. } = self;
+        match Arc::make_mut(counted) {
             Counted::Peers(peers) => {
-                let (src, dst) = (texts("src_ip")?, texts("dst_ip")?);
+                let (src, dst) = (Texts::of(batch, "src_ip")?, Texts::of(batch, "dst_ip")?);
+                let (src, dst) = (sources.of(src), destinations.of(dst));
                 for row in 0..batch.num_rows() {
-                    if let (Some(src), Some(dst)) = (address(src, row), address(dst, row)) {
+                    if let (Some(src), Some(dst)) = (src.get(row), dst.get(row)) {
                         count_peers(peers, src, dst);
                     }
                 }
@@ -217,11 +222,13 @@ impl Rich {
         }
     }
 
-    fn flows(&self, batch: &RecordBatch, each: Each<'_>) -> Result<(), ScoreError> {
-        let Counted::Peers(peers) = &*self.counted else { return Ok(()) };
+    fn flows(&mut self, batch: &RecordBatch, each: Each<'_>) -> Result<(), ScoreError> {
+        let Self { scheme, internal, counted, peers: [sources, destinations], .. } = self;
+        let Counted::Peers(peers) = &**counted else { return Ok(()) };
         let first: &TimestampMicrosecondArray = column(batch, "first_seen")?;
         let last: &TimestampMicrosecondArray = column(batch, "last_seen")?;
-        let (src, dst): (&StringArray, &StringArray) = (column(batch, "src_ip")?, column(batch, "dst_ip")?);
+        let (src, dst) = (Texts::of(batch, "src_ip")?, Texts::of(batch, "dst_ip")?);
+        let (from, to) = (sources.of(src), destinations.of(dst));
         let (src_port, dst_port): (&UInt16Array, &UInt16Array) =
             (column(batch, "src_port")?, column(batch, "dst_port")?);
         let proto: &UInt8Array = column(batch, "proto")?;
@@ -230,13 +237,13 @@ impl Rich {
         let (back_packets, back_bytes) = (counters("dst_packets")?, counters("dst_bytes")?);
         let (flags, back_flags): (&UInt8Array, &UInt8Array) =
             (column(batch, "src_tcp_flags")?, column(batch, "dst_tcp_flags")?);
-        let (state, service): (&StringArray, &StringArray) = (column(batch, "conn_state")?, column(batch, "service")?);
+        let (state, service) = (Texts::of(batch, "conn_state")?, Texts::of(batch, "service")?);
         for row in 0..batch.num_rows() {
             let input = RichFlow {
                 first_seen: value!(first, row),
                 last_seen: value!(last, row),
-                src: address(src, row),
-                dst: address(dst, row),
+                src: from.get(row),
+                dst: to.get(row),
                 src_port: value!(src_port, row),
                 dst_port: value!(dst_port, row),
                 proto: value!(proto, row).unwrap_or(0),
@@ -246,14 +253,14 @@ impl Rich {
                 dst_bytes: value!(back_bytes, row),
                 src_flags: value!(flags, row),
                 dst_flags: value!(back_flags, row),
-                conn_state: value!(state, row),
-                service: value!(service, row),
+                conn_state: state.get(row),
+                service: service.get(row),
             };
-            let words = input.words(self.scheme.features(), peers, &self.internal);
+            let words = input.words(scheme.features(), peers, internal);
             let tokens = words.map(|[one, other]| Tokens {
                 first_seen: first.value(row),
-                first: (src.value(row), one),
-                second: Some((dst.value(row), other)),
+                first: (src.get(row).unwrap_or(""), one),
+                second: Some((dst.get(row).unwrap_or(""), other)),
             });
             each(row, tokens)?;
         }
@@ -334,10 +341,6 @@ impl Rich {
         }
         Ok(())
     }
-}
-
-fn address(column: &StringArray, row: usize) -> Option<IpAddr> {
-    value!(column, row)?.parse().ok()
 }
 
 /// The lists of answers; nothing where the column is of another shape (an old file).

@@ -12,6 +12,7 @@ use super::intern::Interner;
 use super::parts::column;
 use super::request::{ScoreRequest, WordScheme};
 use super::rich::{Rich, kind_of};
+use super::texts::Texts;
 use crate::words::dns::{DnsInput, DnsScheme, DnsWord};
 use crate::words::domain::DomainLists;
 use crate::words::flow::{FlowInput, FlowScheme, FlowWords};
@@ -288,7 +289,7 @@ impl Speller {
 /// Every record counts, each segment of a long connection too, as each of an exporter's records counted for Spot.
 fn spell_flow(batch: &RecordBatch, each: Each<'_>) -> Result<(), ScoreError> {
     let first_seen: &TimestampMicrosecondArray = column(batch, "first_seen")?;
-    let (src, dst): (&StringArray, &StringArray) = (column(batch, "src_ip")?, column(batch, "dst_ip")?);
+    let (src, dst) = (Texts::of(batch, "src_ip")?, Texts::of(batch, "dst_ip")?);
     let (src_port, dst_port): (&UInt16Array, &UInt16Array) = (column(batch, "src_port")?, column(batch, "dst_port")?);
     let proto: &UInt8Array = column(batch, "proto")?;
     let (packets, bytes): (&UInt64Array, &UInt64Array) = (column(batch, "src_packets")?, column(batch, "src_bytes")?);
@@ -296,10 +297,11 @@ fn spell_flow(batch: &RecordBatch, each: Each<'_>) -> Result<(), ScoreError> {
     let counter = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     for row in 0..batch.num_rows() {
         let time = first_seen.value(row);
+        let (src, dst) = (src.filled(row), dst.filled(row));
         let input = FlowInput {
             time: (!first_seen.is_null(row)).then(|| TimeOfDay::from_micros(time)),
-            src_ip: address(src, row),
-            dst_ip: address(dst, row),
+            src_ip: src,
+            dst_ip: dst,
             src_port: (!src_port.is_null(row)).then(|| src_port.value(row).into()),
             dst_port: (!dst_port.is_null(row)).then(|| dst_port.value(row).into()),
             proto: proto.value(row),
@@ -308,8 +310,8 @@ fn spell_flow(batch: &RecordBatch, each: Each<'_>) -> Result<(), ScoreError> {
         };
         let tokens = FlowWords::of(&input).map(|words| Tokens {
             first_seen: time,
-            first: (src.value(row), words.src.code()),
-            second: Some((dst.value(row), words.dst.code())),
+            first: (src.unwrap_or(""), words.src.code()),
+            second: Some((dst.unwrap_or(""), words.dst.code())),
         });
         each(row, tokens)?;
     }

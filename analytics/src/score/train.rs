@@ -1,6 +1,7 @@
 //! The corpus of a day: counts by (document, word), in an order that depends on the records alone.
 
 use hashbrown::HashMap;
+use rayon::prelude::*;
 
 use super::intern::Interner;
 use crate::lda::Corpus;
@@ -35,6 +36,9 @@ impl Default for CorpusLimits {
 /// Bytes of all documents' names at most, each.
 const NAME_BYTES: usize = 64;
 
+/// Runs of pairs kept beside each other, before they are counted into one.
+const RUNS: usize = 64;
+
 /// A token given from outside, to be counted beside the day's: the way an analyst's verdict enters the training (Spot copies a dismissed row
 /// DUPFACTOR times). It is trained on, never scored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,7 +68,10 @@ pub struct CorpusBuilder {
     documents: Interner,
     words: HashMap<WordCode, u32>,
     codes: Vec<WordCode>,
+    /// Counts by document << 32 | word.
     pairs: HashMap<u64, u32>,
+    /// The same, taken over from others; a pair may stand in several.
+    runs: Vec<Vec<(u64, u32)>>,
     limits: CorpusLimits,
     overflow: Overflow,
 }
@@ -77,6 +84,7 @@ impl CorpusBuilder {
             words: HashMap::new(),
             codes: Vec::new(),
             pairs: HashMap::new(),
+            runs: Vec::new(),
             limits,
             overflow: Overflow::default(),
         }
@@ -104,6 +112,7 @@ impl CorpusBuilder {
 
     /// Counts a word in a document once, unless it is counted there already.
     pub(super) fn ensure(&mut self, document: &str, word: WordCode) {
+        self.settle();
         let known = self.documents.get(document).zip(self.words.get(&word).copied());
         let has = known.is_some_and(|(d, w)| self.pairs.contains_key(&(u64::from(d) << 32 | u64::from(w))));
         if !has {
@@ -111,8 +120,26 @@ impl CorpusBuilder {
         }
     }
 
+    /// Pairs, those of several runs counted in each: at least as many as there are.
+    fn most_pairs(&self) -> usize {
+        self.pairs.len() + self.runs.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// Counts what was taken over as if it had been added here.
+    fn settle(&mut self) {
+        for run in std::mem::take(&mut self.runs) {
+            for (pair, count) in run {
+                self.add_pair((pair >> 32) as u32, pair as u32, count);
+            }
+        }
+    }
+
     fn add_pair(&mut self, document: u32, word: u32, weight: u32) {
         let mut pair = u64::from(document) << 32 | u64::from(word);
+        if !self.runs.is_empty() && self.most_pairs() >= self.limits.pairs {
+            // Exactly, now that it matters.
+            self.settle();
+        }
         if self.pairs.len() >= self.limits.pairs && !self.pairs.contains_key(&pair) {
             self.overflow.pair_tokens += u64::from(weight);
             pair = u64::from(document) << 32 | u64::from(self.insert_word(OTHER_WORD));
@@ -121,9 +148,19 @@ impl CorpusBuilder {
         *count = count.saturating_add(weight);
     }
 
+    /// Puts the pairs in order, which takes a third of the memory. For one that others wait for to [`Self::merge`].
+    pub(super) fn pack(&mut self) {
+        if self.runs.is_empty() {
+            let mut run: Vec<(u64, u32)> = std::mem::take(&mut self.pairs).into_iter().collect();
+            run.sort_unstable();
+            self.runs.push(run);
+        }
+    }
+
     /// Counts what another has counted, in the order it met things.
-    pub fn merge(&mut self, other: Self) {
-        let Self { documents, codes, pairs, overflow, .. } = other;
+    pub fn merge(&mut self, mut other: Self) {
+        other.pack();
+        let Self { documents, codes, pairs, runs, overflow, .. } = other;
         let mut document_places = Vec::with_capacity(documents.len());
         for place in 0..documents.len() as u32 {
             let name = documents.text(place);
@@ -135,22 +172,32 @@ impl CorpusBuilder {
             let place = known.or_else(|| (self.codes.len() < self.limits.words).then(|| self.insert_word(code)));
             word_places.push(place);
         }
-        // Pairs in the order of their places: what stands past the bound does not depend on the order of a hash table.
-        let mut pairs: Vec<(u64, u32)> = pairs.into_iter().collect();
-        pairs.sort_unstable();
         self.overflow.document_tokens += overflow.document_tokens;
         self.overflow.word_tokens += overflow.word_tokens;
         self.overflow.pair_tokens += overflow.pair_tokens;
-        for (pair, count) in pairs {
-            let document = document_places.get((pair >> 32) as usize).copied().flatten().unwrap_or_else(|| {
-                self.overflow.document_tokens += u64::from(count);
-                self.documents.force(OTHER)
-            });
-            let word = word_places.get(pair as u32 as usize).copied().flatten().unwrap_or_else(|| {
-                self.overflow.word_tokens += u64::from(count);
-                self.insert_word(OTHER_WORD)
-            });
-            self.add_pair(document, word, count);
+        // Pairs in the order of their places: what stands past the bound does not depend on the order of a hash table.
+        let mut left: Vec<(u64, u32)> = pairs.into_iter().collect();
+        left.sort_unstable();
+        for mut run in runs.into_iter().chain([left]) {
+            for (pair, count) in &mut run {
+                let document = document_places.get((*pair >> 32) as usize).copied().flatten().unwrap_or_else(|| {
+                    self.overflow.document_tokens += u64::from(*count);
+                    self.documents.force(OTHER)
+                });
+                let word = word_places.get(*pair as u32 as usize).copied().flatten().unwrap_or_else(|| {
+                    self.overflow.word_tokens += u64::from(*count);
+                    self.insert_word(OTHER_WORD)
+                });
+                *pair = u64::from(document) << 32 | u64::from(word);
+            }
+            if self.runs.len() < RUNS && self.most_pairs().saturating_add(run.len()) <= self.limits.pairs {
+                self.runs.push(run);
+                continue;
+            }
+            self.settle();
+            for (pair, count) in run {
+                self.add_pair((pair >> 32) as u32, pair as u32, count);
+            }
         }
     }
 
@@ -172,7 +219,7 @@ impl CorpusBuilder {
     /// Puts documents (by name) and words (by text) in order, so that the corpus, and with it every model and score, does not depend on
     /// the order the records were read in.
     pub fn finish(self, scheme: &dyn Scheme) -> DayCorpus {
-        let Self { documents, mut words, codes, pairs, overflow, .. } = self;
+        let Self { documents, mut words, codes, pairs, runs, overflow, .. } = self;
         let mut by_name: Vec<u32> = (0..documents.len() as u32).collect();
         by_name.sort_unstable_by(|a, b| documents.text(*a).cmp(documents.text(*b)));
         let document_order = inverse(&by_name);
@@ -181,13 +228,13 @@ impl CorpusBuilder {
         by_text.sort_unstable();
         let word_order = inverse(&by_text.iter().map(|(_, _, place)| *place).collect::<Vec<_>>());
         let reorder = |order: &[u32], place: u32| order.get(place as usize).copied().unwrap_or(0);
-        let entries = pairs
-            .iter()
-            .map(|(pair, count)| {
-                (reorder(&document_order, (pair >> 32) as u32), reorder(&word_order, *pair as u32), *count)
-            })
-            .collect();
-        drop(pairs);
+        let mut entries = Vec::with_capacity(pairs.len() + runs.iter().map(Vec::len).sum::<usize>());
+        for run in std::iter::once(pairs.into_iter().collect()).chain(runs) {
+            entries.par_extend(run.into_par_iter().map(|(pair, count)| {
+                (reorder(&document_order, (pair >> 32) as u32), reorder(&word_order, pair as u32), count)
+            }));
+        }
+        entries.par_sort_unstable();
         let corpus = Corpus::from_counts(by_name.len(), by_text.len(), entries);
         for place in words.values_mut() {
             *place = reorder(&word_order, *place);

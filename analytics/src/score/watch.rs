@@ -10,6 +10,7 @@ use arrow::array::{
 
 use super::ScoreError;
 use super::parts::column;
+use super::texts::{Addresses, Texts};
 use crate::detect::rows::{DnsRow, FlowRow, Internal, ProxyRow};
 use crate::detect::{Findings, Flows, Names, Requests};
 
@@ -23,7 +24,7 @@ macro_rules! value {
 /// The detectors of a source, while they look.
 #[derive(Clone)]
 pub(super) enum Watch {
-    Flow(Box<Flows>),
+    Flow(Box<Flows>, Peers),
     Dns(Box<Names>),
     Proxy(Box<Requests>),
 }
@@ -69,7 +70,9 @@ impl Watch {
     /// The detectors of a source, in as many as can look side by side.
     pub(super) fn of(source: Source, internal: &Internal) -> Vec<Self> {
         match source {
-            Source::Flow => Flows::side_by_side(internal).map(|flows| Self::Flow(Box::new(flows))).into(),
+            Source::Flow => {
+                Flows::side_by_side(internal).map(|flows| Self::Flow(Box::new(flows), Peers::default())).into()
+            }
             Source::Dns => vec![Self::Dns(Box::default())],
             Source::Proxy => vec![Self::Proxy(Box::new(Requests::new(internal.clone())))],
         }
@@ -78,7 +81,7 @@ impl Watch {
     /// Looks at a batch.
     pub(super) fn handle(&mut self, batch: &RecordBatch) -> Result<(), ScoreError> {
         match self {
-            Self::Flow(flows) => flow_rows(batch, &mut |_, row| flows.handle(&row)),
+            Self::Flow(flows, peers) => flow_rows(batch, peers, &mut |_, row| flows.handle(&row)),
             Self::Dns(names) => dns_rows(batch, &mut |_, row| names.handle(&row)),
             Self::Proxy(requests) => proxy_rows(batch, &mut |_, row| requests.handle(&row)),
         }
@@ -89,7 +92,7 @@ impl Watch {
         let mut findings = Findings::default();
         for watch in watches {
             findings.append(match watch {
-                Self::Flow(flows) => flows.finish(),
+                Self::Flow(flows, _) => flows.finish(),
                 Self::Dns(names) => names.finish(),
                 Self::Proxy(requests) => requests.finish(),
             });
@@ -99,7 +102,12 @@ impl Watch {
 }
 
 /// The findings of every row of a batch, by row; rows without an address have none.
-pub(super) fn of_batch(findings: &Findings, source: Source, batch: &RecordBatch) -> Result<Vec<Vec<u32>>, ScoreError> {
+pub(super) fn of_batch(
+    findings: &Findings,
+    source: Source,
+    batch: &RecordBatch,
+    peers: &mut Peers,
+) -> Result<Vec<Vec<u32>>, ScoreError> {
     let mut by_row = vec![Vec::new(); batch.num_rows()];
     let mut put = |row: usize, found: &mut dyn Iterator<Item = u32>| {
         if let Some(place) = by_row.get_mut(row) {
@@ -108,7 +116,7 @@ pub(super) fn of_batch(findings: &Findings, source: Source, batch: &RecordBatch)
     };
     match source {
         _ if findings.list().is_empty() => (),
-        Source::Flow => flow_rows(batch, &mut |at, row| put(at, &mut findings.of_flow(&row)))?,
+        Source::Flow => flow_rows(batch, peers, &mut |at, row| put(at, &mut findings.of_flow(&row)))?,
         Source::Dns => dns_rows(batch, &mut |at, row| put(at, &mut findings.of_name(&row)))?,
         Source::Proxy => proxy_rows(batch, &mut |at, row| put(at, &mut findings.of_request(&row)))?,
     }
@@ -123,19 +131,26 @@ fn address(column: &StringArray, row: usize) -> Option<IpAddr> {
     text(column, row)?.parse().ok()
 }
 
-fn flow_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, FlowRow<'_>)) -> Result<(), ScoreError> {
+/// Source and destination addresses, as they were read from the dictionaries of a file.
+pub(super) type Peers = [Addresses; 2];
+
+fn flow_rows(
+    batch: &RecordBatch,
+    [sources, destinations]: &mut Peers,
+    each: &mut dyn FnMut(usize, FlowRow<'_>),
+) -> Result<(), ScoreError> {
     let first: &TimestampMicrosecondArray = column(batch, "first_seen")?;
     let last: &TimestampMicrosecondArray = column(batch, "last_seen")?;
     let start: &TimestampMicrosecondArray = column(batch, "flow_start")?;
     let segment: &UInt32Array = column(batch, "segment")?;
-    let (src, dst): (&StringArray, &StringArray) = (column(batch, "src_ip")?, column(batch, "dst_ip")?);
+    let (src, dst) = (sources.of(Texts::of(batch, "src_ip")?), destinations.of(Texts::of(batch, "dst_ip")?));
     let (src_port, dst_port): (&UInt16Array, &UInt16Array) = (column(batch, "src_port")?, column(batch, "dst_port")?);
     let proto: &UInt8Array = column(batch, "proto")?;
     let (sent, sent_bytes): (&UInt64Array, &UInt64Array) = (column(batch, "src_packets")?, column(batch, "src_bytes")?);
     let (back, back_bytes): (&UInt64Array, &UInt64Array) = (column(batch, "dst_packets")?, column(batch, "dst_bytes")?);
-    let (state, service): (&StringArray, &StringArray) = (column(batch, "conn_state")?, column(batch, "service")?);
+    let (state, service) = (Texts::of(batch, "conn_state")?, Texts::of(batch, "service")?);
     for at in 0..batch.num_rows() {
-        let (Some(src), Some(dst)) = (address(src, at), address(dst, at)) else { continue };
+        let (Some(src), Some(dst)) = (src.get(at), dst.get(at)) else { continue };
         let first_seen = value!(first, at).unwrap_or(0);
         each(
             at,
@@ -154,8 +169,8 @@ fn flow_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, FlowRow<'_>)) -> R
                 src_bytes: value!(sent_bytes, at).unwrap_or(0),
                 dst_packets: value!(back, at),
                 dst_bytes: value!(back_bytes, at),
-                conn_state: text(state, at),
-                service: text(service, at),
+                conn_state: state.filled(at),
+                service: service.filled(at),
             },
         );
     }
