@@ -147,7 +147,7 @@ fn what_is_not_what_it_says_is_an_error_with_its_path() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ingest_conf.json");
     fs::write(&path, "{").unwrap();
-    assert!(look(&[path.clone()]).unwrap_err().to_string().contains("ingest_conf.json: no JSON"));
+    assert!(look(std::slice::from_ref(&path)).unwrap_err().to_string().contains("ingest_conf.json: no JSON"));
     fs::write(&path, "[]").unwrap();
     assert!(look(&[path]).unwrap_err().to_string().contains("no JSON object"));
     let cut = dir.path().join("cut.parquet");

@@ -45,7 +45,7 @@ pub(super) enum Speller {
     Flow(FlowScheme),
     Dns { scheme: DnsScheme, lists: Arc<DomainLists>, counts: Noted },
     Proxy { scheme: ProxyScheme, lists: Arc<DomainLists>, agents: Arc<Agents>, uri: String },
-    Rich(Rich),
+    Rich(Box<Rich>),
 }
 
 /// What was counted beside the words. Grows with every pass: take it after the first.
@@ -122,7 +122,7 @@ impl Speller {
                     found: request.features.join(","),
                 })?,
             };
-            return Ok(Self::Rich(Rich::new(source, features, lists, request.internal.clone())));
+            return Ok(Self::Rich(Box::new(Rich::new(source, features, lists, request.internal.clone()))));
         }
         Ok(match source {
             Source::Flow => Self::Flow(FlowScheme),
@@ -153,7 +153,7 @@ impl Speller {
     /// The same with nothing counted.
     pub(super) fn empty(&self) -> Self {
         match self {
-            Self::Rich(rich) => Self::Rich(rich.empty()),
+            Self::Rich(rich) => Self::Rich(Box::new(rich.empty())),
             Self::Proxy { scheme, lists, uri, .. } => Self::Proxy {
                 scheme: scheme.clone(),
                 lists: Arc::clone(lists),

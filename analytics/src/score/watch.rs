@@ -24,7 +24,7 @@ macro_rules! value {
 /// The detectors of a source, while they look.
 #[derive(Clone)]
 pub(super) enum Watch {
-    Flow(Box<Flows>, Peers),
+    Flow(Box<Flows>, Box<Peers>),
     Dns(Box<Names>),
     Proxy(Box<Requests>),
 }
@@ -71,7 +71,7 @@ impl Watch {
     pub(super) fn of(source: Source, internal: &Internal) -> Vec<Self> {
         match source {
             Source::Flow => {
-                Flows::side_by_side(internal).map(|flows| Self::Flow(Box::new(flows), Peers::default())).into()
+                Flows::side_by_side(internal).map(|flows| Self::Flow(Box::new(flows), Box::default())).into()
             }
             Source::Dns => vec![Self::Dns(Box::default())],
             Source::Proxy => vec![Self::Proxy(Box::new(Requests::new(internal.clone())))],
