@@ -23,9 +23,14 @@ const LONGEST: Duration = Duration::from_secs(900);
 
 /// Runs a command to its end. Its output goes nowhere; what it says on standard error is kept for the message.
 pub(super) fn measure(command: &mut Command) -> Result<Used, BenchError> {
+    measure_into(command, Stdio::null())
+}
+
+/// The same with its output.
+pub(super) fn measure_into(command: &mut Command, output: Stdio) -> Result<Used, BenchError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut complaints = tempfile::tempfile()?;
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?).spawn()?;
+    let mut child = command.stdin(Stdio::null()).stdout(output).stderr(complaints.try_clone()?).spawn()?;
     let begin = Instant::now();
     let used = loop {
         if let Some(used) = child.try_wait4()? {

@@ -11,6 +11,7 @@ mod lake;
 mod lda;
 #[cfg(feature = "probe")]
 mod probe;
+mod score;
 mod shard;
 #[cfg(feature = "probe")]
 mod wire;
@@ -32,6 +33,8 @@ pub enum Part {
     Lake,
     /// The topic model's fit, beside tomotopy, gensim, scikit-learn and Spark MLlib.
     Lda,
+    /// A synthetic day of flows to scores and reasons, beside the goal.
+    Score,
     /// A packet in the kernel, beside the kernel's own hash tables. Needs root.
     Probe,
     /// Live capture's flow table, fed from memory.
@@ -42,8 +45,8 @@ pub enum Part {
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Import, Self::Collect, Self::Lake, Self::Lda, Self::Probe, Self::Shard, Self::Capture];
+    pub const ALL: [Self; 8] =
+        [Self::Import, Self::Collect, Self::Lake, Self::Lda, Self::Score, Self::Probe, Self::Shard, Self::Capture];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -52,6 +55,7 @@ impl Part {
             Self::Collect => "collect",
             Self::Lake => "lake",
             Self::Lda => "lda",
+            Self::Score => "score",
             Self::Probe => "probe",
             Self::Shard => "shard",
             Self::Capture => "capture",
@@ -81,6 +85,8 @@ pub struct BenchOptions {
     pub runs: u32,
     /// Rows for the part `lake`.
     pub rows: u64,
+    /// Flows of the largest day for the part `score`; a fifth and a fiftieth of it are measured too.
+    pub flows: u64,
     /// For the part `lda`: a Python virtual environment with the peers, made if there is none. None: `python3` as it is, with the peers it has.
     pub venv: Option<PathBuf>,
     /// For the part `capture`: how long memory is watched; 0 = it is not.
@@ -100,6 +106,7 @@ impl BenchOptions {
             file: None,
             runs: 5,
             rows: 500_000,
+            flows: 50_000_000,
             venv: None,
             minutes: 0,
             only: None,
@@ -207,6 +214,7 @@ pub fn run(part: Part, options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) ->
         Part::Collect => collect::run(options, emit),
         Part::Lake => lake::run(options, emit),
         Part::Lda => lda::run(options, emit),
+        Part::Score => score::run(options, emit),
         #[cfg(feature = "probe")]
         Part::Probe => probe::run(options, emit),
         Part::Shard => shard::run(options, emit),

@@ -11,6 +11,7 @@
 
 mod attacks;
 mod config;
+mod copies;
 mod devices;
 mod dns;
 mod frame;
@@ -33,6 +34,7 @@ mod web;
 mod world;
 
 pub use config::{Attack, Date, Intensity, SynthConfig};
+pub use copies::write_flows;
 pub use hostile::{Hostile, write_hostile};
 pub use label::{Label, Selector, Source, read_labels, write_labels};
 pub use pcap::{Summary, write_pcap, write_pcap_hourly};
