@@ -110,7 +110,7 @@ describe("places and requests", { skip: skip || noCommand }, () => {
     const marks = async (source, column) => {
       await page.goto(`${server.base}/#/suspicious/${source}?date=${DAY}`);
       await page.waitForSelector(`.main-table [data-column=${column}] .marks`);
-      return page.$eval(".main-table .grid-row", (row) => [row.className.match(/rep\d/)[0], ...[...row.querySelectorAll(".mark")].map((one) => one.getAttribute("aria-label"))]);
+      return page.$eval(".main-table .grid-row", (row) => [row.className.match(/rep\d/)[0], ...[...row.querySelectorAll(".known-mark")].map((one) => one.getAttribute("aria-label"))]);
     };
     const flow = await marks("flow", "dst_ip");
     assert.equal(flow[0], "rep3");

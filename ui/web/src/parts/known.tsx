@@ -20,17 +20,19 @@ export function Marks({ known, field }: { known: readonly Known[]; field: string
   const network = of.network_context === null ? undefined : escapeText(of.network_context, 200);
   return (
     <span class="marks">
-      {said ? <Mark name={`shield r${of.reputation}`} text={said} sign="⛨" /> : null}
-      {where ? <Mark name="globe" text={where} sign="◍" /> : null}
-      {network ? <Mark name="net" text={network} sign="i" /> : null}
+      {said ? <Mark name={`shield r${of.reputation}`} text={said} shape="M6 0l6 2v5c0 3-2.5 5.5-6 7C2.5 12.5 0 10 0 7V2z" /> : null}
+      {where ? <Mark name="globe" text={where} shape="M6 1a6 6 0 1 0 0 12A6 6 0 1 0 6 1M0 7h12M6 1c-4 4-4 8 0 12M6 1c4 4 4 8 0 12" /> : null}
+      {network ? <Mark name="net" text={network} shape="M6 1a6 6 0 1 0 0 12A6 6 0 1 0 6 1M6 6v4.5M6 4v.5" /> : null}
     </span>
   );
 }
 
-function Mark({ name, text, sign }: { name: string; text: string; sign: string }) {
+function Mark({ name, text, shape }: { name: string; text: string; shape: string }) {
   return (
-    <span class={`mark ${name}`} role="img" aria-label={text} title={text}>
-      {sign}
+    <span class={`known-mark ${name}`} role="img" aria-label={text} title={text}>
+      <svg viewBox="-1 0 14 14" width="12" height="12" aria-hidden="true">
+        <path d={shape} />
+      </svg>
     </span>
   );
 }

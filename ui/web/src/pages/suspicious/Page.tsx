@@ -190,14 +190,16 @@ export function Page({ at: place }: PageProps) {
     },
   });
 
+  const marks = useMemo(() => rows.some((row) => row.known.length > 0), [rows]);
   const columns = useMemo(
     () =>
       columnsOf(at.source, {
         isOpen: (id) => list.members.value.has(id),
         toggle: (row) => void list.expand(row, !list.members.value.has(row.standing.group_id)),
         flat: at.flat,
+        marks,
       }),
-    [at.source, at.flat, list.members.value, marked.value, zone.value],
+    [at.source, at.flat, list.members.value, marked.value, zone.value, marks],
   );
   const shown = useMemo(() => chosenColumns(columns, at.cols, STANDARD[at.source]), [columns, at.cols]);
 

@@ -19,6 +19,8 @@ export interface GroupState {
   isOpen: (id: string) => boolean;
   toggle: (row: Row) => void;
   flat: boolean;
+  /** Files of the context know values in these rows: their marks take room. */
+  marks: boolean;
 }
 
 /** Bits that fill the bar. */
@@ -176,7 +178,8 @@ function why(): Column<Line> {
 
 const of = <R,>(render: (row: R) => preact.ComponentChildren) => (line: Line) => render(line.row as unknown as R);
 
-function flow(): Column<Line>[] {
+function flow(marks: boolean): Column<Line>[] {
+  const address = marks ? "minmax(176px, 0.5fr)" : "minmax(132px, 0.5fr)";
   const amount = (key: string, label: string, hint: string, value: (row: FlowRow) => number | null, bytes = false) => ({
     key,
     label,
@@ -187,8 +190,8 @@ function flow(): Column<Line>[] {
     render: of<FlowRow>((row) => (bytes ? <Bytes value={value(row)} /> : <Amount value={value(row)} />)),
   });
   return [
-    { key: "src_ip", label: "Source IP", hint: "The initiator. A dot marks our own networks.", width: "minmax(132px, 0.5fr)", sort: "src_ip", render: of<FlowRow>((row) => <Address field="src_ip" ip={row.src_ip} internal={row.src_internal} known={row.known} />) },
-    { key: "dst_ip", label: "Destination IP", hint: "The responder.", width: "minmax(132px, 0.5fr)", sort: "dst_ip", render: of<FlowRow>((row) => <Address field="dst_ip" ip={row.dst_ip} internal={row.dst_internal} known={row.known} />) },
+    { key: "src_ip", label: "Source IP", hint: "The initiator. A dot marks our own networks.", width: address, sort: "src_ip", render: of<FlowRow>((row) => <Address field="src_ip" ip={row.src_ip} internal={row.src_internal} known={row.known} />) },
+    { key: "dst_ip", label: "Destination IP", hint: "The responder.", width: address, sort: "dst_ip", render: of<FlowRow>((row) => <Address field="dst_ip" ip={row.dst_ip} internal={row.dst_internal} known={row.known} />) },
     { key: "src_port", label: "S port", hint: "Source port", width: "60px", align: "end", sort: "src_port", render: of<FlowRow>((row) => <Value field="src_port" value={row.src_port} kind="port"><span class="num">{port(row.src_port, row.proto, "src")}</span></Value>) },
     { key: "dst_port", label: "D port", hint: "Destination port. ICMP: type/code.", width: "60px", align: "end", sort: "dst_port", render: of<FlowRow>((row) => <Value field="dst_port" value={row.dst_port} kind="port"><span class="num">{port(row.dst_port, row.proto, "dst")}</span></Value>) },
     { key: "proto", label: "Proto", hint: "Protocol, and the service recognised in it", width: "80px", sort: "proto", render: of<FlowRow>((row) => <Value field="proto" value={row.proto}>{protocol(row.proto)}{row.service ? <span class="quiet"> {row.service}</span> : null}</Value>) },
@@ -233,7 +236,7 @@ function proxy(): Column<Line>[] {
 
 /** The columns of a source. */
 export function columnsOf(source: Source, groups: GroupState): Column<Line>[] {
-  const own = { flow, dns, proxy }[source]();
+  const own = { flow, dns, proxy }[source](groups.marks);
   return [...lead(groups), ...own, why(), ...scores()];
 }
 
