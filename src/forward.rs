@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// alerts, or records: every record of the tables, scored or not.
     #[arg(long, value_name = "WHAT", default_value = "alerts")]
     what: String,
-    /// json (the lake's columns), ecs, ocsf or cef.
+    /// json (the lake's columns), ecs, ocsf, odm (Apache Spot's Open Data Model) or cef.
     #[arg(long, default_value = "json")]
     form: String,
     /// Hosts that may be reached, with commas or repeated.

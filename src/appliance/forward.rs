@@ -33,7 +33,7 @@ pub(crate) struct OutputConfig {
     pub(crate) to: String,
     /// `alerts`, or `records`: every record of the tables, scored or not.
     pub(crate) what: String,
-    /// `json`, `ecs`, `ocsf` or `cef`.
+    /// `json`, `ecs`, `ocsf`, `odm` or `cef`.
     pub(crate) form: String,
     /// Hosts that may be reached, as `siem.example` or `siem.example:8443`.
     pub(crate) allow: Vec<String>,
@@ -124,10 +124,10 @@ impl OutputConfig {
         check(self.target().check().map_err(|e| format!("to = {e}")));
         check(self.form.parse::<Form>().map(drop).map_err(|e| format!("form: {e}")));
         check(self.what.parse::<What>().map(drop).map_err(|e| format!("what: {e}")));
-        check(that(!(self.what == "records" && self.form == "cef"), "form: records leave as json, ecs or ocsf"));
+        check(that(!(self.what == "records" && self.form == "cef"), "form: records leave as json, ecs, ocsf or odm"));
         check(that(self.tls_cert.is_some() == self.tls_key.is_some(), "tls_cert and tls_key go together"));
         let is_elastic = self.to.starts_with("elastic+");
-        check(that(!(is_elastic && self.form == "cef"), "form: Elasticsearch takes json, ecs or ocsf"));
+        check(that(!(is_elastic && self.form == "cef"), "form: Elasticsearch takes json, ecs, ocsf or odm"));
         check(self.sources().map(drop));
         check(that(self.min_strength.is_finite() && self.min_strength >= 0.0, "min_strength: 0 or more"));
         check(that(self.max_rank >= 1, "max_rank: at least 1"));

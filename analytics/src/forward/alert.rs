@@ -18,6 +18,8 @@ pub enum Form {
     Ecs,
     /// OCSF 1.6.0, Detection Finding (2004).
     Ocsf,
+    /// Apache Spot's Open Data Model.
+    Odm,
     /// Common Event Format.
     Cef,
 }
@@ -30,8 +32,9 @@ impl std::str::FromStr for Form {
             "json" => Ok(Self::Json),
             "ecs" => Ok(Self::Ecs),
             "ocsf" => Ok(Self::Ocsf),
+            "odm" => Ok(Self::Odm),
             "cef" => Ok(Self::Cef),
-            other => Err(format!("there is no form \"{other}\": use json, ecs, ocsf or cef")),
+            other => Err(format!("there is no form \"{other}\": use json, ecs, ocsf, odm or cef")),
         }
     }
 }
@@ -101,8 +104,12 @@ pub(super) fn alerts(
                 let payload = match form {
                     Form::Json => trimmed(text),
                     Form::Cef => cef::line(source.as_str(), name(&row), severity(strength), &row).into_bytes(),
-                    Form::Ecs | Form::Ocsf => {
-                        let format = if form == Form::Ecs { ExportFormat::Ecs } else { ExportFormat::Ocsf };
+                    Form::Ecs | Form::Ocsf | Form::Odm => {
+                        let format = match form {
+                            Form::Ecs => ExportFormat::Ecs,
+                            Form::Odm => ExportFormat::Odm,
+                            _ => ExportFormat::Ocsf,
+                        };
                         trimmed(Exporter::new(format, source, &one.schema(), About::default())?.batch(&one)?)
                     }
                 };

@@ -127,6 +127,7 @@ fn entries_of(source: Source, form: Form, batch: &RecordBatch) -> Result<Vec<Ent
     let format = match form {
         Form::Ecs => ExportFormat::Ecs,
         Form::Ocsf => ExportFormat::Ocsf,
+        Form::Odm => ExportFormat::Odm,
         Form::Json | Form::Cef => ExportFormat::JsonLines,
     };
     let text = Exporter::new(format, source, &batch.schema(), About::default())?.batch(batch)?;

@@ -78,7 +78,7 @@ async fn stream(app: &Shared, selection: Selection, format: ExportFormat, name: 
     // One more, to know that there was more.
     let sql = format!("SELECT {columns} {from} LIMIT {}", most + 1);
     let severities = match format {
-        ExportFormat::Ecs | ExportFormat::Ocsf | ExportFormat::Stix | ExportFormat::Misp => {
+        ExportFormat::Ecs | ExportFormat::Ocsf | ExportFormat::Odm | ExportFormat::Stix | ExportFormat::Misp => {
             severities(app, source).await?
         }
         _ => HashMap::new(),

@@ -11,6 +11,7 @@
 //! | zeek | conn, dns or http log, TSV | zeek-cut, RITA, Zui, `spotter import` |
 //! | ecs | Elastic Common Schema 8.11, an object a line | Elastic, Malcolm, Security Onion |
 //! | ocsf | OCSF 1.6.0, an object a line: 4001, 4002, 4003; 2004 for scored records | Security lakes |
+//! | odm | Apache Spot's Open Data Model 1.1, an `event` a line | what was built on it |
 //! | stix | STIX 2.1 bundle | threat intelligence |
 //! | misp | MISP event | MISP |
 //!
@@ -20,6 +21,7 @@ mod csv;
 mod ecs;
 mod misp;
 mod ocsf;
+mod odm;
 mod row;
 pub mod sigma;
 mod stix;
@@ -48,14 +50,24 @@ pub enum ExportFormat {
     Zeek,
     Ecs,
     Ocsf,
+    Odm,
     Stix,
     Misp,
 }
 
 impl ExportFormat {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Csv, Self::JsonLines, Self::Parquet, Self::Zeek, Self::Ecs, Self::Ocsf, Self::Stix, Self::Misp];
+    pub const ALL: [Self; 9] = [
+        Self::Csv,
+        Self::JsonLines,
+        Self::Parquet,
+        Self::Zeek,
+        Self::Ecs,
+        Self::Ocsf,
+        Self::Odm,
+        Self::Stix,
+        Self::Misp,
+    ];
 
     /// As it is asked for.
     pub const fn as_str(self) -> &'static str {
@@ -66,6 +78,7 @@ impl ExportFormat {
             Self::Zeek => "zeek",
             Self::Ecs => "ecs",
             Self::Ocsf => "ocsf",
+            Self::Odm => "odm",
             Self::Stix => "stix",
             Self::Misp => "misp",
         }
@@ -80,6 +93,7 @@ impl ExportFormat {
             Self::Zeek => "log",
             Self::Ecs => "ecs.jsonl",
             Self::Ocsf => "ocsf.jsonl",
+            Self::Odm => "odm.jsonl",
             Self::Stix => "stix.json",
             Self::Misp => "misp.json",
         }
@@ -89,7 +103,7 @@ impl ExportFormat {
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8",
-            Self::JsonLines | Self::Ecs | Self::Ocsf => "application/x-ndjson",
+            Self::JsonLines | Self::Ecs | Self::Ocsf | Self::Odm => "application/x-ndjson",
             Self::Parquet => "application/vnd.apache.parquet",
             Self::Zeek => "text/tab-separated-values; charset=utf-8",
             Self::Stix => "application/stix+json;version=2.1",
@@ -210,6 +224,11 @@ impl Exporter {
             (State::Misp(event), _) => event.row(self.source, row, severity, &self.about, out),
             (_, ExportFormat::Zeek) => {
                 zeek::row(self.source, row, out);
+                Ok(())
+            }
+            (_, ExportFormat::Odm) => {
+                json::push_value(out, &odm::event(self.source, row, severity))?;
+                out.push(b'\n');
                 Ok(())
             }
             (_, ExportFormat::Ocsf) => {

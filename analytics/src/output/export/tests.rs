@@ -1,6 +1,6 @@
 //! Formats against what their specifications and tools say.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
 
@@ -148,4 +148,80 @@ fn a_format_refuses_columns_it_cannot_use() {
         assert_eq!(made.is_ok(), any, "{format:?}");
     }
     assert!("xls".parse::<ExportFormat>().is_err());
+}
+
+#[test]
+fn an_odm_event_has_the_columns_of_the_model() {
+    let event = |source, row: &Value| -> Value {
+        serde_json::from_str(&export(ExportFormat::Odm, source, row, Some(1))).unwrap()
+    };
+    let mut row = flow();
+    row["src_tcp_flags"] = json!(0x1b);
+    row["input_if"] = json!(7);
+    let got = event(Source::Flow, &row);
+    for (column, value) in [
+        ("type", json!("flow")),
+        ("event_time", json!(1_467_972_901_000_i64)),
+        ("duration", json!(2.499_999)),
+        ("src_ip4", json!(0x0a00_0001)),
+        ("src_ip4_str", json!("10.0.0.1")),
+        ("dst_port", json!(443)),
+        ("n_proto", json!("tcp")),
+        ("net_flags", json!(".AP.SF")),
+        ("in_bytes", json!(500)),
+        ("flow_out_packets", json!(4)),
+        ("flow_input", json!("7")),
+        ("severity", json!("1")),
+    ] {
+        assert_eq!(got[column], value, "{column}");
+    }
+    assert_eq!((got.get("src_ip6"), got.get("dvc_ip4")), (None, None));
+    assert_eq!(got["additional_attrs"]["community_id"], "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
+    let dns = json!({
+        "record_id": "00".repeat(16), "client_ip": "2001:db8::1", "server_ip": "2001:db8::53", "client_port": 5, "server_port": 53,
+        "transport": "udp", "qname_wire": "A.example", "qtype": 28, "qclass": 1, "rcode": 3,
+        "answers": [{"name": "a", "type": 5, "ttl": 1, "data": "b.example"}, {"name": "b", "type": 28, "ttl": 1, "data": "2001:db8::2"}],
+    });
+    let got = event(Source::Dns, &dns);
+    for (column, value) in [
+        ("src_ip6_str", json!("2001:db8::1")),
+        ("dns_query", json!("A.example")),
+        ("dns_class", json!("IN")),
+        ("dns_type", json!(28)),
+        ("dns_response_code", json!("NXDOMAIN")),
+        ("dns_answers", json!("CNAME b.example,AAAA 2001:db8::2")),
+    ] {
+        assert_eq!(got[column], value, "{column}");
+    }
+    assert_eq!(got.get("src_ip4"), None);
+}
+
+#[test]
+fn the_page_of_mappings_lists_every_field_of_the_model() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mappings.md")).unwrap();
+    for source in Source::ALL {
+        let title = format!("## {}", source.as_str());
+        let section = page.split(&title).nth(1).unwrap().split("\n## ").next().unwrap();
+        let rows: Vec<Vec<&str>> = section
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| line.split('|').map(|cell| cell.trim()).collect())
+            .collect();
+        let schema = match source {
+            Source::Flow => schema::flow(),
+            Source::Dns => schema::dns(),
+            Source::Proxy => schema::proxy(),
+        };
+        for (to, from, _) in super::odm::fields(source) {
+            let (from, to) = (format!("`{from}`"), format!("`{to}`"));
+            let row = rows.iter().find(|row| row[1] == from).unwrap_or_else(|| panic!("{source:?}: no row of {from}"));
+            assert!(row[2].split(", ").any(|name| name == to), "{source:?} {from}: no {to} in {}", row[2]);
+        }
+        for row in &rows {
+            let name = row[1].trim_matches('`');
+            let known =
+                schema.column_with_name(name).is_some() || ["percentile", "fused_rank", "run_id"].contains(&name);
+            assert!(known, "{source:?}: there is no column {name}");
+        }
+    }
 }

@@ -460,7 +460,7 @@ pub struct Coverage {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ExportQuery {
-    /// `csv` (Apache Spot's columns), `jsonl`, `parquet`, `zeek`, `ecs`, `ocsf`, `stix`, `misp`, `sigma`.
+    /// `csv` (Apache Spot's columns), `jsonl`, `parquet`, `zeek`, `ecs`, `ocsf`, `odm`, `stix`, `misp`, `sigma`.
     pub format: String,
     /// `suspicious`: the day; the latest that is scored if left out.
     pub date: Option<String>,

@@ -9,6 +9,7 @@ export const FORMATS: readonly (readonly [string, string])[] = [
   ["zeek", "Zeek log (TSV)"],
   ["ecs", "Elastic Common Schema"],
   ["ocsf", "OCSF 1.6"],
+  ["odm", "Open Data Model (Spot)"],
   ["stix", "STIX 2.1 bundle"],
   ["misp", "MISP event"],
   ["sigma", "Sigma rule of the filter"],
