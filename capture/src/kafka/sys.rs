@@ -398,6 +398,9 @@ impl Mock {
     pub(super) fn new(brokers: u8) -> Result<Self, KafkaError> {
         let client = Client::new(Role::Producer, &[])?;
         let cluster = client.mock(brokers.into())?;
+        // A new group waits three seconds for more members.
+        // SAFETY: the cluster lives.
+        unsafe { rd::rd_kafka_mock_group_initial_rebalance_delay_ms(cluster.as_ptr(), 100) };
         Ok(Self { cluster, _client: client })
     }
 

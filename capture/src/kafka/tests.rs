@@ -5,9 +5,53 @@ use super::*;
 const WAIT: Duration = Duration::from_secs(30);
 
 fn member(topic: &str) -> Membership {
-    // The mock cluster waits for members that left as for those that vanished, and first of all three seconds.
+    // The mock cluster waits for members that left as for those that vanished.
     let session = Duration::from_secs(6);
     Membership { group: "g".to_owned(), topics: vec![topic.to_owned()], begin: Begin::Earliest, session }
+}
+
+/// What comes, until there are so many messages.
+fn read(consumer: &mut KafkaConsumer, from: Option<i64>, count: usize) -> Vec<Message> {
+    let (mut messages, end) = (Vec::new(), Instant::now() + WAIT);
+    while messages.len() < count && Instant::now() < end {
+        match consumer.next(Duration::from_millis(100)).unwrap() {
+            Some(Consumed::Message(message)) => messages.push(message),
+            Some(Consumed::Assigned(mut partitions)) => {
+                partitions.iter_mut().for_each(|p| p.offset = from.or(p.offset));
+                consumer.read_from(&partitions).unwrap();
+            }
+            Some(Consumed::Revoked) => consumer.give_back().unwrap(),
+            Some(Consumed::Failed(_)) | None => {}
+        }
+    }
+    messages
+}
+
+#[test]
+fn what_is_produced_is_consumed_and_a_group_goes_on_where_it_committed() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create("flows", 1).unwrap();
+    let options = cluster.options();
+    let group = member("flows");
+    let mut producer = KafkaProducer::open(&options, "flows", WAIT).unwrap();
+    let batch: Vec<String> = (0..50).map(|n| format!("{{\"n\":{n}}}")).collect();
+    let pairs = || batch.iter().map(|text| (b"key".as_slice(), text.as_bytes()));
+    assert_eq!(producer.send(pairs()).unwrap(), Produced { sent: 50, refused: 0 });
+
+    let mut consumer = KafkaConsumer::open(&options, &group).unwrap();
+    let messages = read(&mut consumer, None, 50);
+    let texts: Vec<&[u8]> = messages.iter().map(|m| m.payload.as_slice()).collect();
+    assert_eq!(texts, batch.iter().map(String::as_bytes).collect::<Vec<_>>());
+    assert_eq!(messages.iter().map(|m| m.offset).collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
+    let position = |offset| Partition { topic: "flows".to_owned(), number: 0, offset: Some(offset) };
+    consumer.commit(&[position(20)]).unwrap();
+    consumer.leave();
+
+    let mut again = KafkaConsumer::open(&options, &group).unwrap();
+    assert_eq!(read(&mut again, None, 1)[0].offset, 20);
+    again.leave();
+    let mut elsewhere = KafkaConsumer::open(&options, &group).unwrap();
+    assert_eq!(read(&mut elsewhere, Some(45), 1)[0].offset, 45);
 }
 
 #[test]
