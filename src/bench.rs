@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use perf::bench::{BenchError, BenchOptions, Part};
 
+use crate::bench_query;
 use crate::output::UsedWrongly;
 
 /// Measure on this machine, beside the peers, in one run.
@@ -18,7 +19,8 @@ use crate::output::UsedWrongly;
     spotter bench capture --only \"500 k\" --runs 1  one traffic, once\n\n\
     Parts: import (tshark, nfpcapd, softflowd), collect (nfcapd), lake (the Parquet library's own writer, pyarrow), lda (tomotopy, gensim, scikit-learn,\n\
     Spark MLlib; ten minutes), probe (PERCPU_HASH, LRU_PERCPU_HASH; as root), shard (from memory), capture (softflowd, pmacctd, AF_PACKET, programs that only drop;\n    \
-    as root, half an hour). Use a release build."
+    as root, half an hour). Use a release build.\n\n  \
+    spotter bench query --rows 5000000     the pages' API on a day of so many flow records, beside DuckDB; only when it is named"
 )]
 pub(crate) struct Args {
     /// Which part; all without it.
@@ -29,10 +31,14 @@ pub(crate) struct Args {
     /// Runs of each process, in turn.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
-    /// Rows for `lake`.
+    /// Rows for `lake`; flow records of the day for `query`.
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     rows: u64,
-    /// For `lda`: a Python virtual environment with the peers, made there if there is none; without it those `python3` has.
+    /// For `query`: a lake that is there already, instead of a synthetic day.
+    #[arg(long, value_name = "DIR")]
+    lake: Option<PathBuf>,
+    /// For `lda` and `query`: a Python virtual environment with the peers (`lda` makes it if there is none); without it those
+    /// `python3` has.
     #[arg(long, value_name = "DIR")]
     venv: Option<PathBuf>,
     /// For `capture`: watch memory for so many minutes, too.
@@ -50,6 +56,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.worker.run()? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.part.as_deref() == Some("query") {
+        let (lake, venv) = (args.lake.as_deref(), args.venv.as_deref());
+        let options =
+            bench_query::Options { rows: args.rows, lake, requests: args.runs.max(20), venv, json: args.json };
+        bench_query::run(&options)?;
         return Ok(ExitCode::SUCCESS);
     }
     let parts = match &args.part {

@@ -7,6 +7,7 @@ mod audit;
 mod backup;
 mod bench;
 mod bench_lda;
+mod bench_query;
 mod capture;
 mod collect;
 mod config;
