@@ -418,3 +418,6 @@ fn proxy(row: Row<'_>) -> Read {
     request.response_bytes = row.number("scbytes");
     Ok((first, LogRow::Request(Box::new(request))))
 }
+
+#[cfg(test)]
+mod tests;

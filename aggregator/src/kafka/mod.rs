@@ -8,6 +8,8 @@
 //! ([`WriterOptions::memory_limit`]), and [`OWN_ROWS`] of our own records.
 
 mod own;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
