@@ -312,6 +312,7 @@ describe("health", { skip }, () => {
     for (const table of status.tables) assert.ok(text.includes(table.rows.toLocaleString("en-US")), table.table);
     const book = status.books[0];
     if (book) {
+      await page.waitForSelector("#books ~ details:first-of-type .equation", { state: "attached" });
       const lines = await page.$$eval("#books ~ details:first-of-type .equation", (lines) => lines.map((line) => line.textContent));
       assert.equal(lines.length, book.equations.length);
       book.equations.forEach((equation, at) => {
