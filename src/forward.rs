@@ -13,7 +13,8 @@ use crate::appliance::forward::{OutputConfig, book, engine, follow};
 use crate::appliance::interrupt;
 use crate::output::UsedWrongly;
 
-/// Send alerts (suspicious records above a threshold), or all records, to a webhook, Elasticsearch, a syslog server, a Kafka topic or a file.
+/// Send alerts (suspicious records above a threshold), or all records, to a webhook, Elasticsearch, a syslog server, a Kafka topic, an IPFIX
+/// collector or a file.
 ///
 /// A record is sent once, however often its day is scored again. What cannot be sent waits in a queue on disk, under the
 /// output's name, and is sent by the next run. The appliance does the same for each [[output]].
@@ -23,12 +24,13 @@ use crate::output::UsedWrongly;
     spotter forward --to https://hooks.example/spotter --allow hooks.example\n  \
     spotter forward --to elastic+https://es.example:9200/spotter-alerts --allow es.example --form ecs --authorization-file key --follow\n  \
     spotter forward --to syslog+tls://siem.example:6514 --allow siem.example --tls-ca ca.pem --form cef --days 7\n  \
-    spotter forward --what records --to kafka://kafka.example:9092/flows --allow kafka.example --source flow --follow"
+    spotter forward --what records --to kafka://kafka.example:9092/flows --allow kafka.example --source flow --follow\n  \
+    spotter forward --what records --source flow --to ipfix+tcp://collector.example:4739 --allow collector.example"
 )]
 pub(crate) struct Args {
     /// file:PATH (- for standard output), https://HOST/PATH (webhook: a JSON array a request), elastic+https://HOST:9200/INDEX (also
     /// OpenSearch), syslog+udp://HOST:514, syslog+tcp://HOST:601, syslog+tls://HOST:6514, kafka://HOST:9092,…/TOPIC,
-    /// kafka+tls://HOST:9093,…/TOPIC (a message a record, its record_id the key).
+    /// kafka+tls://HOST:9093,…/TOPIC (a message a record, its record_id the key), ipfix+udp://HOST:4739, ipfix+tcp://HOST:4739 (flow records).
     #[arg(long, value_name = "URL")]
     to: String,
     /// alerts, or records: every record of the tables, scored or not.

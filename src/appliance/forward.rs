@@ -29,7 +29,7 @@ pub(crate) struct OutputConfig {
     /// Name of the output, unique; it stands in the ledger, and its queue is under it.
     pub(crate) name: String,
     /// `file:PATH`, `https://…` (webhook), `elastic+https://HOST:9200/INDEX`, `syslog+udp://HOST:514`, `syslog+tcp://…`, `syslog+tls://…`,
-    /// `kafka://HOST:9092,…/TOPIC`, `kafka+tls://…`.
+    /// `kafka://HOST:9092,…/TOPIC`, `kafka+tls://…`, `ipfix+udp://HOST:4739`, `ipfix+tcp://…`.
     pub(crate) to: String,
     /// `alerts`, or `records`: every record of the tables, scored or not.
     pub(crate) what: String,
@@ -125,6 +125,12 @@ impl OutputConfig {
         check(self.form.parse::<Form>().map(drop).map_err(|e| format!("form: {e}")));
         check(self.what.parse::<What>().map(drop).map_err(|e| format!("what: {e}")));
         check(that(!(self.what == "records" && self.form == "cef"), "form: records leave as json, ecs, ocsf or odm"));
+        let is_ipfix = self.to.starts_with("ipfix+");
+        check(that(!is_ipfix || self.what == "records", "what: IPFIX carries flow records: use records"));
+        check(that(
+            !is_ipfix || self.sources == ["flow"],
+            "sources: IPFIX carries flow records: use flow alone (--source flow)",
+        ));
         check(that(self.tls_cert.is_some() == self.tls_key.is_some(), "tls_cert and tls_key go together"));
         let is_elastic = self.to.starts_with("elastic+");
         check(that(!(is_elastic && self.form == "cef"), "form: Elasticsearch takes json, ecs, ocsf or odm"));

@@ -18,6 +18,7 @@ mod collect;
 mod command;
 mod feedback;
 mod forward;
+mod ipfix_export;
 mod journey;
 #[cfg(feature = "kafka")]
 mod kafka;

@@ -15,6 +15,7 @@
 mod alert;
 mod cef;
 mod http;
+mod ipfix;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod queue;

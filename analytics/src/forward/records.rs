@@ -3,12 +3,12 @@
 use std::fs::File;
 
 use aggregator::lake::{Day, Lake, LakeError, Part, REPLACES, Source};
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray as _, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
 use super::queue::{Entry, Pushed};
-use super::{Form, ForwardError, Forwarder};
+use super::{Form, ForwardError, Forwarder, ipfix};
 use crate::output::OutputError;
 use crate::output::export::{About, ExportFormat, Exporter};
 
@@ -85,8 +85,12 @@ impl Forwarder {
             let mut at = begun;
             let rows = builder.with_batch_size(ROWS).with_offset(begun).build().map_err(wrong)?;
             for batch in rows {
-                let entries = entries_of(source, self.options.form, &batch.map_err(|e| wrong(e.into()))?)
-                    .map_err(RecordsError::from)?;
+                let batch = batch.map_err(|e| wrong(e.into()))?;
+                let entries = if self.options.target.is_ipfix() {
+                    ipfix::entries(&batch, ids(&batch))
+                } else {
+                    entries_of(source, self.options.form, &batch).map_err(RecordsError::from)?
+                };
                 let taken = self
                     .push_records(&entries)
                     .map_err(|source| ForwardError::Queue { dir: self.options.dir.clone(), source })?;
@@ -131,16 +135,17 @@ fn entries_of(source: Source, form: Form, batch: &RecordBatch) -> Result<Vec<Ent
         Form::Json | Form::Cef => ExportFormat::JsonLines,
     };
     let text = Exporter::new(format, source, &batch.schema(), About::default())?.batch(batch)?;
-    let ids = batch.column_by_name("record_id").and_then(|column| {
-        use arrow::array::AsArray as _;
-        column.as_fixed_size_binary_opt().cloned()
-    });
     // One line a row: a line break within a value is escaped.
     let lines = text.split(|b| *b == b'\n').take(batch.num_rows()).enumerate();
-    let id = |at: usize| ids.as_ref().map_or_else(String::new, |ids| hexadecimal(ids.value(at)));
+    let id = ids(batch);
     Ok(lines.map(|(at, line)| Entry { id: id(at), payload: line.to_vec() }).collect())
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The ids of rows, as hexadecimal text.
+fn ids(batch: &RecordBatch) -> impl Fn(usize) -> String {
+    let ids = batch.column_by_name("record_id").and_then(|column| column.as_fixed_size_binary_opt().cloned());
+    move |at| {
+        let bytes = ids.as_ref().map(|ids| ids.value(at)).unwrap_or_default();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }

@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::http::{Http, Taken};
+use super::ipfix::{self, Ipfix};
 use super::queue::Entry;
 use super::syslog::{Syslog, SyslogTransport};
 use super::{Form, ForwardError};
@@ -22,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 pub struct TargetOptions {
     /// `file:PATH`, `http://…` or `https://…` (webhook), `elastic+https://HOST:9200/INDEX`, `syslog+udp://HOST:514`, `syslog+tcp://…`, `syslog+tls://HOST:6514`,
-    /// `kafka://HOST:9092,…/TOPIC`, `kafka+tls://HOST:9093,…/TOPIC`.
+    /// `kafka://HOST:9092,…/TOPIC`, `kafka+tls://HOST:9093,…/TOPIC`, `ipfix+udp://HOST:4739`, `ipfix+tcp://HOST:4739`.
     pub to: String,
     /// Hosts that may be reached, as `siem.example` or `siem.example:8443`. A target on the network must be among them.
     pub allow: Vec<String>,
@@ -46,6 +47,7 @@ pub(super) enum Target {
         index: String,
     },
     Syslog(Syslog),
+    Ipfix(Ipfix),
     #[cfg(feature = "kafka")]
     Kafka(capture::kafka::KafkaProducer),
 }
@@ -59,7 +61,7 @@ impl TargetOptions {
         }
         let Some((scheme, rest)) = self.to.split_once("://") else {
             return Err(wrong(
-                "use file:PATH, https://HOST/PATH, elastic+https://HOST:9200/INDEX, syslog+udp://HOST:514, syslog+tcp://, syslog+tls://, kafka://HOST:9092/TOPIC or kafka+tls://",
+                "use file:PATH, https://HOST/PATH, elastic+https://HOST:9200/INDEX, syslog+udp://HOST:514, syslog+tcp://, syslog+tls://, kafka://HOST:9092/TOPIC, kafka+tls://, ipfix+udp://HOST:4739 or ipfix+tcp://",
             ));
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -72,6 +74,11 @@ impl TargetOptions {
         Ok(Some((scheme, authority)))
     }
 
+    /// Whether it takes flow records, and nothing else.
+    pub(super) fn is_ipfix(&self) -> bool {
+        self.to.starts_with("ipfix+")
+    }
+
     /// Checks without opening anything.
     ///
     /// # Errors
@@ -79,7 +86,17 @@ impl TargetOptions {
     pub fn check(&self) -> Result<(), ForwardError> {
         let wrong = |reason: String| ForwardError::Target { to: self.to.clone(), reason };
         let Some((scheme, authority)) = self.host()? else { return Ok(()) };
-        let known = ["http", "https", "elastic+http", "elastic+https", "syslog+udp", "syslog+tcp", "syslog+tls"];
+        let known = [
+            "http",
+            "https",
+            "elastic+http",
+            "elastic+https",
+            "syslog+udp",
+            "syslog+tcp",
+            "syslog+tls",
+            "ipfix+udp",
+            "ipfix+tcp",
+        ];
         let is_kafka = matches!(scheme, "kafka" | "kafka+tls");
         if !known.contains(&scheme) && !is_kafka {
             return Err(wrong(format!(
@@ -102,8 +119,8 @@ impl TargetOptions {
             return Err(wrong("sasl, and a certificate of ours, are for Kafka".to_owned()));
         }
         let name = without_port(authority);
-        if scheme.starts_with("syslog+") && name.len() == authority.len() {
-            return Err(wrong("it needs a port, as :514".to_owned()));
+        if (scheme.starts_with("syslog+") || self.is_ipfix()) && name.len() == authority.len() {
+            return Err(wrong("it needs a port, as :514 (syslog) or :4739 (IPFIX)".to_owned()));
         }
         if scheme.starts_with("elastic+") && index(&self.to).is_none() {
             return Err(wrong("the path is the index, as /spotter-alerts".to_owned()));
@@ -129,6 +146,10 @@ impl TargetOptions {
         let Some((scheme, authority)) = self.host()? else {
             return Ok(Target::File(self.to.trim_start_matches("file:").into()));
         };
+        if self.is_ipfix() {
+            let transport = if scheme == "ipfix+udp" { ipfix::Transport::Udp } else { ipfix::Transport::Tcp };
+            return Ok(Target::Ipfix(Ipfix::new(transport, authority, TIMEOUT)));
+        }
         let http = |url: &str| {
             let list = authorities.as_ref().map(|all| all.iter().map(|one| one.to_vec()).collect());
             Http::new(url, authorization.clone(), list, TIMEOUT)
@@ -208,6 +229,10 @@ impl Target {
             Self::Syslog(syslog) => {
                 let payloads: Vec<&[u8]> = entries.iter().map(|entry| entry.payload.as_slice()).collect();
                 let rejected = syslog.send(&payloads).map_err(|e| e.to_string())?;
+                Ok(Taken { sent: all - rejected, rejected })
+            }
+            Self::Ipfix(ipfix) => {
+                let rejected = ipfix.send(entries).map_err(|e| e.to_string())?;
                 Ok(Taken { sent: all - rejected, rejected })
             }
             #[cfg(feature = "kafka")]
