@@ -154,7 +154,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         workers: args.workers,
         buffer: args.buffer,
     };
-    let report = collect(&lake, listening.open()?, &options, interrupt::flag()?)?;
+    // Before it is said where we listen: who reads that may end us at once.
+    let interrupt = interrupt::flag()?;
+    let report = collect(&lake, listening.open()?, &options, interrupt)?;
     print(&report, args.json)?;
     Ok(if report.imbalances.is_empty() && report.error.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -79,7 +79,9 @@ fn what_is_exported_is_read_by_our_own_collector_and_by_nfcapd() {
             }
         }
     }
-    same(&ours, &theirs);
+    // A way back without packets is no flow of nfdump's.
+    let sent = ours.into_iter().filter(|(_, (packets, _))| *packets > 0).collect();
+    same(&sent, &theirs);
 }
 
 #[test]
