@@ -40,8 +40,11 @@ pub(crate) struct Options<'a> {
     pub(crate) json: bool,
 }
 
+/// The address of a page's API, of a subject between two times.
+type Address = fn(&Subject, &str, &str) -> String;
+
 /// The API of each page: its name for DuckDB, and its address.
-const PAGES: [(&str, fn(&Subject, &str, &str) -> String); 6] = [
+const PAGES: [(&str, Address); 6] = [
     ("investigation", |s, from, to| format!("/api/v1/investigation?subject={}&from={from}&to={to}", s.ip)),
     ("details", |s, _, _| format!("/api/v1/details/flow?time={}&src={}&dst={}", s.at, s.ip, s.peer)),
     ("timeline", |s, from, to| format!("/api/v1/timeline?subject={}&from={from}&to={to}", s.ip)),

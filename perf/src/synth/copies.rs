@@ -91,15 +91,8 @@ fn moved(record: &FlowRecord, sister: u64, copy: u64, midnight: i64) -> FlowReco
     for time in [&mut sisters.first_seen, &mut sisters.last_seen, &mut sisters.flow_start] {
         *time = Micros(time.0.saturating_add(by));
     }
-    // Half to one and a half times the size; what has few packets has as many.
-    let scale = |n: u64| n / 2 + ((u128::from(n) * u128::from(chance >> 32)) >> 32) as u64;
-    let resize = |d: Direction| Direction {
-        packets: if d.packets > 4 { scale(d.packets) } else { d.packets },
-        bytes: if d.packets > 4 { scale(d.bytes) } else { d.bytes + d.packets * (chance % 24) },
-        ..d
-    };
-    sisters.src = resize(record.src);
-    sisters.dst = record.dst.map(resize);
+    sisters.src = resized(record.src, chance);
+    sisters.dst = record.dst.map(|back| resized(back, chance));
     for ip in [&mut sisters.src_ip, &mut sisters.dst_ip] {
         let bytes = &mut ip.0;
         match *bytes {
@@ -113,6 +106,15 @@ fn moved(record: &FlowRecord, sister: u64, copy: u64, midnight: i64) -> FlowReco
         *byte = *other;
     }
     sisters
+}
+
+/// Half to one and a half times the size; what has few packets has as many.
+fn resized(d: Direction, chance: u64) -> Direction {
+    let scale = |n: u64| n / 2 + ((u128::from(n) * u128::from(chance >> 32)) >> 32) as u64;
+    if d.packets > 4 {
+        return Direction { packets: scale(d.packets), bytes: scale(d.bytes), ..d };
+    }
+    Direction { bytes: d.bytes + d.packets * (chance % 24), ..d }
 }
 
 #[cfg(test)]
