@@ -32,8 +32,7 @@ fn an_installation_of_spot_is_taken_over_once() {
         let sql = format!("select {} from spot_{source}", columns.join(", "));
         table(&there_text, &sql, &spot.join(format!("{source}/hive/y=2026/m=1/d=1/h=0/part-00000.parquet")));
     }
-    let threats =
-        "select treceived tstart, sip srcip, dip dstip, sport srcport, dport dstport, 3 score from spot_flow limit 5";
+    let threats = "select distinct treceived tstart, sip srcip, dip dstip, sport srcport, dport dstport, 3 score from spot_flow order by 1, 2, 3, 4, 5 limit 5";
     table(&there_text, threats, &spot.join("flow/hive/oa/threat_investigation/x.parquet"));
     std::fs::write(spot.join("spot.conf"), "UINODE='a'\nTOPIC_COUNT=25\nUSER_DOMAIN='corp'\n").expect("written");
     std::fs::write(spot.join("ipranges.csv"), "10.0.0.0,10.255.255.255,Internal\n").expect("written");

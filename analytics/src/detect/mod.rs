@@ -173,6 +173,8 @@ impl Findings {
                 .total_cmp(&b.ln_expected)
                 .then(a.host.cmp(&b.host))
                 .then_with(|| a.subject().cmp(&b.subject()))
+                // Two services on one port of a server are two findings of equal rank.
+                .then_with(|| a.evidence.cmp(&b.evidence))
         });
         found.truncate(FINDINGS);
         self.families.push(Family { detector, cases: tail.cases(), findings: found.len() as u64, overflow });
