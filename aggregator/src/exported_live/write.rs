@@ -8,7 +8,7 @@ use capture::{Nanos, Sink as _};
 use super::{BATCH, Batch, CollectOptions, CollectReport, Item, Told};
 use crate::exported::{Exported, ExportedConfig};
 use crate::exported_interfaces::interfaces;
-use crate::lake::{Lake, LakeError, SetKind, SetWriter, Table, WriterOptions};
+use crate::lake::{Lake, LakeError, SetWriter, Table};
 use crate::record::{Micros, Origin};
 use crate::{Aggregator, AggregatorConfig, LedgerHead};
 
@@ -195,12 +195,7 @@ impl<'a> Writer<'a> {
     }
 
     fn set(&mut self) -> Result<&mut SetWriter, LakeError> {
-        if self.set.is_none() {
-            let mut options = WriterOptions::new(&self.options.sensor);
-            options.memory_limit = self.options.memory_limit;
-            self.set = Some(self.lake.begin(SetKind::Flush, options)?);
-        }
-        self.set.as_mut().ok_or_else(|| LakeError::Encoder("no set".to_owned()))
+        self.lake.flush_set(&mut self.set, &self.options.sensor, self.options.memory_limit)
     }
 
     fn head(&self, source: String, clock: &str) -> LedgerHead {

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::LedgerHead;
 use crate::exported_logs::LogRecords;
-use crate::lake::{Hour, Lake, LakeError, SetKind, SetWriter, WriterOptions, check_sensor};
+use crate::lake::{Hour, Lake, LakeError, SetWriter, check_sensor};
 use crate::quarantine::Quarantine;
 use crate::record::{Micros, Records};
 use own::{Added, OwnRows};
@@ -325,12 +325,7 @@ impl<'a> Reader<'a> {
     }
 
     fn set(&mut self) -> Result<&mut SetWriter, LakeError> {
-        if self.set.is_none() {
-            let mut options = WriterOptions::new(&self.options.sensor);
-            options.memory_limit = self.options.memory_limit;
-            self.set = Some(self.lake.begin(SetKind::Flush, options)?);
-        }
-        self.set.as_mut().ok_or_else(|| LakeError::Encoder("no set".to_owned()))
+        self.lake.flush_set(&mut self.set, &self.options.sensor, self.options.memory_limit)
     }
 
     fn drain(&mut self) -> Result<(), LakeError> {

@@ -149,6 +149,21 @@ impl Lake {
         SetWriter::begin(self, kind, options)
     }
 
+    /// The set of what comes in now: the one that is open, or one that is begun.
+    pub(crate) fn flush_set<'a>(
+        &self,
+        open: &'a mut Option<SetWriter>,
+        sensor: &str,
+        memory_limit: usize,
+    ) -> Result<&'a mut SetWriter, LakeError> {
+        if open.is_none() {
+            let mut options = WriterOptions::new(sensor);
+            options.memory_limit = memory_limit;
+            *open = Some(self.begin(SetKind::Flush, options)?);
+        }
+        open.as_mut().ok_or_else(|| LakeError::Encoder("no set".to_owned()))
+    }
+
     /// The parts of a table that may hold rows of a time range (all for `None`), by date, hour and path. For scores
     /// these are the parts of every run still kept; see [`State::current_run`].
     pub fn parts(&self, table: Table, range: Option<Range<Micros>>) -> Result<Vec<Part>, LakeError> {

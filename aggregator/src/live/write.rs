@@ -16,7 +16,7 @@ use super::crash::{Losses, Position};
 use super::worker::Counted;
 use super::{Flushed, LiveOptions};
 use crate::LedgerHead;
-use crate::lake::{Lake, LakeError, Published, SetKind, SetWriter, WriterOptions};
+use crate::lake::{Lake, LakeError, Published, SetWriter};
 use crate::packets::SharedCounts;
 use crate::record::{Micros, Records};
 use crate::vlan_split::VlanSplit;
@@ -255,12 +255,7 @@ impl<'a> Writer<'a> {
     }
 
     fn begin(&mut self) -> Result<&mut SetWriter, LakeError> {
-        if self.set.is_none() {
-            let mut options = WriterOptions::new(&self.options.sensor);
-            options.memory_limit = self.options.memory_limit;
-            self.set = Some(self.lake.begin(SetKind::Flush, options)?);
-        }
-        self.set.as_mut().ok_or_else(|| LakeError::Encoder("no set".to_owned()))
+        self.lake.flush_set(&mut self.set, &self.options.sensor, self.options.memory_limit)
     }
 
     fn write(&mut self, mut records: Records) -> Result<(), LakeError> {
