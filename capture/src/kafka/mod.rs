@@ -90,7 +90,12 @@ impl KafkaOptions {
     /// As librdkafka's properties.
     fn properties(&self) -> Result<Vec<(String, String)>, KafkaError> {
         self.check()?;
-        let mut all = vec![("bootstrap.servers", self.brokers.join(",")), ("client.id", "spotter".to_owned())];
+        let mut all = vec![
+            ("bootstrap.servers", self.brokers.join(",")),
+            ("client.id", "spotter".to_owned()),
+            // What librdkafka says comes through our log, escaped; without this it writes to standard error itself.
+            ("log.queue", "true".to_owned()),
+        ];
         let readable = |path: &Path| match std::fs::File::open(path) {
             Ok(_) => Ok(path.to_string_lossy().into_owned()),
             Err(error) => Err(KafkaError::setting(format!("reading {}: {error}", path.display()))),
