@@ -71,6 +71,14 @@ struct Done {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     aggregator::lake::check_sensor(&args.sensor).map_err(|e| UsedWrongly(e.to_string()))?;
     let found = look(&args.paths)?;
+    if found.is_nothing() {
+        let shown: Vec<String> = args.paths.iter().map(|path| safe(&path.to_string_lossy())).collect();
+        anyhow::bail!(
+            "nothing of Apache Spot's in {}: give spot.conf, ingest_conf.json, the folder of its context files, or folders with the \
+             Parquet of its tables (`spotter migrate --help` has their names)",
+            shown.join(", ")
+        );
+    }
     Config::parse(&found.config()).context("the configuration that would be written is not valid")?;
     let done = if args.apply { Some(apply(args, &found)?) } else { None };
     let failed = done.as_ref().is_some_and(|done| !done.failed.is_empty());

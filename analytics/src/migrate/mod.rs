@@ -225,6 +225,17 @@ fn text(path: &Path) -> Result<String, MigrateError> {
 }
 
 impl Found {
+    /// Nothing of Apache Spot's is among what was given.
+    pub fn is_nothing(&self) -> bool {
+        let Self { settings, context, tables, feedback, threats, left, .. } = self;
+        settings.is_empty()
+            && context.is_empty()
+            && tables.is_empty()
+            && feedback.is_empty()
+            && threats.is_empty()
+            && left.is_empty()
+    }
+
     /// The configuration: what was found, all else at its default.
     pub fn config(&self) -> String {
         conf::to_toml(&self.settings)
