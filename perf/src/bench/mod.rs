@@ -160,6 +160,14 @@ fn short(value: f64) -> String {
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
+    /// No traffic of that name.
+    #[error("no traffic of `capture` has '{word}' in its name: there are {known}")]
+    Traffic {
+        /// What was given.
+        word: String,
+        /// What there is.
+        known: String,
+    },
     /// No such part.
     #[error("'{word}' is not a part of the benches: expected one of {known}")]
     Part {

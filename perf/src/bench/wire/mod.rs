@@ -97,6 +97,11 @@ impl Series {
 
 /// Measures, on a thread whose network nobody else sees.
 pub(super) fn run(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Result<(), BenchError> {
+    let is_wanted = |name: &str| options.only.as_ref().is_none_or(|text| name.contains(text.as_str()));
+    let names = || TRAFFIC.iter().map(|(name, _)| *name).chain([socket::NAME]);
+    if let Some(word) = options.only.as_ref().filter(|_| !names().any(is_wanted)) {
+        return Err(BenchError::Traffic { word: word.clone(), known: names().collect::<Vec<_>>().join(", ") });
+    }
     let (sender, figures) = channel();
     std::thread::scope(|scope| {
         let bench = scope.spawn(move || {
@@ -108,7 +113,6 @@ pub(super) fn run(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Resu
                 }
             };
             let emit = |figure: Figure| drop(sender.send(figure));
-            let is_wanted = |name: &str| options.only.as_ref().is_none_or(|text| name.contains(text.as_str()));
             if is_wanted(socket::NAME) {
                 socket::run(&stage, options, &emit)?;
             }
