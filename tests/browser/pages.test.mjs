@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { api, BASE, launch, post, scoredDays, serious, signIn, skip, watch } from "./support.mjs";
+import { api, BASE, launch, post, serious, signIn, skip, subjects, watch } from "./support.mjs";
 
 /** Address, what is there when the page is, and texts of console errors that belong to it. */
 const PAGES = {
@@ -41,18 +41,7 @@ describe("every page", { skip }, () => {
   before(async () => {
     browser = await launch();
     ({ context, page } = await signIn(browser));
-    const days = {};
-    const row = {};
-    let host, name;
-    for (const source of ["flow", "dns", "proxy"]) {
-      [days[source]] = await scoredDays(source);
-      const { rows } = await api(`/api/v1/suspicious/${source}?date=${days[source]}&limit=1`);
-      row[source] = rows[0].record_id;
-      if (source === "flow") host = rows[0].why.host;
-      if (source === "dns") name = rows[0].qname;
-    }
-    const next = new Date(Date.parse(`${days.flow}T00:00:00Z`) + 86_400_000).toISOString().slice(0, 10);
-    const [from, to] = [`${days.flow}T00:00:00Z`, `${next}T00:00:00Z`];
+    const { days, row, host, name, from, to } = await subjects();
     const told = await post("/api/v1/stories", { title: "Every page", text: "## What\n\n`code`, *emphasis*, a list:\n\n- one\n", subject: host, source: "flow", from, to });
     lake = { ...days, row, host, name, span: `from=${from}&to=${to}`, story: told.story_id };
   });

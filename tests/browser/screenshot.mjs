@@ -4,7 +4,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { capture, serve, wire } from "./own.mjs";
-import { api, BASE, launch, post, scoredDays, signIn, skip } from "./support.mjs";
+import { api, BASE, launch, post, signIn, skip, subjects } from "./support.mjs";
 
 if (skip) {
   console.error(skip);
@@ -33,18 +33,7 @@ const PICTURES = {
   health: () => ["health", ".tiles"],
 };
 
-const days = {};
-const row = {};
-let host, name;
-for (const source of ["flow", "dns", "proxy"]) {
-  [days[source]] = await scoredDays(source);
-  const { rows } = await api(`/api/v1/suspicious/${source}?date=${days[source]}&limit=1`);
-  row[source] = rows[0].record_id;
-  if (source === "flow") host = rows[0].why.host;
-  if (source === "dns") name = rows[0].qname;
-}
-const next = new Date(Date.parse(`${days.flow}T00:00:00Z`) + 86_400_000).toISOString().slice(0, 10);
-const [from, to] = [`${days.flow}T00:00:00Z`, `${next}T00:00:00Z`];
+const { days, row, host, name, from, to } = await subjects();
 const text = `## What happened\n\n**${host}** stands first on ${days.flow}.\n\n- what it reached\n- when it began\n- what else asked for the same names\n`;
 const told = await post("/api/v1/stories", { title: `What ${host} did`, text, subject: host, source: "flow", from, to });
 // Something to see on the noise page: a verdict, and a rule that ends.

@@ -101,6 +101,20 @@ export async function drawn(page) {
   return rows.sort((a, b) => a[0] - b[0]).map(([, key]) => key);
 }
 
+/** What pages are opened with: of each source the first day and its first row, the host and the name that stand there, and the span of that day. */
+export async function subjects() {
+  const found = { days: {}, row: {} };
+  for (const source of ["flow", "dns", "proxy"]) {
+    [found.days[source]] = await scoredDays(source);
+    const { rows } = await api(`/api/v1/suspicious/${source}?date=${found.days[source]}&limit=1`);
+    found.row[source] = rows[0].record_id;
+    if (source === "flow") found.host = rows[0].why.host;
+    if (source === "dns") found.name = rows[0].qname;
+  }
+  const next = new Date(Date.parse(`${found.days.flow}T00:00:00Z`) + 86_400_000).toISOString().slice(0, 10);
+  return { ...found, from: `${found.days.flow}T00:00:00Z`, to: `${next}T00:00:00Z` };
+}
+
 /** The days that are scored for a source, latest first. */
 export async function scoredDays(source) {
   const { days } = await api("/api/v1/days");
