@@ -138,6 +138,10 @@ pub enum Tunnel {
     SixInFour,
     Teredo,
     L2tp,
+    EtherIp,
+    Nsh,
+    Lisp,
+    Capwap,
 }
 
 /// Application protocol recognised from the bytes, not from the port alone.

@@ -7,13 +7,15 @@ use super::ip::IpHeader;
 use super::layers::Layer;
 use super::transport::Transport;
 use super::view::View;
-use crate::{IpVersion, Tunnel};
+use crate::{IpVersion, LinkType, Tunnel};
 
 const IP_IN_IP: u8 = 4;
 const UDP: u8 = 17;
 const IPV6_IN_IP: u8 = 41;
 const GRE: u8 = 47;
+const ETHER_IP: u8 = 97;
 const MPLS_IN_IP: u8 = 137;
+const NSH: u8 = 145;
 
 const VXLAN: u16 = 4789;
 /// Linux's port before VXLAN had one.
@@ -23,6 +25,8 @@ const GENEVE: u16 = 6081;
 const GTP_U: u16 = 2152;
 const TEREDO: u16 = 3544;
 const L2TP: u16 = 1701;
+const LISP: u16 = 4341;
+const CAPWAP: u16 = 5247;
 const MPLS_IN_UDP: u16 = 6635;
 
 /// What a tunnel's payload begins with.
@@ -33,10 +37,12 @@ pub(super) type Entry<'a> = (Tunnel, Layer, View<'a>);
 pub(super) fn possible(proto: u8, src_port: u16, dst_port: u16) -> bool {
     match proto {
         UDP => {
-            matches!(dst_port, VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE | GTP_U | TEREDO | L2TP | MPLS_IN_UDP)
-                || matches!(src_port, GTP_U | TEREDO | L2TP)
+            matches!(
+                dst_port,
+                VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE | GTP_U | TEREDO | L2TP | LISP | CAPWAP | MPLS_IN_UDP
+            ) || matches!(src_port, GTP_U | TEREDO | L2TP | CAPWAP)
         }
-        IP_IN_IP | IPV6_IN_IP | GRE | MPLS_IN_IP => true,
+        IP_IN_IP | IPV6_IN_IP | GRE | ETHER_IP | MPLS_IN_IP | NSH => true,
         _ => false,
     }
 }
@@ -49,6 +55,9 @@ pub(super) fn enter<'a>(ip: &IpHeader<'a>, transport: &Transport<'a>) -> Option<
         IPV6_IN_IP => Some((Tunnel::IpIp, Layer::Ipv6, ip.payload)),
         GRE => gre(ip.payload),
         MPLS_IN_IP => Some((Tunnel::Mpls, Layer::Mpls, ip.payload)),
+        // RFC 3378: a version of 3, then a frame.
+        ETHER_IP if ip.payload.u16(0)? == 0x3000 => Some((Tunnel::EtherIp, Layer::Ethernet, ip.payload.skip(2))),
+        NSH => Some((Tunnel::Nsh, Layer::Nsh, ip.payload)),
         UDP if transport.readable => {
             let payload = transport.payload;
             match (transport.dst_port, transport.src_port) {
@@ -58,6 +67,8 @@ pub(super) fn enter<'a>(ip: &IpHeader<'a>, transport: &Transport<'a>) -> Option<
                 (GTP_U, _) | (_, GTP_U) => gtp(payload),
                 (TEREDO, _) | (_, TEREDO) => teredo(payload),
                 (L2TP, _) | (_, L2TP) => l2tp(payload),
+                (LISP, _) => lisp(payload),
+                (CAPWAP, _) | (_, CAPWAP) => capwap(payload),
                 (MPLS_IN_UDP, _) => Some((Tunnel::Mpls, Layer::Mpls, payload)),
                 _ => None,
             }
@@ -165,8 +176,41 @@ fn teredo(view: View<'_>) -> Option<Entry<'_>> {
     if view.u16(0)? == 0 {
         view = view.skip(8);
     }
-    let fits = 40 + usize::from(view.u16(4)?) == view.wire;
-    (view.u8(0)? >> 4 == 6 && fits).then_some((Tunnel::Teredo, Layer::Ipv6, view))
+    (view.u8(0)? >> 4 == 6 && is_packet(view)).then_some((Tunnel::Teredo, Layer::Ipv6, view))
+}
+
+/// Whether an IP packet of exactly this length begins here: for tunnels whose port alone says little.
+fn is_packet(view: View<'_>) -> bool {
+    let length = match view.u8(0).map(|first| first >> 4) {
+        Some(4) => view.u16(2).map(usize::from),
+        Some(6) => view.u16(4).map(|length| 40 + usize::from(length)),
+        _ => None,
+    };
+    length == Some(view.wire)
+}
+
+/// LISP data packets (RFC 9300): eight bytes, then the packet. Its length must fit.
+fn lisp(view: View<'_>) -> Option<Entry<'_>> {
+    let inner = view.skip(8);
+    is_packet(inner).then_some((Tunnel::Lisp, Layer::Ip, inner))
+}
+
+/// CAPWAP data packets (RFC 5415) between an access point and its controller, not encrypted and not in fragments: a
+/// frame of Ethernet or of 802.11.
+fn capwap(view: View<'_>) -> Option<Entry<'_>> {
+    let [preamble, b1, b2, b3] = view.array(0)?;
+    let (words, binding) = (usize::from(b1 >> 3), (b2 >> 1) & 0x1f);
+    let (native, fragment) = (b2 & 1 != 0, b3 & 0x80 != 0);
+    // A header of 8 bytes at least. Keep-alives carry no frame.
+    if preamble != 0 || words < 2 || fragment || b3 & 0x08 != 0 {
+        return None;
+    }
+    let layer = match (native, binding) {
+        (false, _) => Layer::Ethernet,
+        (true, 1) => Layer::LinkType(LinkType(105)),
+        (true, _) => return None,
+    };
+    Some((Tunnel::Capwap, layer, view.skip(4 * words)))
 }
 
 /// L2TP version 2 (RFC 2661): PPP after optional fields.

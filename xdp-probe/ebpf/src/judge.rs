@@ -51,10 +51,10 @@ fn udp(packet: &impl Packet, frame: &Bytes, shape: &Shape) -> bool {
         return false;
     }
     for port in [shape.src_port, shape.dst_port] {
-        // DHCP, NTP, SNMP, DHCPv6, L2TP, GTP-U, Teredo, VXLAN, SIP, Geneve, MPLS, VXLAN of Linux.
+        // DHCP, NTP, SNMP, DHCPv6, L2TP, GTP-U, Teredo, VXLAN, LISP, SIP, CAPWAP, Geneve, MPLS, VXLAN of Linux.
         if matches!(
             port,
-            67 | 68 | 123 | 161 | 162 | 546 | 547 | 1701 | 2152 | 3544 | 4789 | 4790 | 5060 | 5061 | 6081 | 6635 | 8472
+            67 | 68 | 123 | 161 | 162 | 546 | 547 | 1701 | 2152 | 3544 | 4341 | 4789 | 4790 | 5060 | 5061 | 5247 | 6081 | 6635 | 8472
         ) {
             return false;
         }

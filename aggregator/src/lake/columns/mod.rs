@@ -122,6 +122,10 @@ const fn tunnel(tunnel: capture::Tunnel) -> &'static str {
         Tunnel::SixInFour => "6in4",
         Tunnel::Teredo => "teredo",
         Tunnel::L2tp => "l2tp",
+        Tunnel::EtherIp => "etherip",
+        Tunnel::Nsh => "nsh",
+        Tunnel::Lisp => "lisp",
+        Tunnel::Capwap => "capwap",
     }
 }
 

@@ -54,6 +54,22 @@ fn inner_and_outer() {
         ("L2TP", Tunnel::L2tp, outer_udp(1701, &after("4002 0030 0001 0001 ff030021", &v4))),
         ("L2TP, all fields", Tunnel::L2tp, outer_udp(1701, &after("4a02 0036 0001 0001 0000 0000 0002 0000 57", &v6))),
         ("MPLS in IP", Tunnel::Mpls, outer(137, &join(&[&label(16, true), &v4]))),
+        ("EtherIP", Tunnel::EtherIp, outer(97, &after("3000", &eth))),
+        ("NSH in IP", Tunnel::Nsh, outer(145, &after("0fc20201 00000100", &v4))),
+        ("LISP", Tunnel::Lisp, outer_udp(4341, &after("80000000 00000001", &v4))),
+        ("LISP, IPv6", Tunnel::Lisp, outer_udp(4341, &after("80000000 00000001", &v6))),
+        ("CAPWAP, Ethernet", Tunnel::Capwap, outer_udp(5247, &after("00100200 00000000", &eth))),
+        (
+            "CAPWAP, 802.11 with radio's address",
+            Tunnel::Capwap,
+            outer_udp(
+                5247,
+                &after(
+                    "00200310 00000000 06020000000005 00 0801 0000 020000000001 020000000002 020000000003 0000 aaaa030000000800",
+                    &v4,
+                ),
+            ),
+        ),
         ("MPLS in UDP", Tunnel::Mpls, outer_udp(6635, &join(&[&label(16, true), &v4]))),
     ];
     for (name, tunnel, data) in cases {
@@ -76,9 +92,11 @@ fn what_is_no_tunnel_stays_outside() {
     let echo = outer_udp(2152, &after("32010004 00000000 00010000", &[]));
     let not_vxlan = outer_udp(4789, &after("0000000000000100", &ethernet(0x0800, &inner4())));
     let teredo_port = outer_udp(3544, &[0x60; 60]);
+    let lisp_port = outer_udp(4341, &after("80000000 00000001", &[&inner4()[..], b"!"].concat()));
+    let capwap_keepalive = outer_udp(5247, &after("00100208 00000000", &ethernet(0x0800, &inner4())));
     let keepalive = outer(47, &after("00000000", &[]));
     let cut = outer(4, &inner4()[..19]);
-    for data in [echo, not_vxlan, teredo_port, keepalive, cut] {
+    for data in [echo, not_vxlan, teredo_port, lisp_port, capwap_keepalive, keepalive, cut] {
         let packet = one(Tunnels::Inner, &frame(1, &data)).unwrap();
         assert_eq!((packet.pair.src.0[15], packet.tunnel), (8, None));
     }
