@@ -117,6 +117,7 @@ pub(crate) fn parse_network(text: &str) -> Result<(std::net::IpAddr, u8), String
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    crate::allocator::with_huge_pages();
     if args.import.is_some() && args.source == "all" {
         return Err(UsedWrongly(
             "--import: say of which records the results are, with --source flow, dns or proxy".into(),
