@@ -16,7 +16,7 @@ use crate::output::UsedWrongly;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  spotter bench                          all parts but query\n  spotter bench import --file tap.pcap --json\n  \
-    spotter bench capture --only \"500 k\" --runs 1  one traffic, once\n  spotter bench query --rows 5000000     a day of so many flow records\n\n\
+    spotter bench capture --only \"500 k\" --runs 1  one traffic, once\n  spotter bench query --rows 5000000     a day of so many flow records\n  spotter bench score --flows 5000000      smaller days\n\n\
     Parts, and beside what they stand:\n  import   tshark, nfpcapd, softflowd\n  collect  nfcapd\n  lake     the Parquet library's own writer, pyarrow\n  \
     lda      tomotopy, gensim, scikit-learn, Spark MLlib; ten minutes\n  score    its goals: days of 1, 10 and 50 million flows; some 4 GB in TMPDIR\n  \
     probe    PERCPU_HASH, LRU_PERCPU_HASH; as root\n  shard    -, from memory\n  \
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Rows for `lake`; flow records of the day for `query`.
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     rows: u64,
+    /// For `score`: flows of the largest of its three days; the others have a fiftieth and a fifth of it.
+    #[arg(long, value_name = "N", default_value_t = 50_000_000, value_parser = clap::value_parser!(u64).range(50_000..=1_000_000_000))]
+    flows: u64,
     /// For `query`: a lake that is there already, instead of a synthetic day.
     #[arg(long, value_name = "DIR")]
     lake: Option<PathBuf>,
@@ -74,6 +77,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     options.file.clone_from(&args.file);
     options.runs = args.runs;
     options.rows = args.rows;
+    options.flows = args.flows;
     options.venv.clone_from(&args.venv);
     options.minutes = args.minutes;
     options.only.clone_from(&args.only);
