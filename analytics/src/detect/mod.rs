@@ -9,14 +9,17 @@
 //! no room is counted ([`Family::overflow`]); no record makes a value NaN. Past a bound the cases that came first are watched.
 
 pub mod agent;
+pub mod amplification;
 pub mod beacon;
 pub mod dga;
 pub mod domain;
 pub mod exfiltration;
+pub mod flood;
 pub mod flux;
 pub mod guessing;
 pub mod icmp;
 pub mod lateral;
+pub mod lone;
 pub mod long;
 pub mod port;
 pub mod rows;
@@ -263,6 +266,8 @@ struct Probing {
     lateral: lateral::Lateral,
     icmp: icmp::IcmpTunnels,
     servers: server::Servers,
+    floods: flood::Floods,
+    amplification: amplification::Amplification,
 }
 
 /// Those that look at what is said.
@@ -294,8 +299,12 @@ impl Flows {
         }
         let Self { internal, probing, talking } = self;
         let (from_inside, to_inside) = (internal.holds(row.src), internal.holds(row.dst));
-        if let Some(Probing { scans, guessing, lateral, icmp, servers }) = probing {
+        if let Some(Probing { scans, guessing, lateral, icmp, servers, floods, amplification }) = probing {
             scans.handle(row);
+            floods.handle(row, from_inside != to_inside);
+            if to_inside && !from_inside {
+                amplification.handle(row);
+            }
             guessing.handle(row);
             if from_inside && to_inside {
                 lateral.handle(row);
@@ -324,12 +333,14 @@ impl Flows {
     /// The findings.
     pub fn finish(self) -> Findings {
         let mut findings = Findings::default();
-        if let Some(Probing { scans, guessing, lateral, icmp, servers }) = self.probing {
+        if let Some(Probing { scans, guessing, lateral, icmp, servers, floods, amplification }) = self.probing {
             scans.finish(&mut findings);
             guessing.finish(&mut findings);
             lateral.finish(&mut findings);
             icmp.finish(&mut findings);
             servers.finish(&mut findings);
+            floods.finish(&mut findings);
+            amplification.finish(&mut findings);
         }
         if let Some(Talking { beacons, long, exfiltration, ports }) = self.talking {
             beacons.finish(&mut findings, |(host, peer, port)| {
@@ -375,6 +386,7 @@ pub struct Requests {
     internal: Internal,
     beacons: beacon::Beacons<(IpAddr, Box<str>), Box<str>>,
     agents: agent::RareAgents,
+    lone: lone::LoneNames,
     /// Names asked of servers inside: many where the server is a proxy.
     inside: HashMap<IpAddr, HashSet<Box<str>>>,
     /// Names answered from outside.
@@ -391,6 +403,7 @@ impl Requests {
             internal,
             beacons: beacon::Beacons::default(),
             agents: agent::RareAgents::default(),
+            lone: lone::LoneNames::default(),
             inside: HashMap::new(),
             outside: HashSet::new(),
         }
@@ -415,11 +428,12 @@ impl Requests {
             self.beacons.handle(key, row.host.into(), row.first_seen, row.request_bytes.unwrap_or(0), 0);
         }
         self.agents.handle(row);
+        self.lone.handle(row);
     }
 
     /// The findings.
     pub fn finish(self) -> Findings {
-        let Self { beacons, agents, inside, outside, .. } = self;
+        let Self { beacons, agents, lone, inside, outside, .. } = self;
         let mut own: HashSet<Box<str>> = HashSet::new();
         for names in inside.into_values().filter(|names| names.len() <= PROXY_NAMES) {
             own.extend(names);
@@ -430,6 +444,7 @@ impl Requests {
             (!own.contains(host)).then(|| (*client, Covers::Host(host.clone())))
         });
         agents.finish(&mut findings, &own);
+        lone.finish(&mut findings, &own);
         findings
     }
 }

@@ -106,19 +106,38 @@ impl OddPorts {
         for ((service, port), of) in uses {
             let all = services.get(&*service).map_or(1, HashSet::len).max(1) as f64;
             let clients = of.clients.len() as f64;
-            for (host, peer) in of.pairs {
+            for (host, peers) in by_host(of.pairs) {
                 // To the outside is worse: inside an odd port is mostly somebody's product.
-                let way = if outside.contains(&peer) { 3.0 } else { 0.0 };
+                let way = if peers.iter().any(|peer| outside.contains(peer)) { 3.0 } else { 0.0 };
                 let statistic = (all.max(20.0) / clients).ln().max(0.0) + way;
                 statistics.push(statistic);
+                let (covers, whose) = at_port(peers, port);
                 let evidence = format!(
-                    "{service} on port {port} of {peer}; {clients} of the {all} clients of {service} use it on this port"
+                    "{service} on port {port} of {whose}; {clients} of the {all} clients of {service} use it on this port"
                 );
-                found.push(Case { statistic, host, covers: Covers::Pair { peer, port: Some(port) }, evidence });
+                found.push(Case { statistic, host, covers, evidence });
             }
         }
         findings.add("odd port", Scale::Probability, statistics, found, overflow);
         rare_ports(&ports, reached, findings);
+    }
+}
+
+/// A client of many servers on one port is one case: as so many of the same strength they would vouch for each other.
+fn by_host(pairs: HashSet<(IpAddr, IpAddr)>) -> HashMap<IpAddr, HashSet<IpAddr>> {
+    let mut hosts: HashMap<IpAddr, HashSet<IpAddr>> = HashMap::new();
+    for (host, peer) in pairs {
+        hosts.entry(host).or_default().insert(peer);
+    }
+    hosts
+}
+
+/// Which records these are, and whose port it is in words.
+fn at_port(peers: HashSet<IpAddr>, port: u16) -> (Covers, String) {
+    let count = peers.len();
+    match peers.iter().next().filter(|_| count == 1) {
+        Some(peer) => (Covers::Pair { peer: *peer, port: Some(port) }, peer.to_string()),
+        None => (Covers::Peers(peers.into_iter().map(|peer| (peer, port)).collect()), format!("{count} hosts")),
     }
 }
 
@@ -141,6 +160,7 @@ fn rare_ports(
             .collect();
         for (peer, port, proto) in reached {
             let statistic = (rarity(port, proto) - (rare.len().max(1) as f64).ln()).max(0.0);
+            // By pair: mail servers, resolvers and clocks are alone on their ports and go to many, and so vouch for themselves.
             statistics.push(statistic);
             if rare.contains(&(port, proto)) && rare.len() <= PORTS && all >= 5.0 {
                 let evidence = format!(
@@ -153,4 +173,49 @@ fn rare_ports(
         }
     }
     findings.add("rare port", Scale::Probability, statistics, found, 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Flows;
+    use super::super::rows::Internal;
+    use super::*;
+
+    fn tls(n: i64, src: [u8; 4], dst: [u8; 4], dst_port: u16) -> FlowRow<'static> {
+        FlowRow {
+            first_seen: n * 30_000_000,
+            last_seen: n * 30_000_000 + 600_000_000,
+            flow_start: n * 30_000_000,
+            segment: 0,
+            src: src.into(),
+            dst: dst.into(),
+            src_port: 40_000,
+            dst_port,
+            proto: 6,
+            src_packets: 900,
+            src_bytes: 400_000,
+            dst_packets: Some(1_200),
+            dst_bytes: Some(1_300_000),
+            conn_state: Some("SF"),
+            service: Some("tls"),
+        }
+    }
+
+    /// Forty relays of one client were forty cases of the same strength, and vouched for each other.
+    #[test]
+    fn a_client_of_many_servers_on_an_odd_port_is_one_finding() {
+        let mut flows = Flows::new(Internal::default());
+        for client in 0..150 {
+            (0..5).for_each(|n| flows.handle(&tls(n, [10, 0, 1, client], [192, 0, 2, n as u8], 443)));
+        }
+        (0..40).for_each(|n| flows.handle(&tls(n, [10, 0, 0, 7], [198, 18, n as u8, 7], 9_001)));
+        let findings = flows.finish();
+        let odd: Vec<_> = findings.list().iter().filter(|finding| finding.detector == "odd port").collect();
+        let [odd] = odd.as_slice() else { panic!("one finding: {odd:?}") };
+        assert!(odd.ln_expected < -2.0 && odd.evidence.starts_with("tls on port 9001 of 40 hosts"), "{odd:?}");
+        let at = findings.list().iter().position(|finding| finding == *odd).expect("there") as u32;
+        assert!(
+            (0..40).all(|n| findings.of_flow(&tls(n, [10, 0, 0, 7], [198, 18, n as u8, 7], 9_001)).any(|of| of == at))
+        );
+    }
 }

@@ -29,6 +29,11 @@ impl FlowRow<'_> {
         matches!(self.proto, 1 | 58)
     }
 
+    /// Echo requests: type 8, of ICMPv6 128. The type is the upper half of the responder's port.
+    pub const fn is_echo(&self) -> bool {
+        matches!((self.proto, self.dst_port >> 8), (1, 8) | (58, 128))
+    }
+
     /// An attempt that carried no data: refused, unanswered, or dropped after the handshake. By counts and sizes where no connection state says it, so
     /// that exporters are read the same: an IP packet of TCP without payload has at most 60 bytes (IPv6: 80), and a conversation, however short,
     /// takes more than three packets of its initiator.
@@ -43,6 +48,7 @@ impl FlowRow<'_> {
             6 if matches!(self.conn_state, Some("S0" | "REJ" | "RSTOS0" | "SH")) => true,
             6 => few && empty(self.src_packets, self.src_bytes) && empty(back, back_bytes),
             17 => self.dst_packets == Some(0) && self.src_packets <= 3,
+            1 | 58 => self.is_echo() && self.dst_packets == Some(0) && self.src_packets <= 8,
             _ => false,
         }
     }

@@ -1,5 +1,7 @@
 //! Scans: a source whose attempts at ever new (host, port) pairs carry no data.
 //!
+//! Echo requests that stay without an answer count as well.
+//!
 //! By source over the day, so that a slow scan is one too. An attempt counts once per responder and port. The chance that so many of a source's
 //! different targets fail is binomial with the day's own rate of failure; the evidence says whether the scan is horizontal, vertical or mixed.
 
@@ -36,7 +38,7 @@ struct Target {
 impl Scans {
     /// Looks at a record.
     pub fn handle(&mut self, row: &FlowRow<'_>) {
-        if row.segment != 0 || !matches!(row.proto, 6 | 17) {
+        if row.segment != 0 || !(matches!(row.proto, 6 | 17) || row.is_echo()) {
             return;
         }
         let answered = !row.is_probe();
@@ -83,6 +85,12 @@ impl Scans {
     }
 }
 
+/// `port 445`, or what ICMP has instead.
+fn what(targets: &HashMap<(IpAddr, u16, u8), Target>, port: u16) -> String {
+    let echo = targets.keys().any(|(_, of, proto)| *of == port && matches!(proto, 1 | 58));
+    if echo { "echo requests".to_owned() } else { format!("port {port}") }
+}
+
 fn describe(targets: &HashMap<(IpAddr, u16, u8), Target>, failed: u64, all: u64) -> (Covers, String) {
     let missed = || targets.iter().filter(|(_, target)| !target.answered);
     let (mut hosts, mut ports): (HashMap<IpAddr, u64>, HashMap<u16, u64>) = (HashMap::new(), HashMap::new());
@@ -101,11 +109,65 @@ fn describe(targets: &HashMap<(IpAddr, u16, u8), Target>, failed: u64, all: u64)
             (Some(*host), None, format!("vertical: {count} ports of {host}"))
         }
         (_, Some((port, count))) if *count * 4 > failed * 3 => {
-            (None, Some(*port), format!("horizontal: port {port} of {count} hosts"))
+            (None, Some(*port), format!("horizontal: {} of {count} hosts", what(targets, *port)))
         }
         _ => (None, None, format!("{} hosts, {} ports", hosts.len(), ports.len())),
     };
     let pace = if hours > 2.0 { format!("slow, over {hours:.1} h") } else { format!("within {:.1} min", hours * 60.0) };
     let evidence = format!("{failed} of {all} different targets refused or did not answer; {kind}; {pace}");
     (Covers::Probes { peer, port }, evidence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Flows;
+    use super::super::rows::Internal;
+    use super::*;
+
+    /// A ping of ICMP, or of ICMPv6; `back` = packets that came back.
+    fn ping(at: i64, src: IpAddr, dst: IpAddr, back: u64) -> FlowRow<'static> {
+        let (dst_port, proto) = if src.is_ipv6() { (128 << 8, 58) } else { (8 << 8, 1) };
+        FlowRow {
+            first_seen: at,
+            last_seen: at,
+            flow_start: at,
+            segment: 0,
+            src,
+            dst,
+            src_port: 0,
+            dst_port,
+            proto,
+            src_packets: 1,
+            src_bytes: 84,
+            dst_packets: Some(back),
+            dst_bytes: Some(84 * back),
+            conn_state: Some("OTH"),
+            service: None,
+        }
+    }
+
+    /// Only TCP and UDP were looked at.
+    #[test]
+    fn a_ping_sweep_is_a_scan() {
+        for (src, base) in [("10.0.0.7", "10.0.2."), ("fd20::7", "fd20::2:")] {
+            let src: IpAddr = src.parse().expect("address");
+            let mut flows = Flows::new(Internal::default());
+            // Others ping a gateway that answers.
+            for n in 1..60_u8 {
+                let other: IpAddr = if src.is_ipv6() { format!("fd20::1:{n}") } else { format!("10.0.1.{n}") }
+                    .parse()
+                    .expect("address");
+                flows.handle(&ping(i64::from(n), other, "10.0.0.1".parse().expect("address"), 1));
+            }
+            for n in 1..200_u8 {
+                let dst: IpAddr = format!("{base}{n}").parse().expect("address");
+                // One of ten is there.
+                flows.handle(&ping(i64::from(n) * 100_000, src, dst, u64::from(n % 10 == 0)));
+            }
+            let findings = flows.finish();
+            let scans: Vec<_> = findings.list().iter().filter(|finding| finding.detector == "scan").collect();
+            let [scan] = scans.as_slice() else { panic!("one scan: {scans:?}") };
+            assert!(scan.host == src && scan.evidence.contains("echo requests of 180 hosts"), "{scan:?}");
+        }
+    }
 }
