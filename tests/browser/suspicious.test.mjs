@@ -1,6 +1,7 @@
 // The suspicious page on a real lake: what is shown is what the API says, and what an analyst does works.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { api, BASE, drawn, launch, open, scoredDays, signIn, skip, watch } from "./support.mjs";
 
@@ -41,6 +42,19 @@ describe("suspicious", { skip }, () => {
       const counts = await page.textContent(".counts");
       assert.ok(counts.includes(`${list.groups.toLocaleString("en-US")} groups of ${list.matching.toLocaleString("en-US")} records`), counts);
       assert.ok(counts.includes(`out of ${list.records.toLocaleString("en-US")} that day`), counts);
+      watcher.clean();
+    });
+
+    test(`${source}: the list is saved as it is shown`, async (t) => {
+      const [date] = await scoredDays(source);
+      if (!date) return t.skip(`the lake has no scored ${source} records`);
+      await open(page, `#/suspicious/${source}?date=${date}`);
+      const list = await api(`/api/v1/suspicious/${source}?date=${date}`);
+      await page.click(".toolbar >> text=Export");
+      const [download] = await Promise.all([page.waitForEvent("download"), page.click(".exports >> text=JSON Lines")]);
+      const rows = readFileSync(await download.path(), "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+      assert.equal(rows.length, list.groups);
+      assert.deepEqual(rows.slice(0, 50).map((row) => row.record_id), list.rows.slice(0, 50).map((row) => row.record_id));
       watcher.clean();
     });
 

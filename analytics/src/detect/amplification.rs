@@ -76,6 +76,7 @@ impl Amplification {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic, reason = "tests")]
     use super::super::Flows;
     use super::super::rows::Internal;
     use super::*;

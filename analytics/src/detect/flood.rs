@@ -110,6 +110,7 @@ impl Floods {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic, reason = "tests")]
     use super::super::Flows;
     use super::super::rows::Internal;
     use super::*;

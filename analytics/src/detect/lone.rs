@@ -88,6 +88,7 @@ impl LoneNames {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic, reason = "tests")]
     use super::super::Requests;
     use super::super::rows::Internal;
     use super::*;

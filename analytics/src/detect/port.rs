@@ -177,6 +177,7 @@ fn rare_ports(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic, reason = "tests")]
     use super::super::Flows;
     use super::super::rows::Internal;
     use super::*;

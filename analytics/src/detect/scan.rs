@@ -120,6 +120,7 @@ fn describe(targets: &HashMap<(IpAddr, u16, u8), Target>, failed: u64, all: u64)
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic, reason = "tests")]
     use super::super::Flows;
     use super::super::rows::Internal;
     use super::*;

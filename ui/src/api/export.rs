@@ -145,6 +145,12 @@ async fn suspicious(app: &App, source: Source, query: &ExportQuery) -> Result<Se
         // A number that was parsed: no text from outside.
         wanted = format!("{wanted} AND group_id = CAST('{group}' AS BIGINT UNSIGNED)");
     }
+    let overlay = list::overlay(app, source, &run).await?;
+    let show = list::shown(query.show, group.is_some());
+    if let Some((sql, ids)) = overlay.condition(show, params.len() + 1) {
+        wanted = format!("{wanted} AND {sql}");
+        params.push(ids);
+    }
     let table = format!("scores_{}", source.as_str());
     let from = if group.is_some() || query.groups.as_deref() == Some("off") {
         format!("FROM {table} WHERE {wanted} ORDER BY {order}")

@@ -29,7 +29,7 @@ mod views;
 mod words;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, middleware};
 use tower_http::compression::CompressionLayer;
@@ -51,6 +51,7 @@ use types::{Health, Link};
     ),
     paths(
         health,
+        ready,
         new_link,
         days::days,
         list::suspicious_flow,
@@ -142,6 +143,8 @@ pub fn openapi() -> Result<String, serde_json::Error> {
 pub(crate) fn routes() -> Routes {
     Routes::default()
         .get(OPEN, "/api/v1/health", health)
+        .get(OPEN, "/healthz", health)
+        .get(OPEN, "/readyz", ready)
         .get(OPEN, "/login", door::login_page)
         .post(OPEN, "/login", door::login)
         .get(OPEN, "/setup", door::setup_page)
@@ -249,6 +252,16 @@ pub(crate) fn router(app: Shared) -> Router {
 #[utoipa::path(get, path = "/api/v1/health", responses((status = 200, body = Health)), security(()))]
 async fn health() -> Json<Health> {
     Json(Health { status: "ok".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() })
+}
+
+/// Can the server answer? Its state database can be read, then. Needs no session.
+#[utoipa::path(get, path = "/readyz", responses((status = 200, body = Health), (status = 503, body = Health)), security(()))]
+async fn ready(State(app): State<Shared>) -> (StatusCode, Json<Health>) {
+    let (code, status) = match app.blocking(|lake| Ok(lake.state().has_admin()?)).await {
+        Ok(_) => (StatusCode::OK, "ok"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the state database cannot be read"),
+    };
+    (code, Json(Health { status: status.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }))
 }
 
 /// A new one-time link, for another browser.

@@ -25,7 +25,10 @@ async fn without_a_session_every_route_but_health_and_the_way_in_is_closed() {
     let table = crate::api::routes();
     let open: Vec<&str> =
         table.table().iter().filter(|route| route.least == Least::Open).map(|route| route.path).collect();
-    assert_eq!(open, ["/api/v1/health", "/login", "/login", "/setup", "/setup", "/door.css", "/door.js"]);
+    assert_eq!(
+        open,
+        ["/api/v1/health", "/healthz", "/readyz", "/login", "/login", "/setup", "/setup", "/door.css", "/door.js"]
+    );
     let mut paths: Vec<String> = table.table().iter().map(|route| filled(route.path)).collect();
     assert!(paths.len() > 40);
     paths.push("/nowhere".to_owned());
@@ -41,8 +44,10 @@ async fn without_a_session_every_route_but_health_and_the_way_in_is_closed() {
             );
         }
     }
-    let health = server.send(request("GET", "/api/v1/health").body(Body::empty()).unwrap()).await;
-    assert_eq!(health.status, StatusCode::OK);
+    for path in ["/api/v1/health", "/healthz", "/readyz"] {
+        let health = server.send(request("GET", path).body(Body::empty()).unwrap()).await;
+        assert_eq!((health.status, health.json()["status"].as_str()), (StatusCode::OK, Some("ok")), "{path}");
+    }
     for credential in ["Bearer ", "Bearer x", "Basic eDp5", &format!("Bearer {}", server.link)] {
         let answer = server
             .send(request("GET", "/api/v1/days").header(header::AUTHORIZATION, credential).body(Body::empty()).unwrap())

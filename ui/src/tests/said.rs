@@ -54,6 +54,11 @@ async fn a_verdict_takes_its_rows_out_of_the_list_at_once_and_undo_brings_them_b
     assert_eq!(listed(&server, "").await, (vec![3, 5], 3));
     assert_eq!(listed(&server, "show=rated").await, (vec![1, 2, 4], 2));
     assert_eq!(listed(&server, "show=all").await, (vec![1, 2, 4, 3, 5], 0));
+    // A file has the rows that are shown.
+    for (show, rows) in [("", 2), ("&show=open", 2), ("&show=rated", 3), ("&show=all", 5)] {
+        let path = format!("/api/v1/export/suspicious/flow?format=jsonl&date={DAY}&groups=off{show}");
+        assert_eq!(server.get(&path).await.text().lines().count(), rows, "{show}");
+    }
     // A group that is opened is shown whole.
     assert_eq!(listed(&server, "group=0000000000000002").await.0, [2, 4, 3]);
     let row = server.get(&format!("/api/v1/suspicious/flow/{}?date={DAY}", id(4))).await.json();

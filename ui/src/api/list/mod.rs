@@ -21,8 +21,8 @@ use super::filter::condition;
 use super::params::Params;
 use super::rows::{parse_day, parse_limit, parse_record_id, read};
 use super::types::{
-    DayQuery, DnsList, DnsRow, FlowList, FlowRow, ListQuery, ListState, Problem, ProxyList, ProxyRow, Run, Source,
-    Switch,
+    DayQuery, DnsList, DnsRow, FlowList, FlowRow, ListQuery, ListState, Problem, ProxyList, ProxyRow, Run, Show,
+    Source, Switch,
 };
 use crate::app::{App, Shared};
 use crate::problem::ApiError;
@@ -133,8 +133,7 @@ async fn page<R: Listed>(app: &App, query: ListQuery) -> Result<Page<R>, ApiErro
     }
     let overlay = overlay(app, source, &run).await?;
     let context = app.context().await?;
-    // Whoever opens a group wants to see all of it.
-    let show = query.show.map_or(if group.is_some() { feedback::Show::All } else { feedback::Show::Open }, Into::into);
+    let show = shown(query.show, group.is_some());
     if let Some((sql, ids)) = overlay.condition(show, params.len() + 1) {
         wanted = format!("{wanted} AND {sql}");
         params.push(ids);
@@ -171,8 +170,13 @@ async fn page<R: Listed>(app: &App, query: ListQuery) -> Result<Page<R>, ApiErro
     })
 }
 
+/// Which rows are shown. Whoever opens a group wants to see all of it.
+pub(super) fn shown(asked: Option<Show>, of_a_group: bool) -> feedback::Show {
+    asked.map_or(if of_a_group { feedback::Show::All } else { feedback::Show::Open }, Into::into)
+}
+
 /// What is said of the rows of a run.
-async fn overlay(app: &App, source: Source, run: &Run) -> Result<Arc<feedback::Overlay>, ApiError> {
+pub(super) async fn overlay(app: &App, source: Source, run: &Run) -> Result<Arc<feedback::Overlay>, ApiError> {
     let (overlays, run_id) = (Arc::clone(&app.overlays), run.run_id.clone());
     app.blocking(move |lake| overlays.of(lake, source.lake(), &run_id)).await
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Source;
+use super::{Show, Source};
 
 /// What is asked about, and when.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -472,6 +472,9 @@ pub struct ExportQuery {
     pub groups: Option<String>,
     /// `suspicious`: the records of this group.
     pub group: Option<String>,
+    /// `suspicious`: which by what was said of them, as the list's; all of a group's, else those still open.
+    #[param(inline)]
+    pub show: Option<Show>,
     /// `records`: an address, network, name, URI or Community ID.
     pub subject: Option<String>,
     /// `records`: first moment, RFC 3339.

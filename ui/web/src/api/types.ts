@@ -2216,6 +2216,7 @@ export interface Responses {
   "/api/v1/verdicts": VerdictList;
   "/api/v1/views": SavedViews;
   "/api/v1/volume": Volume;
+  "/readyz": Health;
 }
 
 /** What a request that changes something takes and answers. */

@@ -1,6 +1,7 @@
 // Above the table: the day, the query, which rows, the columns, saved views, and what is shown.
 
 import type { Day } from "../../api/types";
+import { ExportMenu } from "../../parts/ExportMenu";
 import { QueryBar } from "../../parts/query/QueryBar";
 import type { Column } from "../../parts/table/Grid";
 import { ColumnChooser } from "../../parts/table/ColumnChooser";
@@ -10,7 +11,7 @@ import { minute } from "../../text/time";
 import { count } from "../../text/units";
 import type { Line, List } from "./list";
 import { marked, type Severity, SEVERITIES } from "./scoring";
-import { show, type Shows, type View } from "./view";
+import { exportHref, show, type Shows, type View } from "./view";
 
 interface Props {
   at: View;
@@ -37,6 +38,7 @@ export function Toolbar({ at, date, head, days, loading, all, shown, onScore, on
         <QueryBar key={at.source} source={at.source} date={date} query={at.filter} onQuery={(filter) => show({ filter })} />
         <SavedViewsMenu page={`suspicious/${at.source}`} />
         <ColumnChooser all={all} shown={shown} onChoose={(cols) => show({ cols }, "replace")} />
+        <ExportMenu to={(format) => exportHref(at, date, format)} />
         <button type="button" aria-pressed={at.graph} title="The picture beside the table (v)" onClick={() => show({ graph: !at.graph }, "replace")}>
           Network
         </button>

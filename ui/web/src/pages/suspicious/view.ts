@@ -83,3 +83,9 @@ export function show(patch: Partial<Omit<View, "source">>, how: "push" | "replac
 export function addressOf(view: View): string {
   return format({ page: "suspicious", path: [view.source], params: paramsOf(view) });
 }
+
+/** Address of the list that is shown, as a file of a format. */
+export function exportHref(at: View, date: string, kind: string): string {
+  const wanted = { format: kind, date, filter: at.filter, sort: at.sort, groups: at.flat ? "off" : "on", show: at.shows };
+  return `/api/v1/export/suspicious/${at.source}?${new URLSearchParams(Object.entries(wanted).filter(([, value]) => value !== ""))}`;
+}
