@@ -32,10 +32,18 @@ describe("interactions", { skip }, () => {
     const box = await page.locator(".stage").boundingBox();
     // From the middle, where they are dense, up and down.
     const lines = Array.from({ length: Math.floor(box.height / 8) }, (_, at) => at * 8 + 4).sort((a, b) => Math.abs(a - box.height / 2) - Math.abs(b - box.height / 2));
+    // The card is drawn some frames after the pointer has come.
+    const card = () =>
+      page.evaluate(
+        () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(document.querySelector(".node-card .strong")?.textContent)))),
+      );
     for (const y of lines) {
       for (let x = box.width * 0.25; x < box.width * 0.9; x += 8) {
-        await page.mouse.move(box.x + x, box.y + y);
-        if (await page.evaluate(() => document.querySelector(".node-card .strong") !== null)) return [box.x + x, box.y + y, await page.textContent(".node-card .strong")];
+        // Whole pixels, as mice have them: a click rounds, and beside the edge of a node hits nothing.
+        const place = [Math.round(box.x + x), Math.round(box.y + y)];
+        await page.mouse.move(...place);
+        const name = await card();
+        if (name !== undefined) return [...place, name];
       }
     }
     assert.fail("no node under the pointer");
