@@ -36,7 +36,6 @@ struct Use {
 #[derive(Clone, Debug, Default)]
 pub struct LoneNames {
     uses: HashMap<(IpAddr, Box<str>), Use>,
-    clients: HashMap<String, HashSet<IpAddr>>,
     overflow: u64,
 }
 
@@ -46,13 +45,9 @@ impl LoneNames {
         if row.host.is_empty() {
             return;
         }
-        if self.uses.len() >= CASES || self.clients.len() >= CASES {
+        if self.uses.len() >= CASES {
             self.overflow += 1;
             return;
-        }
-        let clients = self.clients.entry_ref(registered(row.host)).or_default();
-        if clients.len() < CLIENTS {
-            clients.insert(row.client);
         }
         let of = self.uses.entry((row.client, row.host.into())).or_default();
         of.requests += 1;
@@ -64,7 +59,14 @@ impl LoneNames {
 
     /// Adds the findings; `own` are the names of the organisation's servers, which are not judged.
     pub(crate) fn finish(self, findings: &mut Findings, own: &HashSet<Box<str>>) {
-        let Self { uses, clients, overflow } = self;
+        let Self { uses, overflow } = self;
+        let mut clients: HashMap<String, HashSet<IpAddr>> = HashMap::new();
+        for (client, host) in uses.keys() {
+            let of = clients.entry_ref(registered(host)).or_default();
+            if of.len() < CLIENTS {
+                of.insert(*client);
+            }
+        }
         let (mut statistics, mut found) = (Vec::with_capacity(uses.len()), Vec::new());
         for ((client, host), of) in uses.into_iter().filter(|((_, host), _)| !own.contains(host)) {
             let visitors = clients.get(registered(&host)).map_or(1, HashSet::len).max(1);
