@@ -8,12 +8,14 @@
 pub(super) mod connection;
 pub(super) mod half;
 pub(super) mod key;
+mod recent;
 pub(super) mod table;
 
 use crate::{Message, Nanos, Packet};
 use connection::Connection;
 use half::Segment;
 use key::{Key, Side};
+use recent::Recent;
 use table::Table;
 
 use super::counters::Counters;
@@ -25,8 +27,6 @@ const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;
 
-/// Beginnings and ends remembered, by hash; a newer one takes the place of an older one.
-const BEGINNINGS: usize = 1 << 12;
 /// How far after its beginning a stream may first be seen and still be waited for.
 const FIRST_WINDOW: u32 = 64 << 10;
 
@@ -34,11 +34,11 @@ const FIRST_WINDOW: u32 = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Streams {
     table: Table<Connection>,
-    /// Tag and sequence number of the first byte, per direction.
-    beginnings: Box<[(u32, u32)]>,
-    /// Tag and sequence number after the last byte that was read of a stream no longer followed, per
-    /// direction: what is sent again is not read again.
-    ends: Box<[(u32, u32)]>,
+    /// Sequence number of the first byte.
+    beginnings: Recent,
+    /// Sequence number after the last byte that was read of a stream no longer followed: what is sent again is not
+    /// read again.
+    ends: Recent,
     /// Bytes held by all connections together.
     buffered: usize,
     /// Latest packet time.
@@ -47,13 +47,7 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn new() -> Self {
-        Self {
-            table: Table::new(),
-            beginnings: vec![(0, 0); BEGINNINGS].into_boxed_slice(),
-            ends: vec![(0, 0); BEGINNINGS].into_boxed_slice(),
-            buffered: 0,
-            now: Nanos(i64::MIN),
-        }
+        Self { table: Table::new(), beginnings: Recent::new(), ends: Recent::new(), buffered: 0, now: Nanos(i64::MIN) }
     }
 
     /// One TCP packet. What it completes is appended to `out`.
@@ -182,9 +176,8 @@ impl Streams {
             self.buffered -= connection.accounted;
             connection.close(&key, counters, out);
             for side in [Side::Low, Side::High] {
-                let (place, tag) = place(&key, side);
-                if let (Some(read), Some(entry)) = (connection.half(side).next(), self.ends.get_mut(place)) {
-                    *entry = (tag, read);
+                if let Some(read) = connection.half(side).next() {
+                    self.ends.set(&key, side, read);
                 }
             }
         }
@@ -206,41 +199,21 @@ impl Streams {
 
     /// A SYN: the stream begins, and what ended before is another.
     fn remember(&mut self, key: &Key, side: Side, seq: u32) {
-        let (place, tag) = place(key, side);
-        if let Some(entry) = self.beginnings.get_mut(place) {
-            *entry = (tag, seq);
-        }
-        if let Some(entry) = self.ends.get_mut(place).filter(|entry| entry.0 == tag) {
-            entry.0 = 0;
-        }
+        self.beginnings.set(key, side, seq);
+        self.ends.forget(key, side);
     }
 
     fn beginning(&self, key: &Key, side: Side) -> Option<u32> {
-        let (place, tag) = place(key, side);
-        self.beginnings.get(place).filter(|entry| entry.0 == tag).map(|entry| entry.1)
+        self.beginnings.get(key, side)
     }
 
     fn forget(&mut self, key: &Key, side: Side) {
-        let (place, tag) = place(key, side);
-        if let Some(entry) = self.beginnings.get_mut(place).filter(|entry| entry.0 == tag) {
-            entry.0 = 0;
-        }
+        self.beginnings.forget(key, side);
     }
 
     /// Whether all of a segment was read before, in a stream that is no longer followed.
     fn is_repeated(&self, key: &Key, side: Side, segment: &Segment<'_>) -> bool {
-        let (place, tag) = place(key, side);
         let end = segment.seq.wrapping_add(segment.len);
-        self.ends.get(place).is_some_and(|&(t, read)| t == tag && half::distance(end, read) <= 0)
+        self.ends.get(key, side).is_some_and(|read| half::distance(end, read) <= 0)
     }
-}
-
-/// Where a direction's beginning is remembered, and its tag, which is never 0. The tag is 32 bits of a
-/// keyed hash: a chance match costs a segment's buffer, never a wrong record.
-const fn place(key: &Key, side: Side) -> (usize, u32) {
-    let hash = match side {
-        Side::Low => key.hash(),
-        Side::High => key.hash().rotate_left(29),
-    };
-    (hash as usize % BEGINNINGS, (hash >> 32) as u32 | 1)
 }
