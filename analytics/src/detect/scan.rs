@@ -5,9 +5,10 @@
 //! By source over the day, so that a slow scan is one too. An attempt counts once per responder and port. The chance that so many of a source's
 //! different targets fail is binomial with the day's own rate of failure; the evidence says whether the scan is horizontal, vertical or mixed.
 
+use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::rows::FlowRow;
 use super::stats::binomial_surprise;
@@ -15,21 +16,47 @@ use super::tail::Scale;
 use super::{CASES, Case, Covers, Findings};
 
 /// Targets remembered of a source.
-const TARGETS: usize = 65_536;
+const TARGETS: u32 = 65_536;
 
 /// Fewest failed targets that make a scan.
 const FEWEST: u64 = 8;
 
 /// Targets by source.
+///
+/// Most records are answered and have a target that is known: that is one look into one table of 16 bytes a target.
 #[derive(Clone, Debug, Default)]
 pub struct Scans {
-    sources: HashMap<IpAddr, HashMap<(IpAddr, u16, u8), Target>>,
-    targets: usize,
+    numbers: HashMap<IpAddr, u32>,
+    sources: Vec<Source>,
+    targets: HashTable<Target>,
+    failed: Vec<Failed>,
+    hasher: DefaultHashBuilder,
     overflow: u64,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
+struct Source {
+    host: IpAddr,
+    targets: u32,
+}
+
+/// A source's target, by a keyed hash of both: of 2²³ targets two are taken for one in one run of a million.
+#[derive(Clone, Debug)]
 struct Target {
+    hash: u64,
+    /// Place in `failed`, or [`ANSWERED`].
+    failed: u32,
+}
+
+const ANSWERED: u32 = u32::MAX;
+
+/// A target of which nothing came back so far.
+#[derive(Clone, Debug)]
+struct Failed {
+    source: u32,
+    host: IpAddr,
+    port: u16,
+    proto: u8,
     answered: bool,
     first: i64,
     last: i64,
@@ -42,43 +69,86 @@ impl Scans {
             return;
         }
         let answered = !row.is_probe();
-        if self.sources.len() >= CASES && !self.sources.contains_key(&row.src) {
-            self.overflow += 1;
+        let hash = self.hash(row);
+        let Some(target) = self.targets.find_mut(hash, |target| target.hash == hash) else {
+            self.add(hash, row, answered);
+            return;
+        };
+        let Some(failed) = self.failed.get_mut(target.failed as usize) else { return };
+        if answered {
+            failed.answered = true;
+            target.failed = ANSWERED;
+        }
+        failed.first = failed.first.min(row.first_seen);
+        failed.last = failed.last.max(row.first_seen);
+    }
+
+    fn hash(&self, row: &FlowRow<'_>) -> u64 {
+        let number = |host: IpAddr| match host {
+            IpAddr::V4(host) => host.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(host) => host.to_bits(),
+        };
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u128(number(row.src));
+        hasher.write_u128(number(row.dst));
+        hasher.write_u32(u32::from(row.dst_port) << 8 | u32::from(row.proto));
+        hasher.finish()
+    }
+
+    fn add(&mut self, hash: u64, row: &FlowRow<'_>, answered: bool) {
+        let Self { numbers, sources, targets, failed, overflow, .. } = self;
+        let number = match numbers.get(&row.src) {
+            Some(number) => *number,
+            None if sources.len() < CASES => {
+                let number = sources.len() as u32;
+                sources.push(Source { host: row.src, targets: 0 });
+                numbers.insert(row.src, number);
+                number
+            }
+            None => {
+                *overflow += 1;
+                return;
+            }
+        };
+        let Some(source) = sources.get_mut(number as usize) else { return };
+        if source.targets >= TARGETS || targets.len() >= 8 * CASES {
+            *overflow += 1;
             return;
         }
-        let targets = self.sources.entry(row.src).or_default();
-        let key = (row.dst, row.dst_port, row.proto);
-        if let Some(target) = targets.get_mut(&key) {
-            target.answered |= answered;
-            target.first = target.first.min(row.first_seen);
-            target.last = target.last.max(row.first_seen);
-        } else if targets.len() < TARGETS && self.targets < 8 * CASES {
-            self.targets += 1;
-            targets.insert(key, Target { answered, first: row.first_seen, last: row.first_seen });
-        } else {
-            self.overflow += 1;
+        source.targets += 1;
+        let place = if answered { ANSWERED } else { failed.len() as u32 };
+        targets.insert_unique(hash, Target { hash, failed: place }, |target| target.hash);
+        if !answered {
+            let (host, port, proto, at) = (row.dst, row.dst_port, row.proto, row.first_seen);
+            failed.push(Failed { source: number, host, port, proto, answered, first: at, last: at });
         }
     }
 
     pub(crate) fn finish(self, findings: &mut Findings) {
-        let Self { sources, overflow, .. } = self;
-        let counts: Vec<(u64, u64)> = sources
-            .values()
-            .map(|targets| (targets.values().filter(|target| !target.answered).count() as u64, targets.len() as u64))
-            .collect();
+        let Self { sources, mut failed, overflow, .. } = self;
+        failed.retain(|target| !target.answered);
+        failed.sort_unstable_by_key(|target| target.source);
+        let mut missed = vec![0_u64; sources.len()];
+        for target in &failed {
+            missed.get_mut(target.source as usize).into_iter().for_each(|missed| *missed += 1);
+        }
         // A scanner of thousands must not raise the rate it is judged by.
-        let sum = counts.iter().fold((1_u64, 10_u64), |sum, (failed, all)| {
-            let share = failed.min(&50) * 50 / all.clamp(&1, &50);
-            (sum.0 + share.min(*failed.min(&50)), sum.1 + all.min(&50))
+        let sum = sources.iter().zip(&missed).fold((1_u64, 10_u64), |sum, (source, missed)| {
+            let all = u64::from(source.targets);
+            let share = missed.min(&50) * 50 / all.clamp(1, 50);
+            (sum.0 + share.min(*missed.min(&50)), sum.1 + all.min(50))
         });
         let rate = (sum.0 as f64 / sum.1 as f64).clamp(0.02, 0.3);
-        let (mut statistics, mut found) = (Vec::with_capacity(sources.len()), Vec::new());
-        for ((host, targets), (failed, all)) in sources.into_iter().zip(counts) {
-            let statistic = if failed >= 2 { binomial_surprise(failed, all, rate) } else { 0.0 };
-            statistics.push(statistic);
-            if failed >= FEWEST {
-                let (covers, evidence) = describe(&targets, failed, all);
-                found.push(Case { statistic, host, covers, evidence });
+        let of = |missed: u64, all: u64| if missed >= 2 { binomial_surprise(missed, all, rate) } else { 0.0 };
+        let statistics =
+            sources.iter().zip(&missed).map(|(source, missed)| of(*missed, source.targets.into())).collect();
+        let mut found = Vec::new();
+        for targets in failed.chunk_by(|a, b| a.source == b.source) {
+            let Some(source) = targets.first().and_then(|target| sources.get(target.source as usize)) else { continue };
+            let (missed, all) = (targets.len() as u64, u64::from(source.targets));
+            if missed >= FEWEST {
+                let (covers, evidence) = describe(targets, all);
+                found.push(Case { statistic: of(missed, all), host: source.host, covers, evidence });
             }
         }
         findings.add("scan", Scale::Probability, statistics, found, overflow);
@@ -86,20 +156,21 @@ impl Scans {
 }
 
 /// `port 445`, or what ICMP has instead.
-fn what(targets: &HashMap<(IpAddr, u16, u8), Target>, port: u16) -> String {
-    let echo = targets.keys().any(|(_, of, proto)| *of == port && matches!(proto, 1 | 58));
+fn what(targets: &[Failed], port: u16) -> String {
+    let echo = targets.iter().any(|target| target.port == port && matches!(target.proto, 1 | 58));
     if echo { "echo requests".to_owned() } else { format!("port {port}") }
 }
 
-fn describe(targets: &HashMap<(IpAddr, u16, u8), Target>, failed: u64, all: u64) -> (Covers, String) {
-    let missed = || targets.iter().filter(|(_, target)| !target.answered);
+/// What the failed targets of a source, of `all` it tried, have in common.
+fn describe(targets: &[Failed], all: u64) -> (Covers, String) {
+    let failed = targets.len() as u64;
     let (mut hosts, mut ports): (HashMap<IpAddr, u64>, HashMap<u16, u64>) = (HashMap::new(), HashMap::new());
-    for ((host, port, _), _) in missed() {
-        *hosts.entry(*host).or_insert(0) += 1;
-        *ports.entry(*port).or_insert(0) += 1;
+    for target in targets {
+        *hosts.entry(target.host).or_insert(0) += 1;
+        *ports.entry(target.port).or_insert(0) += 1;
     }
-    let first = missed().map(|(_, target)| target.first).min().unwrap_or(0);
-    let last = missed().map(|(_, target)| target.last).max().unwrap_or(0);
+    let first = targets.iter().map(|target| target.first).min().unwrap_or(0);
+    let last = targets.iter().map(|target| target.last).max().unwrap_or(0);
     let hours = last.saturating_sub(first) as f64 / 3.6e9;
     let busiest = hosts.iter().max_by_key(|(host, count)| (**count, **host));
     let commonest = ports.iter().max_by_key(|(port, count)| (**count, **port));

@@ -11,8 +11,8 @@ use super::rows::FlowRow;
 use super::tail::Scale;
 use super::{CASES, Case, Covers, Findings};
 
-/// Different peers a client talks with at least.
-const PEERS: usize = 8;
+/// Different peers a client talks with at least: by one of its addresses, of which it may have two.
+const PEERS: usize = 4;
 
 /// Peers and clients counted of one host or port.
 const MOST: usize = 64;

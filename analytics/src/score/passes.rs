@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::card::RowsCard;
 use super::fuse::{PairEvidence, add_up};
+use super::intern::Memo;
 use super::judge::GroupIds;
 use super::matched::Matched;
 use super::request::{Progress, ScoreRequest, Stage};
@@ -209,6 +210,7 @@ fn spell(
 ) -> Result<Counts, ScoreError> {
     let mut counts = Counts { builder: CorpusBuilder::new(request.corpus), card: RowsCard::default(), copied: 0 };
     let Counts { builder, card, copied } = &mut counts;
+    let mut memo = Memo::new();
     let mut columns = speller.columns().to_vec();
     if copies.is_some() {
         columns.extend(feedback_rows::columns(request.source));
@@ -222,13 +224,14 @@ fn spell(
             (Some((feedback, times)), Some(seen)) if feedback.dismisses_pattern(seen) => times,
             _ => 0,
         };
+        memo.forget();
         speller.spell(batch, &mut |row, tokens| {
             match tokens {
                 Ok(tokens) => {
                     card.scored += 1;
                     let more = more(row);
                     for (document, word) in [Some(tokens.first), tokens.second].into_iter().flatten() {
-                        builder.add(document, word, 1 + more);
+                        builder.add_of_batch(&mut memo, document, word, 1 + more);
                         *copied += u64::from(more);
                     }
                 }
@@ -289,16 +292,20 @@ pub(super) fn rank(
     rows: &RowsOf<'_>,
 ) -> Result<Ranked, ScoreError> {
     reading.stage();
-    let counters = |wanted: usize| (0..wanted).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
     let pairs = evidence.scores.len();
+    let of_pair = |(place, score): (usize, &f64)| PairCell {
+        score: *score,
+        expected: evidence.pairs.map_or(f64::INFINITY, |pairs| pairs.expected(place)),
+        decided: AtomicU32::new(0),
+        grouped: AtomicU32::new(0),
+    };
     let ranker = Ranker {
         request,
         evidence,
         groups: GroupIds::new(evidence.corpus, evidence.findings, &evidence.feedback.groups(), speller.scheme()),
         last: (reading.total.max(pairs as u64).max(1) as f64).ln() + 1.0,
-        decided: counters(pairs),
-        grouped: counters(if evidence.pairs.is_some() { pairs } else { 0 }),
-        found: counters(evidence.findings.list().len()),
+        pairs: evidence.scores.par_iter().enumerate().map(of_pair).collect(),
+        found: evidence.findings.list().iter().map(|_| AtomicU32::new(0)).collect(),
     };
     let mut columns = speller.columns().to_vec();
     columns.push("record_id");
@@ -314,8 +321,13 @@ pub(super) fn rank(
         .groups(GROUPS)
         .into_par_iter()
         .map(|range| {
-            let mut own =
-                Own { selection: ranker.selection(), below: 0, hits: BTreeMap::new(), peers: Peers::default() };
+            let mut own = Own {
+                selection: ranker.selection(),
+                below: 0,
+                hits: BTreeMap::new(),
+                peers: Peers::default(),
+                memo: Memo::new(),
+            };
             let mut speller = speller.clone();
             reading.read(Stage::Score, range, &columns, rows, &mut |part, first, batch| {
                 let numbers = rows(part as usize);
@@ -334,12 +346,12 @@ pub(super) fn rank(
             *hits.entry(rule).or_insert(0) += records;
         }
     }
-    let numbers = |counters: Vec<AtomicU32>| counters.into_iter().map(AtomicU32::into_inner).collect();
+    let number = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
     let kept = Kept {
         candidates: selection.finish(),
-        decided: numbers(ranker.decided),
-        grouped: numbers(ranker.grouped),
-        found: numbers(ranker.found),
+        decided: ranker.pairs.iter().map(|pair| number(&pair.decided)).collect(),
+        grouped: ranker.pairs.iter().map(|pair| number(&pair.grouped)).collect(),
+        found: ranker.found.iter().map(number).collect(),
     };
     Ok(Ranked { kept, below, hits })
 }
@@ -350,6 +362,18 @@ struct Own {
     below: u64,
     hits: BTreeMap<usize, u64>,
     peers: Peers,
+    memo: Memo,
+}
+
+/// What ranking asks of a pair, and counts of it: together, for each look is a miss of the cache.
+struct PairCell {
+    score: f64,
+    /// ln E; infinite where rows are ranked by the score alone.
+    expected: f64,
+    /// Records whose score is the pair's.
+    decided: AtomicU32,
+    /// Records in whose ranking the pair decided.
+    grouped: AtomicU32,
 }
 
 struct Ranker<'a> {
@@ -358,15 +382,14 @@ struct Ranker<'a> {
     groups: GroupIds,
     /// Behind all: as if every record were like it.
     last: f64,
-    decided: Vec<AtomicU32>,
-    grouped: Vec<AtomicU32>,
+    /// By place.
+    pairs: Vec<PairCell>,
+    /// Records in whose ranking a finding decided, by its number.
     found: Vec<AtomicU32>,
 }
 
-fn count_up(counts: &[AtomicU32], at: usize) {
-    if let Some(count) = counts.get(at) {
-        count.fetch_add(1, Ordering::Relaxed);
-    }
+fn count_up(count: &AtomicU32) {
+    count.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Ranker<'_> {
@@ -387,52 +410,54 @@ impl Ranker<'_> {
         batch: &RecordBatch,
         own: &mut Own,
     ) -> Result<(), ScoreError> {
-        let Evidence { corpus, scores, pairs, findings, matched, feedback } = *self.evidence;
+        let Evidence { corpus, pairs, findings, matched, feedback, .. } = *self.evidence;
         let source = self.request.source;
         let ids: &FixedSizeBinaryArray = parts::column(batch, "record_id")?;
         let seen = if self.is_ruled() { feedback_rows::seen(source, batch)? } else { Vec::new() };
         let by_row =
             if pairs.is_some() { watch::of_batch(findings, source, batch, &mut own.peers)? } else { Vec::new() };
+        own.memo.forget();
         speller.spell(batch, &mut |row, tokens| {
             let Ok(tokens) = tokens else { return Ok(()) };
-            let look_up = |(document, word)| {
-                let (_, place) = corpus.place(document, word)?;
-                Some((scores.get(place).copied()?, place))
+            let mut look_up = |(document, word)| {
+                let document = own.memo.get(document, |name| corpus.document(name))?;
+                let place = corpus.place_in(document, word)?;
+                Some((place, self.pairs.get(place)?))
             };
             let one = look_up(tokens.first);
             let other = tokens.second.and_then(look_up);
             // The smaller of both sides; the source's where they are equal.
-            let (mut second, (score, mut place)) = match (one, other) {
-                (Some(one), Some(other)) if other.0 < one.0 => (true, other),
+            let (mut second, (mut place, mut pair)) = match (one, other) {
+                (Some(one), Some(other)) if other.1.score < one.1.score => (true, other),
                 (Some(one), _) => (false, one),
                 (None, Some(other)) => (true, other),
                 // Every token of these files was counted by the first pass.
                 (None, None) => return Ok(()),
             };
-            count_up(&self.decided, place);
+            let score = pair.score;
+            count_up(&pair.decided);
             let mut record_id = [0; 16];
             if !ids.is_null(row) && ids.value(row).len() == record_id.len() {
                 record_id.copy_from_slice(ids.value(row));
             }
             let (mut order_by, mut finding) = (score, 0);
             let numbers = by_row.get(row).cloned().unwrap_or_default();
-            if let Some(evidence) = pairs {
+            if pairs.is_some() {
                 // The side with more evidence against it; Spot's where they are equal.
-                let sides = [(false, one), (true, other)].into_iter().filter_map(|(side, at)| Some((side, at?.1)));
-                for (side, at) in sides {
-                    if evidence.expected(at) < evidence.expected(place) {
-                        (second, place) = (side, at);
+                for (side, of_side) in [(false, one), (true, other)] {
+                    if let Some(better) = of_side.filter(|(_, cell)| cell.expected < pair.expected) {
+                        (second, (place, pair)) = (side, better);
                     }
                 }
-                let words = evidence.expected(place);
+                let words = pair.expected;
                 let of = |number: &u32| findings.list().get(*number as usize).map(|f| f.ln_expected);
                 order_by = add_up(numbers.iter().filter_map(of).chain([words]).chain(matched.expected(&record_id)));
                 // The strongest finding, if it is stronger than the words.
                 let strongest = numbers.iter().filter_map(|n| Some((of(n)?, *n))).min_by(|a, b| a.0.total_cmp(&b.0));
                 finding = strongest.filter(|(ln, _)| *ln < words).map_or(0, |(_, number)| number + 1);
                 match finding {
-                    0 => count_up(&self.grouped, place),
-                    _ => count_up(&self.found, finding as usize - 1),
+                    0 => count_up(&pair.grouped),
+                    number => self.found.get(number as usize - 1).into_iter().for_each(count_up),
                 }
             }
             let mut rules = Vec::new();

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use rayon::prelude::*;
 
-use super::intern::Interner;
+use super::intern::{Interner, Memo};
 use crate::lda::Corpus;
 use crate::words::{Scheme, WordCode};
 
@@ -92,7 +92,18 @@ impl CorpusBuilder {
 
     /// Counts a word in a document `weight` times.
     pub fn add(&mut self, document: &str, word: WordCode, weight: u32) {
-        let document = match self.documents.place(document) {
+        let document = self.documents.place(document);
+        self.add_at(document, word, weight);
+    }
+
+    /// The same for a token of a batch.
+    pub(super) fn add_of_batch(&mut self, memo: &mut Memo, document: &str, word: WordCode, weight: u32) {
+        let document = memo.get(document, |name| self.documents.place(name));
+        self.add_at(document, word, weight);
+    }
+
+    fn add_at(&mut self, document: Option<u32>, word: WordCode, weight: u32) {
+        let document = match document {
             Some(place) => place,
             None => {
                 self.overflow.document_tokens += u64::from(weight);
@@ -303,9 +314,13 @@ impl DayCorpus {
     /// Document and place (among all pairs) of a token that was counted: its own pair, or the one it was counted in past a bound.
     pub fn place(&self, document: &str, word: WordCode) -> Option<(u32, usize)> {
         let document = self.document(document)?;
+        Some((document, self.place_in(document, word)?))
+    }
+
+    /// The same for a document's number.
+    pub(super) fn place_in(&self, document: u32, word: WordCode) -> Option<usize> {
         let own = self.word(word).and_then(|word| self.corpus.place(document, word));
-        let place = own.or_else(|| self.corpus.place(document, self.word(OTHER_WORD)?))?;
-        Some((document, place))
+        own.or_else(|| self.corpus.place(document, self.word(OTHER_WORD)?))
     }
 
     /// A hash of documents, words and counts: equal exactly when the training data is.
