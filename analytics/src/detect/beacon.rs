@@ -84,8 +84,23 @@ impl<K: Hash + Eq + Clone + Debug + PlaceOf<P>, P: Hash + Eq> Beacons<K, P> {
         }
     }
 
-    /// Adds the findings; `of` names host and records of a case, `None` for one that is not judged.
-    pub(crate) fn finish(self, findings: &mut Findings, of: impl Fn(&K) -> Option<(IpAddr, Covers)>) {
+    /// A contact of a case for which there is no room.
+    pub(crate) fn leave_out(&mut self) {
+        self.overflow += 1;
+    }
+
+    /// Whether a case is watched.
+    pub(crate) fn watches(&self, case: &K) -> bool {
+        self.cases.contains_key(case)
+    }
+
+    /// Adds the findings as those of `detector`; `of` names host and records of a case, `None` for one that is not judged.
+    pub(crate) fn finish(
+        self,
+        findings: &mut Findings,
+        detector: &'static str,
+        of: impl Fn(&K) -> Option<(IpAddr, Covers)>,
+    ) {
         let Self { cases, places, clients: all, overflow } = self;
         let rhythms: Vec<(K, Rhythm)> =
             cases.into_iter().filter_map(|(case, contacts)| Some((case, Rhythm::of(contacts.times)?))).collect();
@@ -100,7 +115,7 @@ impl<K: Hash + Eq + Clone + Debug + PlaceOf<P>, P: Hash + Eq> Beacons<K, P> {
                 found.push(Case { statistic, host, covers, evidence: rhythm.evidence(clients) });
             }
         }
-        findings.add("beacon", Scale::Probability, statistics, found, overflow);
+        findings.add(detector, Scale::Probability, statistics, found, overflow);
     }
 }
 
@@ -335,8 +350,9 @@ mod tests {
         }
         add([10, 0, 1, 9], [203, 0, 113, 5]);
         let mut findings = Findings::default();
-        watch
-            .finish(&mut findings, |(host, peer, port)| Some((*host, Covers::Pair { peer: *peer, port: Some(*port) })));
+        watch.finish(&mut findings, "beacon", |(host, peer, port)| {
+            Some((*host, Covers::Pair { peer: *peer, port: Some(*port) }))
+        });
         let hosts: Vec<IpAddr> = findings.list().iter().filter(|f| f.ln_expected < 0.0).map(|f| f.host).collect();
         assert_eq!(hosts, [IpAddr::from([10, 0, 1, 9])]);
     }

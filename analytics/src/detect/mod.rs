@@ -28,6 +28,7 @@ pub mod server;
 pub mod stats;
 pub mod tail;
 pub mod tunnel;
+pub mod unanswered;
 
 use std::net::IpAddr;
 
@@ -274,6 +275,7 @@ struct Probing {
 #[derive(Clone, Debug, Default)]
 struct Talking {
     beacons: beacon::Beacons<(IpAddr, IpAddr, u16), (IpAddr, u16)>,
+    unanswered: unanswered::Unanswered,
     long: long::LongConnections,
     exfiltration: exfiltration::Exfiltration,
     ports: port::OddPorts,
@@ -312,15 +314,19 @@ impl Flows {
             servers.handle(row, from_inside, to_inside);
             icmp.handle(row);
         }
-        if let Some(Talking { beacons, long, exfiltration, ports }) = talking {
+        if let Some(Talking { beacons, unanswered, long, exfiltration, ports }) = talking {
             if from_inside && !to_inside {
                 exfiltration.handle(row);
                 long.handle(row);
-                // Clocks and resolvers are regular by profession; probes are the scan detector's.
-                if row.segment == 0 && !row.is_icmp() && !matches!(row.dst_port, 53 | 123) && !row.is_probe() {
-                    let peer = (row.dst, row.dst_port);
-                    let port = if row.proto == 6 { row.src_port } else { 0 };
-                    beacons.handle((row.src, row.dst, row.dst_port), peer, row.flow_start, row.src_bytes, port);
+                // Clocks and resolvers are regular by profession.
+                if row.segment == 0 && !row.is_icmp() && !matches!(row.dst_port, 53 | 123) {
+                    if row.is_probe() {
+                        unanswered.handle(row);
+                    } else {
+                        let peer = (row.dst, row.dst_port);
+                        let port = if row.proto == 6 { row.src_port } else { 0 };
+                        beacons.handle((row.src, row.dst, row.dst_port), peer, row.flow_start, row.src_bytes, port);
+                    }
                 }
             }
             if to_inside && !from_inside && row.is_piece() {
@@ -342,10 +348,11 @@ impl Flows {
             floods.finish(&mut findings);
             amplification.finish(&mut findings);
         }
-        if let Some(Talking { beacons, long, exfiltration, ports }) = self.talking {
-            beacons.finish(&mut findings, |(host, peer, port)| {
+        if let Some(Talking { beacons, unanswered, long, exfiltration, ports }) = self.talking {
+            beacons.finish(&mut findings, "beacon", |(host, peer, port)| {
                 Some((*host, Covers::Pair { peer: *peer, port: Some(*port) }))
             });
+            unanswered.finish(&mut findings);
             long.finish(&mut findings);
             exfiltration.finish(&mut findings);
             ports.finish(&mut findings);
@@ -440,7 +447,7 @@ impl Requests {
         }
         own.retain(|name| !outside.contains(name));
         let mut findings = Findings::default();
-        beacons.finish(&mut findings, |(client, host)| {
+        beacons.finish(&mut findings, "beacon", |(client, host)| {
             (!own.contains(host)).then(|| (*client, Covers::Host(host.clone())))
         });
         agents.finish(&mut findings, &own);
