@@ -165,17 +165,17 @@ pub(super) fn count(
     let mut counted: Vec<Option<Result<(Counts, Speller), ScoreError>>> = Vec::new();
     counted.resize_with(groups.len(), || None);
     let mut watched: Vec<Result<(), ScoreError>> = watches.iter().map(|_| Ok(())).collect();
-    rayon::scope(|scope| {
-        // The longest first.
+    // In this order, also on the thread that spawns them: the longest first.
+    rayon::scope_fifo(|scope| {
         for (watch, outcome) in watches.iter_mut().zip(&mut watched) {
-            scope.spawn(move |_| {
+            scope.spawn_fifo(move |_| {
                 let range = reading.from..reading.parts.len();
                 *outcome = reading.read(Stage::Count, range, columns, &all, &mut |_, _, batch| watch.handle(batch));
             });
         }
         let speller = &*speller;
         for (range, outcome) in groups.into_iter().zip(&mut counted) {
-            scope.spawn(move |_| {
+            scope.spawn_fifo(move |_| {
                 let mut own = speller.clone();
                 let counts = spell(reading, request, range, &mut own, copies).map(|mut counts| {
                     counts.builder.pack();
