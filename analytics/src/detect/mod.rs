@@ -11,6 +11,7 @@
 pub mod agent;
 pub mod amplification;
 pub mod beacon;
+pub mod burst;
 pub mod dga;
 pub mod domain;
 pub mod exfiltration;
@@ -21,6 +22,7 @@ pub mod icmp;
 pub mod lateral;
 pub mod lone;
 pub mod long;
+pub mod mesh;
 pub mod port;
 pub mod rows;
 pub mod scan;
@@ -279,6 +281,8 @@ struct Talking {
     long: long::LongConnections,
     exfiltration: exfiltration::Exfiltration,
     ports: port::OddPorts,
+    bursts: burst::Bursts,
+    meshes: mesh::Meshes,
 }
 
 impl Flows {
@@ -314,10 +318,11 @@ impl Flows {
             servers.handle(row, from_inside, to_inside);
             icmp.handle(row);
         }
-        if let Some(Talking { beacons, unanswered, long, exfiltration, ports }) = talking {
+        if let Some(Talking { beacons, unanswered, long, exfiltration, ports, bursts, meshes }) = talking {
             if from_inside && !to_inside {
                 exfiltration.handle(row);
                 long.handle(row);
+                meshes.handle(row);
                 // Clocks and resolvers are regular by profession.
                 if row.segment == 0 && !row.is_icmp() && !matches!(row.dst_port, 53 | 123) {
                     if row.is_probe() {
@@ -333,6 +338,7 @@ impl Flows {
                 long.handle(&row.turned());
             }
             ports.handle(row, from_inside, !to_inside);
+            bursts.handle(row);
         }
     }
 
@@ -348,7 +354,7 @@ impl Flows {
             floods.finish(&mut findings);
             amplification.finish(&mut findings);
         }
-        if let Some(Talking { beacons, unanswered, long, exfiltration, ports }) = self.talking {
+        if let Some(Talking { beacons, unanswered, long, exfiltration, ports, bursts, meshes }) = self.talking {
             beacons.finish(&mut findings, "beacon", |(host, peer, port)| {
                 Some((*host, Covers::Pair { peer: *peer, port: Some(*port) }))
             });
@@ -356,6 +362,8 @@ impl Flows {
             long.finish(&mut findings);
             exfiltration.finish(&mut findings);
             ports.finish(&mut findings);
+            bursts.finish(&mut findings);
+            meshes.finish(&mut findings);
         }
         findings
     }

@@ -49,7 +49,8 @@ impl FlowRow<'_> {
             6 => few && empty(self.src_packets, self.src_bytes) && empty(back, back_bytes),
             17 => self.dst_packets == Some(0) && self.src_packets <= 3,
             1 | 58 => self.is_echo() && self.dst_packets == Some(0) && self.src_packets <= 8,
-            _ => false,
+            // A protocol that hardly any host speaks. Tunnels and routing may be one-way, too, but not with a few packets.
+            _ => self.dst_packets == Some(0) && self.src_packets <= 3,
         }
     }
 

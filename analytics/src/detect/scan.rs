@@ -1,6 +1,6 @@
 //! Scans: a source whose attempts at ever new (host, port) pairs carry no data.
 //!
-//! Echo requests that stay without an answer count as well.
+//! Echo requests that stay without an answer count as well, and IP protocols that nobody answers.
 //!
 //! By source over the day, so that a slow scan is one too. An attempt counts once per responder and port. The chance that so many of a source's
 //! different targets fail is binomial with the day's own rate of failure; the evidence says whether the scan is horizontal, vertical or mixed.
@@ -65,7 +65,7 @@ struct Failed {
 impl Scans {
     /// Looks at a record.
     pub fn handle(&mut self, row: &FlowRow<'_>) {
-        if row.segment != 0 || !(matches!(row.proto, 6 | 17) || row.is_echo()) {
+        if row.segment != 0 || row.is_icmp() && !row.is_echo() {
             return;
         }
         let answered = !row.is_probe();
@@ -177,7 +177,12 @@ fn describe(targets: &[Failed], all: u64) -> (Covers, String) {
     // Vertical or horizontal if three quarters of the failures are.
     let (peer, port, kind) = match (busiest, commonest) {
         (Some((host, count)), _) if *count * 4 > failed * 3 => {
-            (Some(*host), None, format!("vertical: {count} ports of {host}"))
+            let protocols = targets.iter().all(|target| !matches!(target.proto, 1 | 6 | 17 | 58));
+            (
+                Some(*host),
+                None,
+                format!("vertical: {count} {} of {host}", if protocols { "protocols" } else { "ports" }),
+            )
         }
         (_, Some((port, count))) if *count * 4 > failed * 3 => {
             (None, Some(*port), format!("horizontal: {} of {count} hosts", what(targets, *port)))
@@ -216,6 +221,25 @@ mod tests {
             conn_state: Some("OTH"),
             service: None,
         }
+    }
+
+    /// nmap -sO: a few packets of each IP protocol.
+    #[test]
+    fn a_scan_of_ip_protocols_is_a_scan() {
+        let (src, dst): (IpAddr, IpAddr) = ([10, 0, 0, 7].into(), [10, 0, 2, 2].into());
+        let mut flows = Flows::new(Internal::default());
+        for proto in 60..180_u8 {
+            let other: IpAddr = [10, 0, 1, proto].into();
+            flows.handle(&ping(i64::from(proto), other, dst, 1));
+            let probe = FlowRow { proto, dst_port: 0, ..ping(i64::from(proto) * 50_000, src, dst, 0) };
+            flows.handle(&probe);
+        }
+        let findings = flows.finish();
+        let scans: Vec<_> = findings.list().iter().filter(|finding| finding.detector == "scan").collect();
+        let [scan] = scans.as_slice() else { panic!("one scan: {scans:?}") };
+        assert!(scan.host == src && scan.evidence.contains("vertical: 120 protocols of 10.0.2.2"), "{scan:?}");
+        let probe = FlowRow { proto: 77, dst_port: 0, ..ping(0, src, dst, 0) };
+        assert_eq!(findings.of_flow(&probe).count(), 1);
     }
 
     /// Only TCP and UDP were looked at.
