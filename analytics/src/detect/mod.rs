@@ -536,6 +536,26 @@ mod tests {
         }
     }
 
+    /// Who reads a finding's name looks it up there.
+    #[test]
+    fn every_detector_stands_in_the_documentation_and_nothing_else_does() {
+        let documented = include_str!("../../../docs/detectors.md");
+        let mut rows: Vec<&str> = documented
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(name, _)| name)
+            .collect();
+        let found = [
+            Flows::new(Internal::default()).finish(),
+            Names::default().finish(),
+            Requests::new(Internal::default()).finish(),
+        ];
+        let mut names: Vec<&str> = found.iter().flat_map(Findings::families).map(|family| family.detector).collect();
+        rows.sort_unstable();
+        names.sort_unstable();
+        assert_eq!(rows, names);
+    }
+
     fn sound(findings: &Findings) -> Result<(), TestCaseError> {
         for finding in findings.list() {
             prop_assert!(finding.ln_expected.is_finite() && !finding.evidence.is_empty(), "{finding:?}");
