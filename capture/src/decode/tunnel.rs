@@ -14,6 +14,7 @@ const UDP: u8 = 17;
 const IPV6_IN_IP: u8 = 41;
 const GRE: u8 = 47;
 const ETHER_IP: u8 = 97;
+const L2TP_IN_IP: u8 = 115;
 const MPLS_IN_IP: u8 = 137;
 const NSH: u8 = 145;
 
@@ -42,7 +43,7 @@ pub(super) fn possible(proto: u8, src_port: u16, dst_port: u16) -> bool {
                 VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE | GTP_U | TEREDO | L2TP | LISP | CAPWAP | MPLS_IN_UDP
             ) || matches!(src_port, GTP_U | TEREDO | L2TP | CAPWAP)
         }
-        IP_IN_IP | IPV6_IN_IP | GRE | ETHER_IP | MPLS_IN_IP | NSH => true,
+        IP_IN_IP | IPV6_IN_IP | GRE | ETHER_IP | L2TP_IN_IP | MPLS_IN_IP | NSH => true,
         _ => false,
     }
 }
@@ -58,6 +59,7 @@ pub(super) fn enter<'a>(ip: &IpHeader<'a>, transport: &Transport<'a>) -> Option<
         // RFC 3378: a version of 3, then a frame.
         ETHER_IP if ip.payload.u16(0)? == 0x3000 => Some((Tunnel::EtherIp, Layer::Ethernet, ip.payload.skip(2))),
         NSH => Some((Tunnel::Nsh, Layer::Nsh, ip.payload)),
+        L2TP_IN_IP => l2tp_session(ip.payload),
         UDP if transport.readable => {
             let payload = transport.payload;
             match (transport.dst_port, transport.src_port) {
@@ -213,9 +215,12 @@ fn capwap(view: View<'_>) -> Option<Entry<'_>> {
     Some((Tunnel::Capwap, layer, view.skip(4 * words)))
 }
 
-/// L2TP version 2 (RFC 2661): PPP after optional fields.
+/// L2TP over UDP: version 2 (RFC 2661), PPP after optional fields, and version 3 (RFC 3931, 4.1.2).
 fn l2tp(view: View<'_>) -> Option<Entry<'_>> {
     let flags = view.u16(0)?;
+    if flags & 0x800f == 3 {
+        return l2tp_session(view.skip(4));
+    }
     if flags & 0x8000 != 0 || flags & 0x0f != 2 {
         return None;
     }
@@ -230,4 +235,41 @@ fn l2tp(view: View<'_>) -> Option<Entry<'_>> {
         at += 2 + usize::from(view.u16(at)?);
     }
     Some((Tunnel::L2tp, Layer::Ppp, view.skip(at)))
+}
+
+/// A data message of L2TP version 3 from its session on (RFC 3931, 4.1.1). How long the cookie is (none, 4 or 8 bytes), whether
+/// a sublayer of 4 bytes follows it, and what the pseudowire carries was agreed upon at the tunnel's setup: what fits is taken.
+fn l2tp_session(view: View<'_>) -> Option<Entry<'_>> {
+    // Session 0: a control message.
+    if view.array::<4>(0)? == [0; 4] {
+        return None;
+    }
+    [4, 8, 12, 16].into_iter().map(|at| view.skip(at)).find_map(|inner| Some((Tunnel::L2tp, pseudowire(inner)?, inner)))
+}
+
+/// What a pseudowire's payload is, if it is a packet of exactly its length, in Ethernet, in PPP, or as it is.
+fn pseudowire(view: View<'_>) -> Option<Layer> {
+    if is_packet(view) {
+        return Some(Layer::Ip);
+    }
+    if [[0xff, 0x03, 0x00, 0x21], [0xff, 0x03, 0x00, 0x57]].contains(&view.array(0)?) && is_packet(view.skip(4)) {
+        return Some(Layer::Ppp);
+    }
+    let mut at = 12;
+    while at < 20 && matches!(view.u16(at)?, 0x8100 | 0x88a8) {
+        at += 4;
+    }
+    let version = match view.u16(at)? {
+        0x0800 => 4,
+        0x86dd => 6,
+        _ => return None,
+    };
+    let packet = view.skip(at + 2);
+    let is_whole = is_packet(packet) || is_padded(view.wire, packet);
+    (packet.u8(0)? >> 4 == version && is_whole).then_some(Layer::Ethernet)
+}
+
+/// Whether a frame of `wire` bytes was filled up after an IPv4 packet to the least that Ethernet sends, with its tag or without.
+fn is_padded(wire: usize, packet: View<'_>) -> bool {
+    matches!(wire, 60 | 64) && packet.u16(2).is_some_and(|length| (20..packet.wire).contains(&usize::from(length)))
 }

@@ -53,6 +53,16 @@ fn inner_and_outer() {
         ("Teredo authenticated", Tunnel::Teredo, outer_udp(3544, &after("0001 0000 0000000000000000 00", &teredo))),
         ("L2TP", Tunnel::L2tp, outer_udp(1701, &after("4002 0030 0001 0001 ff030021", &v4))),
         ("L2TP, all fields", Tunnel::L2tp, outer_udp(1701, &after("4a02 0036 0001 0001 0000 0000 0002 0000 57", &v6))),
+        // Linux by default: no cookie, the sublayer of RFC 3931, 4.6.
+        ("L2TPv3, Ethernet", Tunnel::L2tp, outer(115, &after("00001001 40000007", &eth))),
+        ("L2TPv3, neither cookie nor sublayer", Tunnel::L2tp, outer(115, &after("00001001", &eth))),
+        ("L2TPv3, cookie of 8, no sublayer", Tunnel::L2tp, outer(115, &after("00001001 8a5c1b7744d2e93f", &eth))),
+        ("L2TPv3, cookie of 8", Tunnel::L2tp, outer(115, &after("00001001 8a5c1b7744d2e93f 00000000", &eth))),
+        ("L2TPv3, tagged", Tunnel::L2tp, outer(115, &after("00001001 020000000004 020000000003 8100 0007 86dd", &v6))),
+        ("L2TPv3, filled up to 60", Tunnel::L2tp, outer(115, &join(&[&after("00001001 00000000", &eth), &[0; 10]]))),
+        ("L2TPv3, PPP", Tunnel::L2tp, outer(115, &after("00001001 00000000 ff030057", &v6))),
+        ("L2TPv3, IP", Tunnel::L2tp, outer(115, &after("00001001 8a5c1b77", &v4))),
+        ("L2TPv3 in UDP", Tunnel::L2tp, outer_udp(1701, &after("0003 0000 00001001 00000000", &eth))),
         ("MPLS in IP", Tunnel::Mpls, outer(137, &join(&[&label(16, true), &v4]))),
         ("EtherIP", Tunnel::EtherIp, outer(97, &after("3000", &eth))),
         ("NSH in IP", Tunnel::Nsh, outer(145, &after("0fc20201 00000100", &v4))),
@@ -95,8 +105,25 @@ fn what_is_no_tunnel_stays_outside() {
     let lisp_port = outer_udp(4341, &after("80000000 00000001", &[&inner4()[..], b"!"].concat()));
     let capwap_keepalive = outer_udp(5247, &after("00100208 00000000", &ethernet(0x0800, &inner4())));
     let keepalive = outer(47, &after("00000000", &[]));
+    // Session 0 is control, over IP and over UDP (there T is set, too).
+    let l2tp_control = outer(115, &after("00000000", &ethernet(0x0800, &inner4())));
+    let l2tp_control_udp = outer_udp(1701, &after("c803 0014 00000000 0000 0000", &ethernet(0x0800, &inner4())));
+    let l2tp_longer = outer(115, &after("00001001", &[&ethernet(0x0800, &inner4())[..], b"!"].concat()));
+    let l2tp_empty = outer(115, &after("00001001", &[]));
     let cut = outer(4, &inner4()[..19]);
-    for data in [echo, not_vxlan, teredo_port, lisp_port, capwap_keepalive, keepalive, cut] {
+    for data in [
+        echo,
+        not_vxlan,
+        teredo_port,
+        lisp_port,
+        capwap_keepalive,
+        keepalive,
+        cut,
+        l2tp_control,
+        l2tp_control_udp,
+        l2tp_longer,
+        l2tp_empty,
+    ] {
         let packet = one(Tunnels::Inner, &frame(1, &data)).unwrap();
         assert_eq!((packet.pair.src.0[15], packet.tunnel), (8, None));
     }
