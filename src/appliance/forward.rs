@@ -184,6 +184,8 @@ pub(crate) fn follow(lake: &Lake, sensor: &str, output: &OutputConfig, interrupt
     let (engine, mut forwarder) = (engine(lake)?, output.open(lake)?);
     let (mut look, mut books, mut try_at) = (Instant::now(), Instant::now() + BOOKS, Instant::now());
     let (mut told, mut since) = (ForwardCounters::default(), state::now());
+    // An outage is said once, not with every try.
+    let mut failing = false;
     while !interrupt.load(Ordering::Relaxed) {
         if Instant::now() >= look {
             if let Err(error) = forwarder.look(lake, &engine, &output.since()) {
@@ -194,10 +196,20 @@ pub(crate) fn follow(lake: &Lake, sensor: &str, output: &OutputConfig, interrupt
         if Instant::now() >= try_at {
             match forwarder.send() {
                 Ok(0) => {}
-                Ok(_) => continue,
+                Ok(_) => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!("output \"{}\" takes records again", output.name);
+                    }
+                    continue;
+                }
                 Err(error) => {
                     let wait = Span(forwarder.wait());
-                    tracing::warn!("output \"{}\": {error}; trying again in {} s", output.name, wait.0.as_secs());
+                    let (name, seconds) = (&output.name, wait.0.as_secs());
+                    if std::mem::replace(&mut failing, true) {
+                        tracing::debug!("output \"{name}\": {error}; trying again in {seconds} s");
+                    } else {
+                        tracing::warn!("output \"{name}\": {error}; trying again until it works, first in {seconds} s");
+                    }
                     try_at = Instant::now() + wait.0;
                 }
             }

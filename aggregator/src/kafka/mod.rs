@@ -127,7 +127,7 @@ pub fn consume(lake: &Lake, options: &ConsumeOptions, interrupt: &AtomicBool) ->
     let begun = Instant::now();
     let mut reader = Reader::new(lake, options)?;
     let mut consumer = KafkaConsumer::open(&options.client, &options.member)?;
-    let (mut next, mut last_failure) = (Instant::now() + options.flush, None);
+    let (mut next, mut last_failure, mut outage) = (Instant::now() + options.flush, None, Outage::default());
     loop {
         // Relaxed: a flag that orders nothing.
         if interrupt.load(Ordering::Relaxed) || options.duration.is_some_and(|duration| begun.elapsed() >= duration) {
@@ -143,7 +143,9 @@ pub fn consume(lake: &Lake, options: &ConsumeOptions, interrupt: &AtomicBool) ->
             }
             Some(Consumed::Failed(error)) => {
                 reader.count("kafka.failures", 1);
-                if last_failure.as_ref() != Some(&error) {
+                if error.is_unreachable() {
+                    outage.failed(Instant::now(), &options.name, &error);
+                } else if last_failure.as_ref() != Some(&error) {
                     tracing::warn!("\"{}\": {error}", options.name);
                     last_failure = Some(error);
                 }
@@ -159,6 +161,31 @@ pub fn consume(lake: &Lake, options: &ConsumeOptions, interrupt: &AtomicBool) ->
     consumer.leave();
     reader.report.seconds = begun.elapsed().as_secs_f64();
     Ok(reader.report)
+}
+
+/// Failures without so long a pause between them are one outage: librdkafka tries again every 10 s, and is silent about
+/// what is the same for up to 30 s.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Brokers that cannot be reached: said once, not with every try, of which each has another text.
+#[derive(Default)]
+struct Outage {
+    last: Option<Instant>,
+}
+
+impl Outage {
+    /// Whether this failure begins an outage.
+    fn begins(&mut self, now: Instant) -> bool {
+        self.last.replace(now).is_none_or(|last| now.saturating_duration_since(last) >= PAUSE)
+    }
+
+    fn failed(&mut self, now: Instant, name: &str, error: &KafkaError) {
+        if self.begins(now) {
+            tracing::warn!("\"{name}\": {error}; trying again until it works (the ledger counts: kafka.failures)");
+        } else {
+            tracing::debug!("\"{name}\": {error}");
+        }
+    }
 }
 
 /// Topic and partition.

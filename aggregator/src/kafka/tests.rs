@@ -46,6 +46,17 @@ impl Kafka {
     }
 }
 
+#[test]
+fn an_outage_is_said_once_however_often_it_is_tried() {
+    let (mut outage, begin) = (Outage::default(), Instant::now());
+    let said: Vec<u64> = (0..100)
+        .map(|n| n * 10)
+        .chain([1_049, 1_200, 1_201])
+        .filter(|s| outage.begins(begin + Duration::from_secs(*s)))
+        .collect();
+    assert_eq!(said, [0, 1_200]);
+}
+
 fn rows(lake: &Lake, table: Table) -> u64 {
     lake.parts(table, None).unwrap().iter().map(|part| part.rows).sum()
 }

@@ -142,11 +142,18 @@ pub struct KafkaError {
     is_refusal: bool,
     /// The client is of no use any more.
     is_fatal: bool,
+    /// A broker cannot be reached.
+    is_unreachable: bool,
 }
 
 impl KafkaError {
+    /// Whether it says that a broker cannot be reached, which librdkafka says again with each try.
+    pub const fn is_unreachable(&self) -> bool {
+        self.is_unreachable
+    }
+
     const fn setting(text: String) -> Self {
-        Self { text, is_unreadable: false, is_refusal: false, is_fatal: false }
+        Self { text, is_unreadable: false, is_refusal: false, is_fatal: false, is_unreachable: false }
     }
 }
 

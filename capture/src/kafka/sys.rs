@@ -145,6 +145,13 @@ fn error(code: rd::rd_kafka_resp_err_t, more: String) -> KafkaError {
                 | Code::RD_KAFKA_RESP_ERR_INVALID_RECORD
         ),
         is_fatal: code == Code::RD_KAFKA_RESP_ERR__FATAL,
+        is_unreachable: matches!(
+            code,
+            Code::RD_KAFKA_RESP_ERR__TRANSPORT
+                | Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
+                | Code::RD_KAFKA_RESP_ERR__RESOLVE
+                | Code::RD_KAFKA_RESP_ERR__TIMED_OUT
+        ),
     }
 }
 
