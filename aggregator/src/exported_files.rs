@@ -147,7 +147,9 @@ pub(crate) fn read(
         progress(file.bytes(), 0);
     }
     file.finish(&mut taken);
-    taken.exported.finish();
+    while taken.exported.finish_part(BATCH) {
+        taken.drain(sensor, writer)?;
+    }
     taken.messages.finish();
     taken.drain(sensor, writer)?;
     let stats = taken.messages.stats().counters();

@@ -10,13 +10,15 @@
 //!   Sampled packets (sFlow) are added up instead, up to the active timeout.
 //! - Counters are scaled by the sampling rate; `sampling` says by how much.
 //!
-//! Sans-IO; time is that at which datagrams came. Memory: [`ExportedConfig::max_flows`] of about 700 bytes.
+//! Sans-IO; time is that at which datagrams came. Memory: [`ExportedConfig::max_flows`] of about 110 bytes, and 256 for each uniflow that
+//! waits.
 
 mod once;
 mod pair;
 mod record;
+mod table;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use capture::Nanos;
@@ -27,6 +29,7 @@ use crate::record::{FlowRecord, Micros, Origin};
 use crate::record_id::RecordIds;
 use once::{Again, Half};
 use pair::{Key, SYN, Side};
+use table::{Entry, Past, Table};
 
 /// Settings of [`Exported`].
 #[derive(Clone, Debug)]
@@ -98,38 +101,40 @@ impl ExportedCounters {
     }
 }
 
-/// What is kept of a connection whose record was written, for the next segment.
-#[derive(Clone, Copy, Debug)]
-struct Past {
-    flow_start: Nanos,
-    segment: u32,
-    last: Nanos,
-    initiator: Side,
+/// What becomes of what was taken: records, and what is counted.
+#[derive(Debug)]
+struct Out {
+    sensor: String,
+    ids: Vec<(Origin, RecordIds)>,
+    records: Vec<FlowRecord>,
+    counters: ExportedCounters,
 }
 
-#[derive(Debug, Default)]
-struct Entry {
-    halves: [Option<Half>; 2],
-    past: Option<Past>,
-    /// Tells which of the entries in the queues is meant.
-    turn: u64,
+/// When the connection at a place is due, unless its turn has gone on.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    at: i64,
+    place: u32,
+    turn: u32,
 }
 
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Exported {
-    config: ExportedConfig,
+    max_flows: usize,
     active: i64,
     settle: i64,
-    table: HashMap<Key, Entry>,
+    table: Table,
     /// Deadlines of single uniflows, of pairs, and of what is only remembered: each in order.
-    queues: [VecDeque<(i64, Key, u64)>; 3],
-    turns: u64,
+    queues: [VecDeque<Due>; 3],
     now: i64,
-    ids: Vec<(Origin, RecordIds)>,
-    records: Vec<FlowRecord>,
-    counters: ExportedCounters,
+    /// At the end: what is still to be written, the last first.
+    ending: Option<Vec<u32>>,
+    out: Out,
 }
+
+/// Deadlines that no longer hold may be so many, beside one for each connection.
+const SPARE: usize = 4_096;
 
 const SINGLE: usize = 0;
 const PAIR: usize = 1;
@@ -138,65 +143,165 @@ const PAST: usize = 2;
 impl Exported {
     /// Nothing taken yet.
     pub fn new(config: ExportedConfig) -> Self {
+        let ExportedConfig { sensor, active, settle, max_flows } = config;
         Self {
-            active: nanos(config.active),
-            settle: nanos(config.settle),
-            config,
-            table: HashMap::new(),
+            active: nanos(active),
+            settle: nanos(settle),
+            // Places are numbered in 32 bits.
+            max_flows: max_flows.clamp(1, u32::MAX as usize),
+            table: Table::default(),
             queues: Default::default(),
-            turns: 0,
             now: i64::MIN / 2,
-            ids: Vec::new(),
-            records: Vec::new(),
-            counters: ExportedCounters::default(),
+            ending: None,
+            out: Out { sensor, ids: Vec::new(), records: Vec::new(), counters: ExportedCounters::default() },
         }
     }
 
     /// What was counted so far.
     pub const fn counters(&self) -> ExportedCounters {
-        self.counters
+        self.out.counters
     }
 
     /// Finished records that wait to be taken.
     pub const fn records_mut(&mut self) -> &mut Vec<FlowRecord> {
-        &mut self.records
+        &mut self.out.records
     }
 
     /// Takes a flow.
     pub fn handle_flow(&mut self, flow: &ExportedFlow) {
-        self.counters.flows += 1;
-        self.counters.halves_waiting += 1;
+        self.out.counters.flows += 1;
+        self.out.counters.halves_waiting += 1;
         self.now = self.now.max(flow.received.0);
         let (key, side) = Key::new(&flow.pair);
-        let mut entry = match self.table.remove(&key) {
-            Some(entry) => entry,
+        let place = match self.table.find(&key) {
+            Some(place) => place,
             None => {
                 self.make_room();
-                Entry::default()
+                self.table.insert(key)
             }
         };
-        if let Some(flow) = self.place(&mut entry, side, flow) {
+        let entry = self.table.entry(place);
+        if !self.out.place(entry, side, flow, self.active) {
             // It does not belong to what is there: that is finished, and this begins anew.
-            self.write(&mut entry);
-            self.put(&mut entry, side, flow);
+            self.out.write(entry);
+            put(entry, side, flow, self.active);
         }
-        self.turns += 1;
-        entry.turn = self.turns;
         let is_pair = entry.halves.iter().all(Option::is_some) || flow.reverse.is_some();
         let (queue, wait) = if is_pair { (PAIR, self.settle) } else { (SINGLE, self.active) };
-        if let Some(queue) = self.queues.get_mut(queue) {
-            queue.push_back((self.now.saturating_add(wait), key, entry.turn));
-        }
-        self.table.insert(key, entry);
+        self.wait_for(queue, wait, place);
     }
 
-    /// Puts a flow into what is there; gives it back if it does not belong to it.
-    fn place<'f>(&mut self, entry: &mut Entry, side: Side, flow: &'f ExportedFlow) -> Option<&'f ExportedFlow> {
+    /// The connection at a place is looked at again after so long, and not when it was said before.
+    fn wait_for(&mut self, queue: usize, wait: i64, place: u32) {
+        let entry = self.table.entry(place);
+        entry.turn = entry.turn.wrapping_add(1);
+        let due = Due { at: self.now.saturating_add(wait), place, turn: entry.turn };
+        let Self { queues, table, .. } = self;
+        if let Some(queue) = queues.get_mut(queue) {
+            // Each report of a flow sets a deadline anew.
+            if queue.len() >= 2 * table.len() + SPARE {
+                queue.retain(|due| table.is_at(due.place, due.turn));
+            }
+            queue.push_back(due);
+        }
+    }
+
+    /// Time has come to `now`: writes what has waited long enough.
+    pub fn advance(&mut self, now: Nanos) {
+        self.now = self.now.max(now.0);
+        for queue in [SINGLE, PAIR, PAST] {
+            while let Some(due) = self.queues.get_mut(queue).and_then(|q| q.pop_front_if(|due| due.at <= self.now)) {
+                self.due(due);
+            }
+        }
+    }
+
+    fn due(&mut self, due: Due) {
+        let entry = self.table.entry(due.place);
+        if entry.turn != due.turn {
+            return;
+        }
+        if entry.waits() {
+            self.out.write(entry);
+            self.wait_for(PAST, self.active.saturating_mul(2), due.place);
+        } else {
+            self.table.remove(due.place);
+        }
+    }
+
+    /// At the bound: what is only remembered goes first, then what has waited longest.
+    fn make_room(&mut self) {
+        while self.table.len() >= self.max_flows {
+            let oldest = [PAST, PAIR, SINGLE].into_iter().find_map(|queue| self.queues.get_mut(queue)?.pop_front());
+            let Some(due) = oldest else { return };
+            let entry = self.table.entry(due.place);
+            if entry.turn != due.turn {
+                continue;
+            }
+            if entry.waits() {
+                self.out.counters.evicted += 1;
+                self.out.write(entry);
+            }
+            self.table.remove(due.place);
+        }
+    }
+
+    /// The end: everything is written, in the order in which it began.
+    pub fn finish(&mut self) {
+        while self.finish_part(usize::MAX) {}
+    }
+
+    /// The end in parts of so many records, for who takes them in between. `false` when that was the last; no flow may come before.
+    pub fn finish_part(&mut self, most: usize) -> bool {
+        let Self { table, out, queues, ending, .. } = self;
+        let left = ending.get_or_insert_with(|| in_order(table));
+        for place in left.drain(left.len().saturating_sub(most.max(1))..).rev() {
+            out.write(table.entry(place));
+        }
+        if !left.is_empty() {
+            return true;
+        }
+        *ending = None;
+        table.clear();
+        queues.iter_mut().for_each(VecDeque::clear);
+        false
+    }
+}
+
+/// What waits, by when it began, the last first.
+fn in_order(table: &mut Table) -> Vec<u32> {
+    let mut places = table.waiting();
+    let mut begun = |place: u32| {
+        let entry = table.entry(place);
+        (entry.halves.iter().flatten().map(|half| half.flow.first).min(), entry.key)
+    };
+    places.sort_by_cached_key(|place| std::cmp::Reverse(begun(*place)));
+    places
+}
+
+fn put(entry: &mut Entry, side: Side, flow: &ExportedFlow, active: i64) {
+    // A SYN, or a long silence, is a new connection.
+    let is_new = |past: &Past| {
+        flow.forward.tcp_flags.is_some_and(|flags| flags & SYN != 0)
+            || flow.first.0.saturating_sub(past.last.0) > active
+            || flow.first.0 < past.flow_start.0
+    };
+    if !entry.waits() && entry.past.as_ref().is_some_and(is_new) {
+        entry.past = None;
+    }
+    if let Some(half) = entry.halves.get_mut(side) {
+        *half = Some(Box::new(Half::new(flow)));
+    }
+}
+
+impl Out {
+    /// Puts a flow into what is there; `false` if it does not belong to it.
+    fn place(&mut self, entry: &mut Entry, side: Side, flow: &ExportedFlow, active: i64) -> bool {
         let [low, high] = &mut entry.halves;
         let (here, there) = if side == 0 { (low, high) } else { (high, low) };
         match (here, there) {
-            (Some(half), _) => match half.again(flow, self.active) {
-                Again::No => return Some(flow),
+            (Some(half), _) => match half.again(flow, active) {
+                Again::No => return false,
                 Again::Merged => self.counters.merged += 1,
                 Again::Duplicate => self.counters.duplicates += 1,
             },
@@ -207,97 +312,26 @@ impl Exported {
             }
             (None, Some(opposite)) => {
                 let apart = flow.first.0.saturating_sub(opposite.flow.first.0).saturating_abs();
-                if apart > self.active && !opposite.overlaps(flow) || flow.reverse.is_some() {
-                    return Some(flow);
+                if apart > active && !opposite.overlaps(flow) || flow.reverse.is_some() {
+                    return false;
                 }
-                self.put(entry, side, flow);
-                return None;
+                put(entry, side, flow, active);
+                return true;
             }
             (None, None) => {
-                self.put(entry, side, flow);
-                return None;
+                put(entry, side, flow, active);
+                return true;
             }
         }
         self.counters.halves_waiting -= 1;
-        None
-    }
-
-    fn put(&self, entry: &mut Entry, side: Side, flow: &ExportedFlow) {
-        // A SYN, or a long silence, is a new connection.
-        let is_new = |past: &Past| {
-            flow.forward.tcp_flags.is_some_and(|flags| flags & SYN != 0)
-                || flow.first.0.saturating_sub(past.last.0) > self.active
-                || flow.first.0 < past.flow_start.0
-        };
-        if entry.halves.iter().all(Option::is_none) && entry.past.as_ref().is_some_and(is_new) {
-            entry.past = None;
-        }
-        if let Some(half) = entry.halves.get_mut(side) {
-            *half = Some(Half::new(flow));
-        }
-    }
-
-    /// Time has come to `now`: writes what has waited long enough.
-    pub fn advance(&mut self, now: Nanos) {
-        self.now = self.now.max(now.0);
-        for queue in [SINGLE, PAIR, PAST] {
-            while let Some((_, key, turn)) =
-                self.queues.get_mut(queue).and_then(|q| q.pop_front_if(|(due, ..)| *due <= self.now))
-            {
-                self.due(key, turn);
-            }
-        }
-    }
-
-    fn due(&mut self, key: Key, turn: u64) {
-        let Some(mut entry) = self.table.remove(&key) else { return };
-        if entry.turn != turn {
-            self.table.insert(key, entry);
-            return;
-        }
-        if entry.halves.iter().any(Option::is_some) {
-            self.write(&mut entry);
-            self.turns += 1;
-            entry.turn = self.turns;
-            let due = self.now.saturating_add(self.active.saturating_mul(2));
-            if let Some(queue) = self.queues.get_mut(PAST) {
-                queue.push_back((due, key, entry.turn));
-            }
-            self.table.insert(key, entry);
-        }
-    }
-
-    /// At the bound: what is only remembered goes first, then what has waited longest.
-    fn make_room(&mut self) {
-        while self.table.len() >= self.config.max_flows.max(1) {
-            let oldest = [PAST, PAIR, SINGLE].into_iter().find_map(|queue| self.queues.get_mut(queue)?.pop_front());
-            let Some((_, key, turn)) = oldest else { return };
-            if self.table.get(&key).is_some_and(|entry| entry.turn == turn)
-                && let Some(mut entry) = self.table.remove(&key)
-                && entry.halves.iter().any(Option::is_some)
-            {
-                self.counters.evicted += 1;
-                self.write(&mut entry);
-            }
-        }
-    }
-
-    /// The end: everything is written, in the order in which it began.
-    pub fn finish(&mut self) {
-        let mut all: Vec<(Key, Entry)> = self.table.drain().collect();
-        let begun = |entry: &Entry| entry.halves.iter().flatten().map(|half| half.flow.first).min();
-        all.sort_by_key(|(key, entry)| (begun(entry), *key));
-        for (_, entry) in &mut all {
-            self.write(entry);
-        }
-        self.queues.iter_mut().for_each(VecDeque::clear);
+        true
     }
 
     /// Makes the record of what an entry has, which is then only remembered.
     fn write(&mut self, entry: &mut Entry) {
         let [low, high] = std::mem::take(&mut entry.halves);
         let count = u64::from(low.is_some()) + u64::from(high.is_some());
-        let kept = entry.past.map(|past| past.initiator);
+        let kept = entry.past.map(|past| usize::from(past.high_began));
         let (initiator, there, back) = match (low, high) {
             (Some(low), Some(high)) => match kept.unwrap_or_else(|| pair::initiator(&low.flow, &high.flow)) {
                 0 => (0, low, Some(high)),
@@ -311,18 +345,18 @@ impl Exported {
         self.counters.halves_written += count;
         self.counters.records += 1;
         self.counters.paired += u64::from(back.is_some());
-        let mut record = record::record(&there, back.as_ref());
+        let mut record = record::record(&there, back.as_deref());
         let first = back.as_ref().map_or(there.flow.first, |back| back.flow.first.min(there.flow.first));
         let last = back.as_ref().map_or(there.flow.last, |back| back.flow.last.max(there.flow.last));
         let past = match entry.past {
             Some(past) => Past { segment: past.segment.saturating_add(1), last: last.max(past.last), ..past },
-            None => Past { flow_start: first, segment: 0, last, initiator },
+            None => Past { flow_start: first, last, segment: 0, high_began: initiator == 1 },
         };
         (record.flow_start, record.segment) = (Micros(past.flow_start.micros()), past.segment);
         entry.past = Some(past);
         let origin = record.origin;
         if !self.ids.iter().any(|(known, _)| *known == origin) {
-            self.ids.push((origin, RecordIds::new(&self.config.sensor, origin)));
+            self.ids.push((origin, RecordIds::new(&self.sensor, origin)));
         }
         if let Some((_, ids)) = self.ids.iter_mut().find(|(known, _)| *known == origin) {
             record.record_id = ids.flow(&record, 0);

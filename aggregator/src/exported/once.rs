@@ -36,9 +36,12 @@ impl Observer {
 #[derive(Debug)]
 pub(super) struct Half {
     pub(super) flow: ExportedFlow,
-    observer: Observer,
-    others: Vec<Observer>,
+    /// Beside the first; hardly ever any.
+    others: Box<[Observer]>,
 }
+
+// What waits at most is told by this: see `ExportedConfig::max_flows`.
+const _: () = assert!(size_of::<Half>() <= 256);
 
 /// What another report of a direction is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,12 +56,12 @@ pub(super) enum Again {
 
 impl Half {
     pub(super) fn new(flow: &ExportedFlow) -> Self {
-        Self { flow: flow.clone(), observer: Observer::of(flow), others: Vec::new() }
+        Self { flow: flow.clone(), others: Box::default() }
     }
 
     /// The same direction is reported again; sampled packets are added up for `active` nanoseconds.
     pub(super) fn again(&mut self, flow: &ExportedFlow, active: i64) -> Again {
-        if self.observer != Observer::of(flow) {
+        if Observer::of(&self.flow) != Observer::of(flow) {
             return if self.observed(flow) { Again::Duplicate } else { Again::No };
         }
         let begins = flow.first.0.min(self.flow.first.0);
@@ -76,7 +79,9 @@ impl Half {
         }
         let observer = Observer::of(flow);
         if !self.others.contains(&observer) && self.others.len() < MAX_OBSERVERS {
-            self.others.push(observer);
+            let mut others = std::mem::take(&mut self.others).into_vec();
+            others.push(observer);
+            self.others = others.into();
         }
         true
     }

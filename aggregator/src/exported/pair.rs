@@ -9,7 +9,7 @@ pub(super) const SYN: u8 = 0x02;
 pub(super) const ACK: u8 = 0x10;
 
 /// Both ends of a connection, the lower first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Key {
     low: Ip,
     high: Ip,
@@ -19,6 +19,18 @@ pub(super) struct Key {
     is_v6: bool,
     /// For ICMP messages that nothing answers: which end sent it, 1 or 2.
     one_way: u8,
+}
+
+impl std::hash::Hash for Key {
+    /// In three words.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let Self { low, high, low_port, high_port, proto, is_v6, one_way } = *self;
+        state.write_u128(u128::from_le_bytes(low.0));
+        state.write_u128(u128::from_le_bytes(high.0));
+        let rest =
+            [proto, u8::from(is_v6), one_way].iter().fold(u64::from(low_port), |all, byte| all << 8 | u64::from(*byte));
+        state.write_u64(u64::from(high_port) << 40 | rest);
+    }
 }
 
 /// Which end sent: 0 the lower.

@@ -109,6 +109,37 @@ fn echo_and_its_reply_are_one_record_and_unreachables_are_not() {
 }
 
 #[test]
+fn the_end_in_parts_is_the_end() {
+    let taken = || {
+        let mut exported = Exported::new(ExportedConfig::new("s"));
+        (0..3_000_u16).for_each(|n| exported.handle_flow(&flow(A, B, (n, 443), 6, (i64::from(n * 7 % 100), 100), 1)));
+        exported
+    };
+    let (mut whole, mut parts, mut records) = (taken(), taken(), Vec::new());
+    whole.finish();
+    while parts.finish_part(700) {
+        assert_eq!(parts.records_mut().len(), 700);
+        records.append(parts.records_mut());
+    }
+    records.append(parts.records_mut());
+    assert_eq!((records.len(), &records), (3_000, &*whole.records_mut()));
+    assert!(parts.counters().closes() && parts.counters().halves_waiting == 0);
+}
+
+#[test]
+fn deadlines_of_a_flow_that_is_reported_for_ever_do_not_pile_up() {
+    let mut exported = Exported::new(ExportedConfig::new("s"));
+    for n in 0..50_000 {
+        let sample = ExportedFlow { protocol: Protocol::SFlow, ..flow(A, B, (1, 2), 17, (n / 1_000, n / 1_000), 1) };
+        exported.advance(sample.received);
+        exported.handle_flow(&sample);
+    }
+    assert!(exported.queues.iter().all(|queue| queue.len() <= 2 + SPARE));
+    exported.finish();
+    assert_eq!((exported.records_mut().len(), exported.records_mut()[0].src.packets), (1, 50_000));
+}
+
+#[test]
 fn uniflows_wait_as_long_as_they_should_and_no_more_than_fit() {
     let mut exported = Exported::new(ExportedConfig { max_flows: 2, ..ExportedConfig::new("s") });
     exported.handle_flow(&flow(A, B, (1, 9), 17, (0, 0), 1));

@@ -25,6 +25,7 @@ use capture::collect::{
 };
 use capture::{DecoderConfig, Message};
 use crossbeam::channel::{RecvTimeoutError, bounded};
+use crossbeam::queue::ArrayQueue;
 
 use crate::exported::ExportedConfig;
 use crate::lake::{Lake, LakeError, check_sensor};
@@ -132,8 +133,14 @@ enum Item {
     Message(Message),
 }
 
-#[derive(Default)]
 struct Items(Vec<Item>);
+
+impl Default for Items {
+    /// Room for a batch and what one more look into the socket brings.
+    fn default() -> Self {
+        Self(Vec::with_capacity(2 * BATCH))
+    }
+}
 
 impl ExportSink for Items {
     fn flow(&mut self, flow: &ExportedFlow) {
@@ -162,7 +169,7 @@ struct Told {
 struct Batch {
     /// Which receiver.
     from: usize,
-    items: Vec<Item>,
+    items: Items,
     told: Told,
     positions: Vec<Position>,
     /// Templates and the sampled packets' counters, now and then.
@@ -206,6 +213,8 @@ struct Shared<'a> {
     /// The next receiver's number.
     next: AtomicUsize,
     connections: AtomicUsize,
+    /// Room of items that the writer is done with, to be filled again.
+    spare: ArrayQueue<Items>,
 }
 
 impl Shared<'_> {
@@ -250,6 +259,7 @@ pub fn collect(
         stopped: OnceLock::new(),
         next: AtomicUsize::new(0),
         connections: AtomicUsize::new(0),
+        spare: ArrayQueue::new(BATCHES),
     };
     let mut report = std::thread::scope(|scope| {
         let shared = &shared;
@@ -266,7 +276,10 @@ pub fn collect(
         let mut next = Instant::now() + options.flush;
         loop {
             match from.recv_timeout(WAIT) {
-                Ok(batch) => writer.take(batch),
+                Ok(batch) => {
+                    // Where there is enough of it, it is given back.
+                    drop(shared.spare.push(writer.take(batch)));
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }

@@ -6,6 +6,7 @@ use capture::Nanos;
 use capture::collect::socket::Receiver;
 use capture::collect::{Collector, Position};
 use crossbeam::channel::Sender;
+use crossbeam::queue::ArrayQueue;
 
 use super::{BATCH, Batch, Items, Memory, REMEMBER_EVERY, Shared, Told, Transport, WAIT};
 
@@ -15,14 +16,16 @@ pub(super) struct Outbox<'a> {
     number: usize,
     transport: Transport,
     to: &'a Sender<Batch>,
+    spare: &'a ArrayQueue<Items>,
     last: Told,
     remembered: Option<Instant>,
     templates: u64,
 }
 
 impl<'a> Outbox<'a> {
-    pub(super) fn new(number: usize, transport: Transport, to: &'a Sender<Batch>) -> Self {
-        Self { items: Items::default(), number, transport, to, last: Told::default(), remembered: None, templates: 0 }
+    pub(super) fn new(shared: &'a Shared<'_>, transport: Transport, to: &'a Sender<Batch>) -> Self {
+        let (number, items, spare) = (shared.number(), Items::default(), &shared.spare);
+        Self { items, number, transport, to, spare, last: Told::default(), remembered: None, templates: 0 }
     }
 
     /// Hands over what there is, if it is much, if nothing else is to be done, or if it is the last.
@@ -42,7 +45,8 @@ impl<'a> Outbox<'a> {
         });
         let positions: Vec<Position> = collector.positions();
         self.last.clone_from(&told);
-        let items = std::mem::take(&mut self.items.0);
+        // Room that was used before is in memory already.
+        let items = std::mem::replace(&mut self.items, self.spare.pop().unwrap_or_default());
         let batch = Batch { from: self.number, items, told, positions, memory, transport: self.transport, is_last };
         // The writer ends after all receivers.
         drop(self.to.send(batch));
@@ -64,7 +68,7 @@ pub(super) fn receive(mut receiver: Receiver, shared: &Shared<'_>, to: &Sender<B
             tracing::warn!(exporter, "where an exporter stood cannot be read");
         }
     }
-    let (mut outbox, mut told) = (Outbox::new(shared.number(), Transport::Datagrams, to), Told::default());
+    let (mut outbox, mut told) = (Outbox::new(shared, Transport::Datagrams, to), Told::default());
     loop {
         // Before the look into the socket: what came before the stop is read.
         let stopped = shared.is_stopped();

@@ -55,7 +55,7 @@ pub(super) fn listen<'scope, 'env>(
 ) {
     let listener = Arc::new(listener);
     let mut collector = Collector::new(shared.options.limits, shared.options.decoder.clone());
-    let (mut outbox, mut told) = (Outbox::new(shared.number(), Transport::Stream, to), Told::default());
+    let (mut outbox, mut told) = (Outbox::new(shared, Transport::Stream, to), Told::default());
     while !shared.is_stopped() {
         match listener.accept() {
             Ok(Some((stream, from))) => {
@@ -95,7 +95,7 @@ pub(super) fn listen<'scope, 'env>(
 fn connection(listener: &StreamListener, stream: TcpStream, from: IpAddr, shared: &Shared<'_>, to: &Sender<Batch>) {
     let options = shared.options;
     let mut collector = Collector::new(options.limits, options.decoder.clone());
-    let (mut outbox, mut told) = (Outbox::new(shared.number(), Transport::Stream, to), Told::default());
+    let (mut outbox, mut told) = (Outbox::new(shared, Transport::Stream, to), Told::default());
     let mut opened = match listener.open(stream, WAIT) {
         Ok(opened) => opened,
         Err(error) => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use capture::collect::{ExporterTally, InterfaceCounters};
 use capture::{Nanos, Sink as _};
 
-use super::{BATCH, Batch, CollectOptions, CollectReport, Item, Told};
+use super::{BATCH, Batch, CollectOptions, CollectReport, Item, Items, Told};
 use crate::exported::{Exported, ExportedConfig};
 use crate::exported_interfaces::interfaces;
 use crate::lake::{Lake, LakeError, SetWriter, Table};
@@ -109,13 +109,17 @@ impl<'a> Writer<'a> {
         self.report
     }
 
-    pub(super) fn take(&mut self, batch: Batch) {
-        let Batch { from, items, told, positions, memory, transport, is_last } = batch;
-        for item in items {
+    /// Takes a batch; gives the room of its items.
+    pub(super) fn take(&mut self, batch: Batch) -> Items {
+        let Batch { from, mut items, told, positions, memory, transport, is_last } = batch;
+        for item in items.0.drain(..) {
             match item {
                 Item::Flow(flow) => {
                     self.exported.advance(flow.received);
                     self.exported.handle_flow(&flow);
+                    if self.exported.records_mut().len() >= BATCH {
+                        self.drain();
+                    }
                 }
                 Item::Interface(counters) => self.interfaces.push(counters),
                 Item::Message(message) => {
@@ -150,6 +154,7 @@ impl<'a> Writer<'a> {
         {
             self.drain();
         }
+        items
     }
 
     /// Only the sums of a connection that is over are kept.
@@ -165,9 +170,8 @@ impl<'a> Writer<'a> {
 
     /// Finished records go to the set; those that cannot are lost and counted.
     fn drain(&mut self) {
-        let flows = std::mem::take(self.exported.records_mut());
         let mut records = self.messages.take_records();
-        records.flow.extend(flows);
+        records.flow.append(self.exported.records_mut());
         let interfaces = std::mem::take(&mut self.interfaces);
         let count = (records.flow.len() + records.dns.len() + records.proxy.len() + interfaces.len()) as u64;
         if count == 0 {
@@ -215,7 +219,9 @@ impl<'a> Writer<'a> {
         self.exported.advance(clock);
         self.messages.advance(clock);
         if at_end {
-            self.exported.finish();
+            while self.exported.finish_part(BATCH) {
+                self.drain();
+            }
             self.messages.finish();
         }
         self.drain();

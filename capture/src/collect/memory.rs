@@ -135,7 +135,7 @@ impl Collector {
                 let template = Template::new(kind, fields)?;
                 if !exporter.templates.contains_key(&id) {
                     let learnt = counters.templates_learnt;
-                    store.learn(key, id, template, used, limits, counters);
+                    store.learn(key, id, template, &[], used, limits, counters);
                     counters.templates_learnt = learnt;
                 }
             }

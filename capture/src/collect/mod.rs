@@ -229,6 +229,12 @@ impl Collector {
         let max = self.limits.max_fields;
         // What is left below a template's header, or all zeros, is padding.
         while set.len() >= 4 && !set.is_zero() {
+            if let Some(len) = self.store.repeats(&key, kind, set.0, head.received) {
+                self.counters.templates_learnt += 1;
+                set.take(len);
+                continue;
+            }
+            let begin = set.0;
             let announced = match (kind, is_ipfix) {
                 (Kind::Data, _) => template::data_template(&mut set, is_ipfix, max),
                 (Kind::Options, true) => template::ipfix_options_template(&mut set, max),
@@ -236,7 +242,8 @@ impl Collector {
             };
             match announced {
                 Ok(Announced { id, template: Some(template) }) => {
-                    self.store.learn(key, id, template, head.received, &self.limits, &mut self.counters);
+                    let announced = begin.get(..begin.len() - set.len()).unwrap_or_default();
+                    self.store.learn(key, id, template, announced, head.received, &self.limits, &mut self.counters);
                     self.catch_up(key, id, sink);
                 }
                 Ok(Announced { id, template: None }) => self.store.withdraw(&key, id, &mut self.counters),

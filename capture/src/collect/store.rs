@@ -8,7 +8,7 @@ use super::build::Head;
 use super::counters::CollectCounters;
 use super::flow::Protocol;
 use super::numbering::Numbering;
-use super::template::Template;
+use super::template::{Kind, Template};
 use crate::Nanos;
 
 /// Bounds of a [`Collector`](super::Collector). What happens at each has a counter in [`CollectCounters`].
@@ -70,8 +70,17 @@ pub(super) struct Waiting {
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) template: Arc<Template>,
+    /// Its record as it came; empty where it is remembered from before.
+    announced: Box<[u8]>,
     /// Sent or used last.
     pub(super) used: Nanos,
+}
+
+impl Kept {
+    /// Memory it takes, roughly.
+    fn bytes(&self) -> usize {
+        self.template.bytes() + self.announced.len()
+    }
 }
 
 /// One exporter.
@@ -145,7 +154,7 @@ impl Store {
             counters.sets_lost += gone.waiting.len() as u64;
             counters.bytes_lost += gone.waiting_bytes as u64;
             self.waiting_bytes = self.waiting_bytes.saturating_sub(gone.waiting_bytes);
-            let bytes: usize = gone.templates.values().map(|kept| kept.template.bytes()).sum();
+            let bytes: usize = gone.templates.values().map(Kept::bytes).sum();
             self.template_bytes = self.template_bytes.saturating_sub(bytes);
         }
     }
@@ -157,12 +166,27 @@ impl Store {
         Some(Arc::clone(&kept.template))
     }
 
-    /// Keeps a template.
+    /// Whether these bytes begin with a template record that is known, byte by byte: gives its length. Some exporters send
+    /// their templates with each datagram.
+    pub(super) fn repeats(&mut self, key: &ExporterKey, kind: Kind, set: &[u8], now: Nanos) -> Option<usize> {
+        let id = u16::from_be_bytes(*set.first_chunk()?);
+        let kept = self.exporters.get_mut(key)?.templates.get_mut(&id)?;
+        let len = kept.announced.len();
+        if len == 0 || kept.template.kind != kind || set.get(..len)? != &*kept.announced {
+            return None;
+        }
+        kept.used = kept.used.max(now);
+        Some(len)
+    }
+
+    /// Keeps a template, whose record came as `announced`.
+    #[expect(clippy::too_many_arguments, reason = "what, of whom, when, within which limits")]
     pub(super) fn learn(
         &mut self,
         key: ExporterKey,
         id: u16,
         template: Template,
+        announced: &[u8],
         now: Nanos,
         limits: &CollectLimits,
         counters: &mut CollectCounters,
@@ -173,12 +197,15 @@ impl Store {
         if let Some(kept) = exporter.templates.get_mut(&id) {
             kept.used = kept.used.max(now);
             if *kept.template == template {
+                *template_bytes = (*template_bytes + announced.len()).saturating_sub(kept.announced.len());
+                kept.announced = announced.into();
                 return;
             }
         }
-        let bytes = template.bytes();
-        let old = exporter.templates.insert(id, Kept { template: Arc::new(template), used: now });
-        *template_bytes = (*template_bytes + bytes).saturating_sub(old.map_or(0, |kept| kept.template.bytes()));
+        let kept = Kept { template: Arc::new(template), announced: announced.into(), used: now };
+        let bytes = kept.bytes();
+        let old = exporter.templates.insert(id, kept);
+        *template_bytes = (*template_bytes + bytes).saturating_sub(old.map_or(0, |kept| kept.bytes()));
         while exporter.templates.len() > limits.max_templates.max(1)
             || *template_bytes > limits.max_template_bytes && exporter.templates.len() > 1
         {
@@ -187,7 +214,7 @@ impl Store {
                 break;
             };
             if let Some(gone) = exporter.templates.remove(&oldest) {
-                *template_bytes = template_bytes.saturating_sub(gone.template.bytes());
+                *template_bytes = template_bytes.saturating_sub(gone.bytes());
                 counters.templates_evicted += 1;
             }
         }
@@ -195,7 +222,6 @@ impl Store {
 
     /// Forgets a template, or all (`id` 2 and 3: all data or options templates; RFC 7011, 8.1).
     pub(super) fn withdraw(&mut self, key: &ExporterKey, id: u16, counters: &mut CollectCounters) {
-        use super::template::Kind;
         let Some(exporter) = self.exporters.get_mut(key) else { return };
         let goes = |other: u16, kept: &Kept| match id {
             2 => kept.template.kind == Kind::Data,
@@ -206,7 +232,7 @@ impl Store {
         exporter.templates.retain(|other, kept| {
             let goes = goes(*other, kept);
             if goes {
-                *template_bytes = template_bytes.saturating_sub(kept.template.bytes());
+                *template_bytes = template_bytes.saturating_sub(kept.bytes());
                 counters.templates_withdrawn += 1;
             }
             !goes
@@ -275,7 +301,7 @@ impl Store {
             exporter.templates.retain(|_, kept| {
                 let stays = kept.used >= templates;
                 if !stays {
-                    self.template_bytes = self.template_bytes.saturating_sub(kept.template.bytes());
+                    self.template_bytes = self.template_bytes.saturating_sub(kept.bytes());
                     counters.templates_expired += 1;
                 }
                 stays
