@@ -1,4 +1,4 @@
-//! How each column is encoded. Times and counters are delta-packed; text that repeats has a dictionary,
+//! How each column is encoded. Times are delta-packed, the bytes of counters apart; text that repeats has a dictionary,
 //! text that does not has none; what is looked up by value has a bloom filter.
 
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -8,15 +8,12 @@ use parquet::schema::types::ColumnPath;
 
 use super::{Table, schema};
 
-/// Times, counters, and numbers that are nearly always the same: delta-packed, no dictionary, which would look up
+/// What rises slowly, and numbers that are nearly always the same: delta-packed, no dictionary, which would look up
 /// every value.
-const PACKED: &[&str] = &[
-    "first_seen",
-    "last_seen",
-    "flow_start",
-    "segment",
-    "sampling",
-    "observations",
+const PACKED: &[&str] = &["first_seen", "last_seen", "segment", "sampling", "observations", "rank", "fused_rank"];
+
+/// Ports and counters: their bytes apart, for the compressor. 1.4 bytes a counter instead of 2.2 delta-packed.
+const SPLIT: &[&str] = &[
     "src_port",
     "src_packets",
     "src_bytes",
@@ -28,9 +25,11 @@ const PACKED: &[&str] = &[
     "duration_us",
     "request_bytes",
     "response_bytes",
-    "rank",
-    "fused_rank",
 ];
+
+/// Times of flows near to the one that rows are sorted by: as they are, for the compressor. 2.4 bytes instead of 3.2
+/// delta-packed. (Messages are over at once: theirs are nearly in order.)
+const WHOLE: &[&str] = &["last_seen", "flow_start"];
 
 /// Text that hardly repeats: no dictionary.
 const UNIQUE: &[&str] = &["record_id", "community_id", "full_uri", "score", "surprise_bits", "value"];
@@ -47,18 +46,9 @@ const UNCOMPRESSED: &[&str] = &[
     "ethertype",
     "vlan",
     "cos",
-    "end_reason",
     "exporter_ip",
-    "input_if",
-    "output_if",
     "fwd_status",
-    "src_as",
-    "dst_as",
-    "src_mask",
-    "dst_mask",
-    "next_hop",
     "peer_src",
-    "peer_dst",
     "sampling",
     "observations",
     "tunnel",
@@ -85,8 +75,8 @@ const UNCOMPRESSED: &[&str] = &[
     "tls_alpn",
 ];
 
-/// Text of a fixed length: the lengths are packed apart from the letters.
-const LENGTHS_APART: &[&str] = &["community_id"];
+/// Text of which the front is always the same: it is written once.
+const PREFIXED: &[&str] = &["community_id"];
 
 /// Columns that are looked up by value: bloom filter.
 const LOOKED_UP: &[&str] =
@@ -146,8 +136,15 @@ pub(super) fn properties(table: Table, rows: usize, metadata: Vec<KeyValue>) -> 
     for name in UNIQUE.iter().filter(has) {
         builder = builder.set_column_dictionary_enabled(column(name), false);
     }
-    for name in LENGTHS_APART.iter().filter(has) {
-        builder = builder.set_column_encoding(column(name), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    let whole = if table == Table::Flow { WHOLE } else { &[] };
+    for (names, encoding) in [(SPLIT, Encoding::BYTE_STREAM_SPLIT), (whole, Encoding::PLAIN)] {
+        for name in names.iter().filter(has) {
+            builder =
+                builder.set_column_dictionary_enabled(column(name), false).set_column_encoding(column(name), encoding);
+        }
+    }
+    for name in PREFIXED.iter().filter(has) {
+        builder = builder.set_column_encoding(column(name), Encoding::DELTA_BYTE_ARRAY);
     }
     for name in UNCOMPRESSED.iter().filter(has) {
         builder = builder.set_column_compression(column(name), Compression::UNCOMPRESSED);

@@ -6,6 +6,7 @@
 use std::hash::BuildHasher as _;
 use std::sync::LazyLock;
 
+use super::column::Scratch;
 use super::hybrid;
 use super::pile::Pile;
 
@@ -167,8 +168,13 @@ impl Sequence {
     }
 
     /// Appends the codes of these values, as a page has them.
-    fn page(&self, at: &[u32], distinct: usize, scratch: &mut Vec<u32>, out: &mut Vec<u8>) {
-        let width = hybrid::width(u32::try_from(distinct.saturating_sub(1)).unwrap_or(u32::MAX));
+    fn page(&self, at: &[u32], distinct: usize, scratch: &mut Scratch, out: &mut Vec<u8>) {
+        let width = match hybrid::width(u32::try_from(distinct.saturating_sub(1)).unwrap_or(u32::MAX)) {
+            // Codes of addresses take a sixth less when the compressor sees them as bytes.
+            9..16 if scratch.for_compression => 16,
+            width => width,
+        };
+        let scratch = &mut scratch.codes;
         out.push(width as u8);
         if self.codes.is_empty() {
             return hybrid::push_run(at.len(), 0, width, out);
@@ -239,7 +245,7 @@ impl<K> Codes<K> {
     }
 
     /// Appends the codes of these values, as a page has them.
-    pub(super) fn page(&self, at: &[u32], scratch: &mut Vec<u32>, out: &mut Vec<u8>) {
+    pub(super) fn page(&self, at: &[u32], scratch: &mut Scratch, out: &mut Vec<u8>) {
         self.sequence.page(at, self.keys.len(), scratch, out);
     }
 }
@@ -293,7 +299,7 @@ impl TextCodes {
     }
 
     /// Appends the codes of these values, as a page has them.
-    pub(super) fn page(&self, at: &[u32], scratch: &mut Vec<u32>, out: &mut Vec<u8>) {
+    pub(super) fn page(&self, at: &[u32], scratch: &mut Scratch, out: &mut Vec<u8>) {
         self.sequence.page(at, self.ends.len(), scratch, out);
     }
 }

@@ -30,6 +30,8 @@ pub(in crate::lake) struct Wanted {
 pub(in crate::lake) struct Scratch {
     pub(super) codes: Vec<u32>,
     pub(super) numbers: Vec<i64>,
+    /// Whether the page may be compressed: that does better with whole bytes.
+    pub(super) for_compression: bool,
 }
 
 /// The values of a column, without the nulls, in the order in which the rows came.

@@ -14,9 +14,22 @@ pub(in crate::lake) enum Width {
     Bits64,
 }
 
+impl Width {
+    pub(super) const fn bytes(self) -> u32 {
+        match self {
+            Self::Bits32 => 4,
+            Self::Bits64 => 8,
+        }
+    }
+}
+
 /// Appends `values`.
 pub(super) fn encode(values: &[i64], width: Width, out: &mut Vec<u8>) {
     push_head(values.len(), values.first().copied().unwrap_or_default(), out);
+    blocks(values, width, out);
+}
+
+fn blocks(values: &[i64], width: Width, out: &mut Vec<u8>) {
     let mut deltas = [0i64; BLOCK];
     let mut before = values.first().copied().unwrap_or_default();
     for block in values.get(1..).unwrap_or_default().chunks(BLOCK) {
@@ -47,10 +60,13 @@ pub(super) fn encode(values: &[i64], width: Width, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends `count` times the same value.
-pub(super) fn encode_equal(count: usize, value: i64, out: &mut Vec<u8>) {
-    push_head(count, value, out);
-    for _ in 0..count.saturating_sub(1).div_ceil(BLOCK) {
+/// Appends `count` values: one, then always another.
+pub(super) fn encode_after(first: i64, count: usize, value: i64, out: &mut Vec<u8>) {
+    push_head(count, if count == 0 { 0 } else { first }, out);
+    let mut begin = [value; 1 + BLOCK];
+    begin[0] = first;
+    blocks(begin.get(..count).unwrap_or(&begin), Width::Bits32, out);
+    for _ in 0..count.saturating_sub(1 + BLOCK).div_ceil(BLOCK) {
         // The least difference is 0, and so are all widths.
         out.extend_from_slice(&[0; 1 + MINIBLOCKS]);
     }
@@ -93,12 +109,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_values_are_a_case_of_any() {
-        for count in [0, 1, 2, 128, 129, 130, 1_000] {
-            let (mut any, mut equal) = (Vec::new(), Vec::new());
-            encode(&vec![if count == 0 { 0 } else { 30 }; count], Width::Bits32, &mut any);
-            encode_equal(count, if count == 0 { 0 } else { 30 }, &mut equal);
-            assert_eq!(any, equal, "{count}");
+    fn a_value_after_another_is_a_case_of_any() {
+        for (first, value) in [(30, 30), (0, 2), (30, 28)] {
+            for count in [0, 1, 2, 128, 129, 130, 257, 258, 1_000] {
+                let (mut any, mut after) = (Vec::new(), Vec::new());
+                let mut values = vec![value; count];
+                values.iter_mut().take(1).for_each(|v| *v = first);
+                encode(&values, Width::Bits32, &mut any);
+                encode_after(first, count, value, &mut after);
+                assert_eq!(any, after, "{count} of {value} after {first}");
+            }
         }
     }
 

@@ -6,8 +6,8 @@
 //! first comes, and a column that holds one value or none costs a run. Files, footers and indexes stay the library's
 //! ([`SerializedFileWriter`](parquet::file::writer::SerializedFileWriter)); its readers, DuckDB and pyarrow are the tests' oracles.
 //!
-//! Encodings: dictionary with RLE / bit-packed codes, DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY, PLAIN; data pages
-//! of version 1; zstd where a sample of the column shows that it helps.
+//! Encodings: dictionary with RLE / bit-packed codes, DELTA_BINARY_PACKED, BYTE_STREAM_SPLIT, DELTA_BYTE_ARRAY, PLAIN; data
+//! pages of version 1; zstd where a sample of the column shows that it helps.
 
 mod codes;
 mod column;
@@ -23,7 +23,7 @@ mod write;
 pub(in crate::lake) use codes::{Key, Word};
 pub(in crate::lake) use column::{Column, Push};
 pub(in crate::lake) use levels::Repeats;
-pub(in crate::lake) use numbers::{Coded, Fixed, Packed};
+pub(in crate::lake) use numbers::{Coded, Fixed, Packed, Split, Whole};
 pub(in crate::lake) use text::{ByKey, FixedText, Keyed, Plain, Texts};
 pub(in crate::lake) use write::{GroupWriter, Specs, Workshop};
 

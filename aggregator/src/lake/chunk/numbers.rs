@@ -85,26 +85,72 @@ fn plain<T: Number>(value: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Numbers that differ from row to row: differences, packed.
-pub(in crate::lake) struct Packed<T> {
-    values: Pile<i64>,
-    number: std::marker::PhantomData<T>,
+/// How numbers that differ from row to row are laid out.
+pub(in crate::lake) trait Layout {
+    const CODE: Code;
+    /// Appends a page of values.
+    fn encode(values: &[i64], width: Width, out: &mut Vec<u8>);
 }
 
-impl<T> Default for Packed<T> {
+/// Differences, packed: what rises slowly.
+pub(in crate::lake) struct Delta;
+
+/// The first bytes of all values, then the second ones, and so on: counters and ports, of which the upper bytes are
+/// alike. Packed, each of 32 differences would be as wide as the widest of them.
+pub(in crate::lake) struct Split;
+
+/// As they are: times near to, but not in, the order of the rows. The compressor finds the upper bytes in the row before.
+pub(in crate::lake) struct Whole;
+
+impl Layout for Delta {
+    const CODE: Code = Code::DeltaBinaryPacked;
+
+    fn encode(values: &[i64], width: Width, out: &mut Vec<u8>) {
+        delta::encode(values, width, out);
+    }
+}
+
+impl Layout for Split {
+    const CODE: Code = Code::ByteStreamSplit;
+
+    fn encode(values: &[i64], width: Width, out: &mut Vec<u8>) {
+        for byte in 0..width.bytes() {
+            out.extend(values.iter().map(|value| (value >> (8 * byte)) as u8));
+        }
+    }
+}
+
+impl Layout for Whole {
+    const CODE: Code = Code::Plain;
+
+    fn encode(values: &[i64], width: Width, out: &mut Vec<u8>) {
+        match width {
+            Width::Bits32 => values.iter().for_each(|value| out.extend_from_slice(&(*value as i32).to_le_bytes())),
+            Width::Bits64 => values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes())),
+        }
+    }
+}
+
+/// Numbers that differ from row to row.
+pub(in crate::lake) struct Packed<T, L = Delta> {
+    values: Pile<i64>,
+    number: std::marker::PhantomData<(T, L)>,
+}
+
+impl<T, L> Default for Packed<T, L> {
     fn default() -> Self {
         Self { values: Pile::default(), number: std::marker::PhantomData }
     }
 }
 
-impl<T: Number> Push<T> for Packed<T> {
+impl<T: Number, L> Push<T> for Packed<T, L> {
     #[inline]
     fn push(&mut self, value: T) {
         self.values.push(value.wide());
     }
 }
 
-impl<T: Number> Leaf for Packed<T> {
+impl<T: Number, L: Layout> Leaf for Packed<T, L> {
     fn len(&self) -> usize {
         self.values.len()
     }
@@ -115,13 +161,13 @@ impl<T: Number> Leaf for Packed<T> {
     }
 
     fn encoding(&self) -> Code {
-        Code::DeltaBinaryPacked
+        L::CODE
     }
 
     fn page(&self, at: &[u32], scratch: &mut Scratch, out: &mut Vec<u8>) {
         scratch.numbers.clear();
         scratch.numbers.extend(at.iter().map(|at| self.values.get(*at)));
-        delta::encode(&scratch.numbers, T::WIDTH, out);
+        L::encode(&scratch.numbers, T::WIDTH, out);
     }
 
     fn bounds(&self, at: &[u32]) -> Option<(Vec<u8>, Vec<u8>)> {
@@ -179,7 +225,7 @@ impl<T: Number> Leaf for Coded<T> {
     }
 
     fn page(&self, at: &[u32], scratch: &mut Scratch, out: &mut Vec<u8>) {
-        self.codes.page(at, &mut scratch.codes, out);
+        self.codes.page(at, scratch, out);
     }
 
     fn clear(&mut self) {

@@ -37,8 +37,8 @@ struct Row {
 struct Table {
     id: Column<Fixed<16>>,
     time: Column<Packed<i64>>,
-    count: Column<Packed<u64>>,
-    signed: Column<Packed<i32>>,
+    count: Column<Packed<u64, Split>>,
+    signed: Column<Packed<i32, Split>>,
     port: Column<Coded<u16>>,
     word: Column<Keyed<Word>>,
     text: Column<Texts>,
@@ -47,6 +47,7 @@ struct Table {
     lists: Repeats,
     names: Texts,
     numbers: Coded<u16>,
+    near: Column<Packed<i64, Whole>>,
 }
 
 fn schema() -> SchemaRef {
@@ -66,6 +67,7 @@ fn schema() -> SchemaRef {
         Field::new("list", DataType::List(Arc::new(Field::new("item", item, false))), false),
         Field::new("nothing", DataType::Utf8, true),
         Field::new("same", DataType::Utf8, false),
+        Field::new("near", DataType::Int64, false),
     ]))
 }
 
@@ -111,6 +113,7 @@ impl Table {
         self.text.push_opt(row.text.as_deref());
         self.long.push(row.long.as_str());
         self.fixed.push(row.fixed);
+        self.near.push(row.time);
         self.lists.push(row.list.len());
         for (name, number) in &row.list {
             self.names.push(name.as_str());
@@ -132,6 +135,7 @@ impl Table {
         out.repeated(&self.lists, &mut self.numbers).unwrap();
         out.nulls().unwrap();
         out.constant("always").unwrap();
+        out.column(&mut self.near).unwrap();
         self.lists.clear();
     }
 }
@@ -163,6 +167,7 @@ fn check_rows(batches: &[RecordBatch], rows: &[Row]) {
                 .collect();
             assert_eq!(list, want.list);
             assert_eq!((text(batch, 10, row), text(batch, 11, row).as_deref()), (None, Some("always")));
+            assert_eq!(batch.column(12).as_primitive::<Int64Type>().value(row), want.time);
         }
     }
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), rows.len());
@@ -226,7 +231,8 @@ fn row() -> impl Strategy<Value = Row> {
         prop::option::of(words),
         prop::option::of(texts.clone()),
         texts,
-        "[0-9A-Za-z]{5}",
+        // Pages in which all begin alike, and others.
+        prop_oneof![5 => "1:[0-9A-Za-z]{3}", 1 => "[0-9A-Za-z]{5}"],
         prop::collection::vec(("[a-z]{0,4}", 0u16..4), 0..4),
     )
         .prop_map(|((id, time, count, signed), port, word, text, long, fixed, list)| {

@@ -14,6 +14,9 @@ use super::thrift::Code;
 /// Longest text kept as a column's least or greatest value.
 const LONGEST_BOUND: usize = 64;
 
+/// Letters in which texts of one length may be alike: the version of a Community ID, `1:`.
+const SHARED: usize = 2;
+
 /// A key that stands for a text.
 pub(in crate::lake) trait ByKey: Key {
     /// Appends the text, valid UTF-8.
@@ -143,7 +146,7 @@ impl<K: ByKey> Leaf for Keyed<K> {
     fn page(&self, at: &[u32], scratch: &mut Scratch, out: &mut Vec<u8>) {
         let distinct = self.distinct();
         if distinct.repeats() {
-            self.codes.page(at, &mut scratch.codes, out);
+            self.codes.page(at, scratch, out);
         } else {
             distinct.plain(at.iter().map(|at| self.codes.code(*at)), out);
         }
@@ -201,7 +204,7 @@ impl Leaf for Texts {
     fn page(&self, at: &[u32], scratch: &mut Scratch, out: &mut Vec<u8>) {
         let distinct = self.distinct();
         if distinct.repeats() {
-            self.0.page(at, &mut scratch.codes, out);
+            self.0.page(at, scratch, out);
         } else {
             distinct.plain(at.iter().map(|at| self.0.code(*at)), out);
         }
@@ -267,7 +270,7 @@ impl Leaf for Plain {
     }
 }
 
-/// Texts of one length that hardly repeat: their lengths are packed apart.
+/// Texts of one length that hardly repeat but for their first [`SHARED`] letters, which are written once a page.
 #[derive(Default)]
 pub(in crate::lake) struct FixedText<const N: usize> {
     texts: Pile<[u8; N]>,
@@ -295,13 +298,21 @@ impl<const N: usize> Leaf for FixedText<N> {
     }
 
     fn encoding(&self) -> Code {
-        Code::DeltaLengthByteArray
+        Code::DeltaByteArray
     }
 
     fn page(&self, at: &[u32], _: &mut Scratch, out: &mut Vec<u8>) {
-        delta::encode_equal(at.len(), N as i64, out);
+        let first = at.first().map(|at| self.texts.get(*at));
+        let shared =
+            |text: &[u8; N]| first.is_some_and(|first| text.iter().zip(first).take(SHARED).all(|(a, b)| *a == b));
+        // Whether all begin alike is asked of the values, not of who puts them.
+        let prefix = if at.iter().all(|at| shared(&self.texts.get(*at))) { SHARED.min(N) } else { 0 };
+        delta::encode_after(0, at.len(), prefix as i64, out);
+        delta::encode_after(N as i64, at.len(), (N - prefix) as i64, out);
         out.reserve(at.len() * N);
-        at.iter().for_each(|at| out.extend_from_slice(&self.texts.get(*at)));
+        for (at, skip) in at.iter().zip(std::iter::once(0).chain(std::iter::repeat(prefix))) {
+            out.extend_from_slice(self.texts.get(*at).get(skip..).unwrap_or_default());
+        }
     }
 
     fn clear(&mut self) {

@@ -14,8 +14,9 @@ pub(in crate::lake) enum Code {
     Plain = 0,
     Rle = 3,
     DeltaBinaryPacked = 5,
-    DeltaLengthByteArray = 6,
+    DeltaByteArray = 7,
     RleDictionary = 8,
+    ByteStreamSplit = 9,
 }
 
 /// Fields of one struct, in rising order of their ids.

@@ -252,6 +252,7 @@ impl<'a> GroupWriter<'a> {
             defined.ranks(&mut places.ranks);
         }
         let optional = spec.column.max_def_level() > 0;
+        scratch.for_compression = spec.zstd;
         let pages: Vec<Page> = self
             .order
             .chunks(self.page_rows)
@@ -260,9 +261,10 @@ impl<'a> GroupWriter<'a> {
         if values.len() != pages.iter().map(|page| page.values).sum::<usize>() {
             return Err(ParquetError::General(format!("{} has more values than its levels", spec.column.name())));
         }
-        let zstd = spec.zstd && self.workshop.is_worth_it(self.table, at, dictionary_end)?;
-
         let encoding = if values.len() > 0 { values.encoding() } else { Code::Plain };
+        // The beginning of a page with its bytes apart says nothing of the rest: it is the bytes that differ most.
+        let is_split = encoding == Code::ByteStreamSplit && self.workshop.raw.len() >= TOO_SHORT;
+        let zstd = spec.zstd && (is_split || self.workshop.is_worth_it(self.table, at, dictionary_end)?);
         let mut out = std::mem::take(&mut self.workshop.out);
         out.clear();
         let mut uncompressed = 0;
@@ -411,7 +413,8 @@ fn encodings(data: Code, dictionary: bool, pages: usize) -> (Vec<Encoding>, Vec<
         Code::Plain => Encoding::PLAIN,
         Code::Rle => Encoding::RLE,
         Code::DeltaBinaryPacked => Encoding::DELTA_BINARY_PACKED,
-        Code::DeltaLengthByteArray => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+        Code::DeltaByteArray => Encoding::DELTA_BYTE_ARRAY,
+        Code::ByteStreamSplit => Encoding::BYTE_STREAM_SPLIT,
         Code::RleDictionary => Encoding::RLE_DICTIONARY,
     };
     let mut encodings = vec![Encoding::RLE, data];

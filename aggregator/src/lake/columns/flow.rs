@@ -3,7 +3,8 @@
 use parquet::errors::Result;
 
 use super::{
-    Address, Addresses, Column, Columns, CommunityIds, Few, GroupWriter, Ids, Keyed, Mac, Macs, Numbers, Times, Words,
+    Address, Addresses, Column, Columns, CommunityIds, Few, GroupWriter, Ids, Keyed, Mac, Macs, NearTimes, Numbers,
+    Times, Words,
 };
 use crate::community_id::CommunityId;
 use crate::record::{Exporter, FlowRecord, History};
@@ -14,8 +15,8 @@ pub(in crate::lake) struct FlowColumns {
     rows: usize,
     record_id: Ids,
     first_seen: Times,
-    last_seen: Times,
-    flow_start: Times,
+    last_seen: NearTimes,
+    flow_start: NearTimes,
     segment: Few<u32>,
     sensor: String,
     origin: Words,

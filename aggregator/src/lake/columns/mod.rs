@@ -10,7 +10,9 @@ use std::net::IpAddr;
 use capture::{Ip, IpVersion};
 use parquet::errors::Result;
 
-use super::chunk::{ByKey, Coded, Column, Fixed, FixedText, GroupWriter, Key, Keyed, Packed, Plain, Texts, Word};
+use super::chunk::{
+    ByKey, Coded, Column, Fixed, FixedText, GroupWriter, Key, Keyed, Packed, Plain, Split, Texts, Whole, Word,
+};
 use super::text::{push_ip, push_mac};
 use crate::community_id::CommunityId;
 use crate::record::History;
@@ -34,8 +36,10 @@ pub(super) trait Columns<Row> {
 type Ids = Column<Fixed<16>>;
 /// Times, microseconds.
 type Times = Column<Packed<i64>>;
+/// Times near to the one that rows are sorted by.
+type NearTimes = Column<Packed<i64, Whole>>;
 /// Numbers that differ from row to row.
-type Numbers<T> = Column<Packed<T>>;
+type Numbers<T> = Column<Packed<T, Split>>;
 /// Numbers of which a few come again and again.
 type Few<T> = Column<Coded<T>>;
 /// Addresses.
