@@ -26,6 +26,9 @@ fn once(lake: &Lake, config: &LakeConfig) {
         max_bytes: config.max_bytes.map(|bytes| bytes.as_u64()),
         now: state::now(),
     };
+    if let Err(error) = lake.note_retention(&retain) {
+        tracing::error!("retention: what it was told is not shown: {error}");
+    }
     match lake.retain(&retain) {
         Ok(done) if done.parts > 0 => tracing::info!("retention removed {} files, {} rows", done.parts, done.rows),
         Ok(_) => {}

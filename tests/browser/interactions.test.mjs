@@ -208,4 +208,51 @@ describe("interactions", { skip }, () => {
     await page.waitForFunction((old) => document.querySelector(".subject-bar [role=status]")?.textContent === old, whole);
     watcher.clean();
   });
+
+  test("a graph of more than a thousand nodes finds its places, and each answers to the keyboard", async () => {
+    const list = await api(`/api/v1/suspicious/flow?date=${days.flow}&groups=off&limit=1`);
+    const [row] = list.rows;
+    // A hub and a thousand peers, each with rank and record of its own.
+    const rows = Array.from({ length: 1000 }, (_, at) => ({ ...row, record_id: at.toString(16).padStart(32, "0"), src_ip: "10.9.9.9", dst_ip: `198.18.${at >> 8}.${at & 255}`, standing: { ...row.standing, rank: at + 1 } }));
+    const whole = { ...list, rows, matching: 1000, groups: 1000, next_cursor: null };
+    await page.route("**/api/v1/suspicious/flow?*", (route) => route.fulfill({ json: whole }));
+    await open(page, `#/suspicious/flow?date=${days.flow}&groups=off&graph=on`);
+    await page.waitForSelector('.stage[data-settled="true"]', { timeout: 60_000 });
+    assert.match(await page.getAttribute(".picture .drawing", "aria-label"), /^1,001 nodes and 1,000 links of the 1,000 rows/);
+    const inks = await page.$eval(".stage canvas", (canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      let inked = 0;
+      for (let at = 3; at < data.length; at += 4) if (data[at]) inked += 1;
+      return inked;
+    });
+    assert.ok(inks > 5000, `${inks} pixels are drawn`);
+    await page.focus(".stage");
+    // By rank: the hub and the first peer come first, the last peer is one step back.
+    await page.keyboard.press("ArrowRight");
+    await page.waitForSelector(".node-card:has-text('10.9.9.9'), .node-card:has-text('198.18.0.0')");
+    await page.keyboard.press("ArrowLeft");
+    await page.waitForSelector(".node-card:has-text('198.18.3.231')");
+    await page.unroute("**/api/v1/suspicious/flow?*");
+    watcher.clean();
+  });
+
+  test("the list is scrolled to its end, however long, and few of its rows are drawn", async () => {
+    const asked = `/api/v1/suspicious/flow?date=${days.flow}&groups=off`;
+    const { matching } = await api(`${asked}&limit=1`);
+    assert.ok(matching > 600, `${matching} rows`);
+    await open(page, `#/suspicious/flow?date=${days.flow}&groups=off`);
+    const last = () => page.evaluate(() => Math.max(...[...document.querySelectorAll(".main-table .grid-row")].map((row) => Number(row.getAttribute("aria-rowindex")) - 1)));
+    let most = 0;
+    for (let turn = 0; turn < 400 && (await last()) < matching; turn += 1) {
+      await page.$eval(".main-table .grid", (grid) => (grid.scrollTop = grid.scrollHeight));
+      await page.waitForTimeout(50);
+      most = Math.max(most, await page.$$eval(".main-table .grid-row", (rows) => rows.length));
+    }
+    assert.equal(await last(), matching);
+    assert.ok(most < 120, `${most} rows are drawn at a time`);
+    const ranks = await page.$$eval(".main-table .grid-row", (rows) => rows.map((row) => [Number(row.getAttribute("aria-rowindex")), row.dataset.key]).sort((a, b) => a[0] - b[0]).map(([, key]) => key));
+    const tail = await api(`${asked}&sort=-rank&limit=20`);
+    assert.deepEqual(ranks.slice(-20).reverse(), tail.rows.map((row) => row.record_id), "the last rows are those of the last ranks");
+    watcher.clean();
+  });
 });

@@ -27,6 +27,7 @@ mod encode;
 mod error;
 #[doc(hidden)]
 pub mod failpoint;
+mod keeping;
 mod merge;
 mod metadata;
 mod options;
@@ -51,6 +52,7 @@ use crate::record::Micros;
 use crate::state::{self, State};
 
 pub use error::LakeError;
+pub use keeping::{Arrival, KeptHour, RetentionNote, Room};
 pub use metadata::REPLACES;
 pub use options::{
     Adopted, CompactOptions, Compacted, ImportMark, Published, RetainOptions, Retained, SetKind, WriterOptions,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::imports::ImportState;
 use super::{State, StateError, now};
-use crate::lake::{Day, Table};
+use crate::lake::{Arrival, Day, Table};
 use crate::record::Micros;
 
 /// What else happens when a set is published.
@@ -289,6 +289,32 @@ impl State {
                 )?;
             }
             Ok(learnt as u64)
+        })
+    }
+
+    /// The latest record of each sensor's flow, DNS and proxy table, by sensor and table.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn arrivals(&self) -> Result<Vec<Arrival>, StateError> {
+        self.read(|c| {
+            // Of a bare column beside max(), SQLite takes the row with the maximum.
+            c.prepare(
+                "SELECT p.sensor, p.tbl, sum(p.rows), max(p.last),
+                        CASE WHEN s.kind NOT IN ('compaction', 'adopted') THEN s.published END
+                 FROM parts p JOIN sets s USING (set_id)
+                 WHERE p.state = 'live' AND p.tbl IN ('flow', 'dns', 'proxy') GROUP BY p.sensor, p.tbl ORDER BY 1, 2",
+            )?
+            .query_map([], |row| {
+                Ok(Arrival {
+                    sensor: row.get(0)?,
+                    table: row.get(1)?,
+                    rows: unsigned(row, 2)?,
+                    last: Micros(row.get(3)?),
+                    published: row.get::<_, Option<i64>>(4)?.map(Micros),
+                })
+            })?
+            .collect()
         })
     }
 

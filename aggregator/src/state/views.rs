@@ -1,5 +1,5 @@
 //! Views that people saved: what a page's address said, by a name. Whoever saved one owns it; a shared one is everybody's
-//! to open. At most [`MAX_VIEWS`] of an owner.
+//! to open. At most [`MAX_VIEWS`] of an owner. One of those that somebody may open can be what a page begins with for them.
 
 use rusqlite::{OptionalExtension as _, Row};
 
@@ -103,6 +103,42 @@ impl State {
             t.query_row(&sql, (id, owner), view).optional()
         })
     }
+
+    /// Makes a view what its page begins with for `owner`, or no longer. `None` if there is no such view of theirs or shared.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn set_default_view(&self, id: i64, owner: &str, is_default: bool) -> Result<Option<View>, StateError> {
+        self.write(|t| {
+            let sql = format!("SELECT {COLUMNS} FROM saved_views WHERE id = ?1 AND (owner = ?2 OR shared = 1)");
+            let Some(found) = t.query_row(&sql, (id, owner), view).optional()? else { return Ok(None) };
+            if is_default {
+                t.execute(
+                    "INSERT INTO default_views (owner, page, view_id) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (owner, page) DO UPDATE SET view_id = excluded.view_id",
+                    (owner, &found.view.page, id),
+                )?;
+            } else {
+                t.execute("DELETE FROM default_views WHERE owner = ?1 AND view_id = ?2", (owner, id))?;
+            }
+            Ok(Some(found))
+        })
+    }
+
+    /// What pages begin with for `owner`, by page. A view of somebody else counts while it is shared.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn default_views(&self, owner: &str) -> Result<Vec<View>, StateError> {
+        self.read(|c| {
+            c.prepare(&format!(
+                "SELECT {COLUMNS} FROM saved_views WHERE (owner = ?1 OR shared = 1)
+                 AND id IN (SELECT view_id FROM default_views WHERE owner = ?1) ORDER BY page"
+            ))?
+            .query_map([owner], view)?
+            .collect()
+        })
+    }
 }
 
 #[cfg(test)]
@@ -157,5 +193,33 @@ mod tests {
         assert_eq!(state.save_view(&new("ana", "one more", false)).unwrap(), None);
         assert!(state.save_view(&new("ana", "0", true)).unwrap().is_some(), "saving over is no more");
         assert!(state.save_view(&new("ben", "one", false)).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_page_begins_with_one_view_of_each_account_s_choice() {
+        let state = State::in_memory().unwrap();
+        let save = |owner: &str, name: &str, shared| state.save_view(&new(owner, name, shared)).unwrap().unwrap().id;
+        let (own, shared, secret) =
+            (save("ana", "own", false), save("ben", "shared", true), save("ben", "secret", false));
+        let begins =
+            |owner: &str| -> Vec<i64> { state.default_views(owner).unwrap().into_iter().map(|view| view.id).collect() };
+        assert!(state.set_default_view(own, "ana", true).unwrap().is_some());
+        assert!(state.set_default_view(shared, "eve", true).unwrap().is_some());
+        assert_eq!(state.set_default_view(secret, "ana", true).unwrap(), None, "nobody else may open it");
+        assert_eq!((begins("ana"), begins("ben"), begins("eve")), (vec![own], vec![], vec![shared]));
+        // Another of the same page takes its place; one of another page does not.
+        state.set_default_view(shared, "ana", true).unwrap();
+        let other = NewView { page: "suspicious/dns".to_owned(), ..new("ana", "own", false) };
+        let dns = state.save_view(&other).unwrap().unwrap().id;
+        state.set_default_view(dns, "ana", true).unwrap();
+        assert_eq!(begins("ana"), [dns, shared]);
+        // It is no longer shared, it is taken back, it is deleted.
+        save("ben", "shared", false);
+        assert_eq!((begins("ana"), begins("eve")), (vec![dns], vec![]));
+        state.set_default_view(dns, "ana", false).unwrap();
+        assert_eq!(begins("ana"), Vec::<i64>::new());
+        state.set_default_view(own, "ana", true).unwrap();
+        state.delete_view(own, "ana").unwrap();
+        assert_eq!(begins("ana"), Vec::<i64>::new());
     }
 }

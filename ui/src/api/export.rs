@@ -9,19 +9,20 @@ use std::io;
 use aggregator::record::RecordId;
 use aggregator::state::verdicts::Subject as VerdictSubject;
 use analytics::output::export::{About, ExportFormat, Exporter, MAX_OBJECT_ROWS, sigma};
-use analytics::sql::Param;
+use analytics::sql::{Answer, Param};
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::{OriginalUri, Path, State};
 use axum::response::Response;
 
 use super::filter::condition;
-use super::investigate::{Span, Subject, Target};
+use super::investigate::{Order, Span, Subject, Target, flagged};
 use super::params::{Params, parse_source};
 use super::rows::{moment, parse_day, record_text};
 use super::stories::{file, from_channel};
 use super::types::{ExportQuery, Problem, Source};
 use super::{details, list};
 use crate::app::{App, Shared};
+use crate::door::{Caller, Work, asked};
 use crate::problem::ApiError;
 
 /// Rows of one export. More is an error that says so, before the first byte where it can be known, else by breaking off.
@@ -43,12 +44,14 @@ struct Selection {
 /// A table as a file.
 #[utoipa::path(get, path = "/api/v1/export/{view}/{source}",
     params(("view" = String, Path, description = "`suspicious`: the list (date, filter, sort, groups, group); `records`: raw records of a subject \
-        (subject, from, to); `details`: the raw records around one (time, src and dst, or name, or uri and client)"),
+        (subject, from, to, flagged, order); `details`: the raw records around one (time, src and dst, or name, or uri and client)"),
         ("source" = Source, Path, description = "Which records"), ExportQuery),
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 400, body = Problem),
     (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub(super) async fn export(
     State(app): State<Shared>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
     Path((view, source)): Path<(String, String)>,
     Params(query): Params<ExportQuery>,
 ) -> Result<Response, ApiError> {
@@ -62,13 +65,35 @@ pub(super) async fn export(
     let name = format!("spotter-{view}-{}", source.as_str());
     if query.format == "sigma" {
         let rule = rule(&selection)?;
+        // Made of the filter: it has no row.
+        Work::begin(&app, &caller, "export", &asked(&uri)).await?.done().await;
         return Ok(file("application/yaml", &format!("{name}.yml"), Body::from(sigma::write(&rule))));
     }
     let format: ExportFormat = query.format.parse().map_err(ApiError::Bad)?;
-    stream(&app, selection, format, &name).await
+    let work = Work::begin(&app, &caller, "export", &asked(&uri)).await?;
+    match begin(&app, selection, format).await {
+        Ok(begun) => Ok(stream(begun, work, &name)),
+        Err(error) => {
+            work.failed(&error.to_string()).await;
+            Err(error)
+        }
+    }
 }
 
-async fn stream(app: &Shared, selection: Selection, format: ExportFormat, name: &str) -> Result<Response, ApiError> {
+/// An export whose first bytes are there.
+struct Begun {
+    answer: Answer,
+    exporter: Exporter,
+    format: ExportFormat,
+    /// Rows that it may have.
+    most: u64,
+    first: Vec<u8>,
+    /// There may be more batches.
+    goes_on: bool,
+}
+
+/// Runs the query as far as its first batch: most failures are known by then, and can still be told.
+async fn begin(app: &Shared, selection: Selection, format: ExportFormat) -> Result<Begun, ApiError> {
     let Selection { source, from, params, scored, title, .. } = selection;
     let columns = match format {
         ExportFormat::Csv => spot_columns(source, scored),
@@ -89,43 +114,57 @@ async fn stream(app: &Shared, selection: Selection, format: ExportFormat, name: 
         .map_err(|error| ApiError::Bad(error.to_string()))?;
     let broken = |error: &dyn std::fmt::Display| ApiError::Broken(error.to_string());
     let mut first = exporter.head().map_err(|error| broken(&error))?;
-    // The first batch comes before the answer's head: most failures are known by then, and can still be told.
-    let begun = match answer.next().await? {
+    let goes_on = match answer.next().await? {
         Some(batch) => {
             first.extend(exporter.batch(&batch).map_err(|error| broken(&error))?);
             true
         }
         None => false,
     };
+    Ok(Begun { answer, exporter, format, most, first, goes_on })
+}
+
+/// Sends what was begun, and the rest of it as it is read.
+fn stream(begun: Begun, mut work: Work, name: &str) -> Response {
+    let Begun { mut answer, mut exporter, format, most, first, goes_on } = begun;
     let (to, chunks) = tokio::sync::mpsc::channel::<io::Result<Bytes>>(4);
     tokio::spawn(async move {
-        let work = async {
+        // Gives back whether all of it was written; it is not where the reader is gone, which ends the query.
+        let write = async {
             let failed = |error: String| io::Error::other(error);
+            work.rows(exporter.rows());
             if to.send(Ok(Bytes::from(first))).await.is_err() {
-                return Ok(());
+                return Ok(None);
             }
-            while begun && let Some(batch) = answer.next().await.map_err(|error| failed(error.to_string()))? {
+            while goes_on && let Some(batch) = answer.next().await.map_err(|error| failed(error.to_string()))? {
                 let bytes = exporter.batch(&batch).map_err(|error| failed(error.to_string()))?;
+                work.rows(exporter.rows());
                 if exporter.rows() > most {
                     return Err(failed(format!("more than {most} rows: ask for less")));
                 }
-                // The reader is gone: dropping the answer ends the query.
                 if !bytes.is_empty() && to.send(Ok(Bytes::from(bytes))).await.is_err() {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
-            let tail = exporter.tail().map_err(|error| failed(error.to_string()))?;
-            let _ = to.send(Ok(Bytes::from(tail))).await;
-            Ok::<(), io::Error>(())
+            exporter.tail().map(Some).map_err(|error| failed(error.to_string()))
         };
-        if let Err(error) = work.await {
-            tracing::warn!(%error, "an export broke off");
-            // Nobody to tell if the reader is gone.
-            let _ = to.send(Err(error)).await;
+        match write.await {
+            // Before its last bytes: whoever has the whole file is in the log.
+            Ok(Some(tail)) => {
+                work.done().await;
+                let _ = to.send(Ok(Bytes::from(tail))).await;
+            }
+            Ok(None) => drop(work),
+            Err(error) => {
+                tracing::warn!(%error, "an export broke off");
+                work.failed(&error.to_string()).await;
+                // Nobody to tell if the reader is gone.
+                let _ = to.send(Err(error)).await;
+            }
         }
     });
     let body = Body::from_stream(from_channel(chunks));
-    Ok(file(format.media_type(), &format!("{name}.{}", format.extension()), body))
+    file(format.media_type(), &format!("{name}.{}", format.extension()), body)
 }
 
 /// The list of suspicious records, as [`list`] shows it.
@@ -181,14 +220,21 @@ async fn records(app: &App, source: Source, query: &ExportQuery) -> Result<Selec
     let span = Span::parse(&need("from", &query.from)?, &need("to", &query.to)?)?;
     let tests = tests(source, &subject);
     let target = app.in_turn(Target::find(app, subject, span)).await?;
-    let condition = target.condition(source).unwrap_or_else(|| "false".to_owned());
+    let mut condition = target.condition(source).unwrap_or_else(|| "false".to_owned());
+    let mut params = target.params_for();
+    if query.flagged.unwrap_or(false) {
+        let (flagged, values) = flagged(app, source, span, target.next()).await?;
+        condition = format!("{condition} AND {flagged}");
+        params.extend(values);
+    }
+    let way = Order::parse(query.order.as_deref())?.sql();
     Ok(Selection {
         source,
         from: format!(
-            "FROM {} WHERE first_seen >= $1 AND first_seen < $2 AND {condition} ORDER BY first_seen, record_id",
+            "FROM {} WHERE first_seen >= $1 AND first_seen < $2 AND {condition} ORDER BY first_seen {way}, record_id {way}",
             source.as_str()
         ),
-        params: target.params_for(),
+        params,
         scored: false,
         title: format!("{} records of {}", source.as_str(), target.subject.text()),
         tests,

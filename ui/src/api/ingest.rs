@@ -70,7 +70,7 @@ pub(super) async fn ingest_span(
 ) -> Result<Response, ApiError> {
     let span = Span::parse(&query.from, &query.to)?;
     let buckets = Buckets::over(span, query.step)?;
-    cache::answer(&app, &headers, &format!("ingest {}", buckets.step), span, measure(&app, span, buckets)).await
+    cache::answer(&app, &headers, &format!("ingest {}", buckets.step), span, measure(&app, span, buckets), None).await
 }
 
 #[derive(Deserialize)]

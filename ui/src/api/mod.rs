@@ -88,6 +88,8 @@ use types::{Health, Link};
         views::saved_views,
         views::save_view,
         views::delete_view,
+        views::begin_with_view,
+        views::begin_without_view,
         around::around_flow,
         around::around_dns,
         live::live,
@@ -98,6 +100,7 @@ use types::{Health, Link};
         accounts::me::password,
         accounts::me::sessions,
         accounts::me::end_session,
+        accounts::settings::set_defaults,
         accounts::tokens::my_tokens,
         accounts::tokens::add_token,
         accounts::tokens::revoke_mine,
@@ -188,6 +191,8 @@ pub(crate) fn routes() -> Routes {
         .get(VIEWER, "/api/v1/views", views::saved_views)
         .post(VIEWER, "/api/v1/views", views::save_view)
         .delete(VIEWER, "/api/v1/views/{id}", views::delete_view)
+        .put(VIEWER, "/api/v1/views/{id}/default", views::begin_with_view)
+        .delete(VIEWER, "/api/v1/views/{id}/default", views::begin_without_view)
         .get(VIEWER, "/api/v1/query/{source}", query::query)
         .get(VIEWER, "/api/v1/live", live::live)
         .get(VIEWER, "/api/v1/live.sse", live::live_sse)
@@ -201,6 +206,7 @@ pub(crate) fn routes() -> Routes {
         .get(VIEWER, "/api/v1/me/tokens", accounts::tokens::my_tokens)
         .post(VIEWER, "/api/v1/me/tokens", accounts::tokens::add_token)
         .delete(VIEWER, "/api/v1/me/tokens/{id}", accounts::tokens::revoke_mine)
+        .put(ADMIN, "/api/v1/defaults", accounts::settings::set_defaults)
         .get(ADMIN, "/api/v1/users", accounts::users::users)
         .post(ADMIN, "/api/v1/users", accounts::users::add_user)
         .patch(ADMIN, "/api/v1/users/{name}", accounts::users::change_user)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aggregator::lake::{Lake, Table};
+use aggregator::lake::{self, Lake, Table};
 use aggregator::record::Micros;
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::books;
 use super::list::run_of;
 use super::rows::{moment, read};
-use super::types::{Book, Counter, Problem, Run, Status, TableStatus};
+use super::types::{Arrival, Book, Counter, Keeping, KeptHour, Problem, Retention, Run, Status, TableStatus};
 use crate::app::{App, Shared};
 use crate::problem::ApiError;
 
@@ -27,17 +27,82 @@ pub(super) async fn status(State(app): State<Shared>) -> Result<Json<Status>, Ap
 }
 
 async fn look(app: &App) -> Result<Status, ApiError> {
-    let (lake, tables, runs) =
-        app.blocking(|lake| Ok((lake.dir().display().to_string(), tables(lake)?, runs(lake)?))).await?;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Ok(Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        at: moment(Micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))),
-        lake,
-        tables,
-        books: ledger(app).await?,
-        runs,
+    let now = aggregator::state::now();
+    let books = ledger(app).await?;
+    app.blocking(move |lake| {
+        let tables = tables(lake)?;
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            at: moment(now),
+            lake: lake.dir().display().to_string(),
+            books,
+            runs: runs(lake)?,
+            keeping: keeping(lake, tables.iter().map(|table| table.bytes).sum())?,
+            arrivals: lake.state().arrivals()?.into_iter().map(|arrival| arrived(arrival, now)).collect(),
+            tables,
+        })
     })
+    .await
+}
+
+/// Microseconds as seconds.
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
+}
+
+fn arrived(arrival: lake::Arrival, now: Micros) -> Arrival {
+    let lake::Arrival { sensor, table, rows, last, published } = arrival;
+    Arrival {
+        sensor,
+        source: table,
+        rows,
+        last: moment(last),
+        age_seconds: seconds(now.0.saturating_sub(last.0)),
+        lag_seconds: published.map(|at| seconds(at.0.saturating_sub(last.0))),
+    }
+}
+
+fn keeping(lake: &Lake, bytes: u64) -> Result<Keeping, ApiError> {
+    let oldest = lake.oldest_hour()?;
+    let note = lake.retention_note()?;
+    // A file system that says nothing of its room is no reason to show nothing.
+    let room = lake.room().ok();
+    let bytes_of_a_day = bytes_of_a_day(lake)?;
+    let to_limit = note.and_then(|note| note.max_bytes).map(|limit| limit.saturating_sub(bytes));
+    let left = [room.map(|room| room.free), to_limit].into_iter().flatten().min();
+    Ok(Keeping {
+        retention: note.map(|note| Retention {
+            max_age_seconds: note.max_age_s,
+            max_bytes: note.max_bytes,
+            looked: moment(Micros(note.looked)),
+            next: note.max_age_s.zip(oldest).map(|(age, oldest)| {
+                let age = i64::try_from(age).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+                moment(Micros(oldest.end.0.saturating_add(age)))
+            }),
+        }),
+        oldest: oldest.map(|hour| KeptHour {
+            from: moment(hour.start),
+            to: moment(hour.end),
+            rows: hour.rows,
+            bytes: hour.bytes,
+        }),
+        bytes,
+        bytes_of_a_day,
+        disk_total: room.map(|room| room.total),
+        disk_free: room.map(|room| room.free),
+        days_left: left.zip(bytes_of_a_day).map(|(left, day)| left as f64 / day as f64),
+    })
+}
+
+/// Bytes of the last day that is over, of the records; `None` where no day before the latest has records.
+fn bytes_of_a_day(lake: &Lake) -> Result<Option<u64>, ApiError> {
+    let mut days: BTreeMap<lake::Day, u64> = BTreeMap::new();
+    for source in lake::Source::ALL {
+        for part in lake.parts(source.table(), None)? {
+            *days.entry(part.date).or_default() += part.bytes;
+        }
+    }
+    Ok(days.into_values().rev().nth(1).filter(|bytes| *bytes > 0))
 }
 
 fn tables(lake: &Lake) -> Result<Vec<TableStatus>, ApiError> {
@@ -58,7 +123,7 @@ fn tables(lake: &Lake) -> Result<Vec<TableStatus>, ApiError> {
 
 fn runs(lake: &Lake) -> Result<Vec<Run>, ApiError> {
     let mut kept: BTreeMap<String, u64> = BTreeMap::new();
-    for source in aggregator::lake::Source::ALL {
+    for source in lake::Source::ALL {
         for part in lake.parts(Table::Scores(source), None)? {
             *kept.entry(part.run.unwrap_or_default()).or_default() += part.rows;
         }

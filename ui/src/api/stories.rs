@@ -6,7 +6,7 @@ use aggregator::state::stories::{self as kept, Changed, StoryId};
 use analytics::sql::{Param, Rows};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{OriginalUri, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -19,6 +19,7 @@ use super::types::{
 };
 use crate::app::{App, Shared};
 use crate::author::Author;
+use crate::door::{Caller, Work};
 use crate::problem::ApiError;
 use crate::story::evidence::{self, Entry};
 use crate::story::{markdown, report};
@@ -191,22 +192,43 @@ pub(super) async fn unpin(
 /// A story as one HTML file.
 #[utoipa::path(get, path = "/api/v1/stories/{story_id}/report.html", params(("story_id" = i64, Path, description = "Its number")), responses(
     (status = 200, content_type = "text/html", body = String), (status = 404, body = Problem), (status = 401, body = Problem)))]
-pub(super) async fn report(State(app): State<Shared>, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn report(
+    State(app): State<Shared>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     let id = parse_id(&id)?;
+    let mut work = Work::begin(&app, &caller, "export", uri.path()).await?;
     let page = app.in_turn(report_of(&app, id)).await?;
+    work.rows(pins_of(&app, id).await?);
+    work.done().await;
     Ok(file("text/html; charset=utf-8", &format!("story-{}.html", id.0), Body::from(page)))
 }
 
 /// A story's evidence: records, captures that were kept, ledger, report, hashes; a tar.
 #[utoipa::path(get, path = "/api/v1/stories/{story_id}/evidence.tar", params(("story_id" = i64, Path, description = "Its number")), responses(
     (status = 200, content_type = "application/x-tar", body = Vec<u8>), (status = 404, body = Problem), (status = 401, body = Problem)))]
-pub(super) async fn evidence(State(app): State<Shared>, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn evidence(
+    State(app): State<Shared>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     let id = parse_id(&id)?;
+    let mut work = Work::begin(&app, &caller, "export", uri.path()).await?;
     let entries = app.in_turn(entries(&app, id)).await?;
+    work.rows(pins_of(&app, id).await?);
     let (to, from) = tokio::sync::mpsc::channel(4);
     let time = u64::try_from(aggregator::state::now().0 / 1_000_000).unwrap_or(0);
     tokio::task::spawn_blocking(move || evidence::send(entries, time, &to));
+    work.done().await;
     Ok(file("application/x-tar", &format!("story-{}.tar", id.0), Body::from_stream(from_channel(from))))
+}
+
+/// Records that a story has pinned.
+async fn pins_of(app: &App, id: StoryId) -> Result<u64, ApiError> {
+    app.blocking(move |lake| Ok(lake.state().pins(id)?.len() as u64)).await
 }
 
 /// What comes through a channel, until its sender is gone. May be asked again after its end: compression does.

@@ -6,8 +6,8 @@ use aggregator::state::verdicts::{Ended, LogQuery, Logged, Severity, Subject, Ta
 use aggregator::{lake, state};
 use analytics::feedback::preview::{Listed, RecordsError, Target};
 use analytics::feedback::{Draft, FeedbackError, Reach};
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 
 use super::params::{Given, Params, parse_number};
 use super::rows::{moment, parse_day, parse_limit, parse_moment, parse_record_id};
@@ -17,6 +17,7 @@ use super::types::{
 };
 use crate::app::{App, Shared};
 use crate::author::Author;
+use crate::door::{Audited, Caller, entry};
 use crate::problem::ApiError;
 
 /// Verdicts that one request may give.
@@ -141,20 +142,43 @@ pub(super) async fn verdicts(
     (status = 200, body = VerdictList), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub(super) async fn give_verdicts(
     State(app): State<Shared>,
-    Author(author): Author,
+    caller: Caller,
     Given(body): Given<VerdictDrafts>,
-) -> Result<Json<VerdictList>, ApiError> {
+) -> Result<(Extension<Audited>, Json<VerdictList>), ApiError> {
     if !(1..=MAX_DRAFTS).contains(&body.verdicts.len()) {
         return Err(ApiError::Bad(format!("`verdicts` may be 1 to {MAX_DRAFTS}, not {}", body.verdicts.len())));
     }
     let drafts: Vec<Draft> = body.verdicts.into_iter().map(draft).collect::<Result<_, _>>()?;
     let work = app.blocking(move |lake| {
         let now = state::now();
-        let new = drafts.iter().map(|draft| draft.resolve(lake, &author, now)).collect::<Result<Vec<_>, _>>()?;
+        let new = drafts.iter().map(|draft| draft.resolve(lake, &caller.name, now)).collect::<Result<Vec<_>, _>>()?;
         let ids = lake.state().append_verdicts(&new)?;
-        ids.into_iter().rev().map(|id| one(lake, id, now)).collect::<Result<Vec<_>, _>>()
+        let given: Vec<Verdict> = ids.into_iter().rev().map(|id| one(lake, id, now)).collect::<Result<_, _>>()?;
+        for verdict in given.iter().rev() {
+            let subject = format!("{} verdict {}", verdict.source.as_str(), verdict.id);
+            lake.state().append_audit(&entry(&caller, "verdict.give", &subject, &said(verdict)))?;
+        }
+        Ok(given)
     });
-    Ok(Json(VerdictList { verdicts: app.in_turn(work).await?, next_before: None }))
+    Ok((Extension(Audited), Json(VerdictList { verdicts: app.in_turn(work).await?, next_before: None })))
+}
+
+/// What a verdict says, for the audit log.
+fn said(verdict: &Verdict) -> String {
+    let Verdict { severity, scope, record_id, rule_id, matcher, note, expires, supersedes, .. } = verdict;
+    let mut text = format!("severity {severity}, scope {scope}");
+    let mut add = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            text.push_str(&format!(", {name} {value}"));
+        }
+    };
+    add("record", record_id.clone());
+    add("rule", rule_id.map(|id| id.to_string()));
+    add("of", matcher.as_ref().and_then(|matcher| serde_json::to_string(matcher).ok()));
+    add("in place of verdict", supersedes.map(|id| id.to_string()));
+    add("until", expires.clone());
+    add("note", note.as_ref().map(|note| format!("{note:?}")));
+    text
 }
 
 /// What a verdict would reach; nothing is saved.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aggregator::lake::Lake;
 use aggregator::state::views::{self, MAX_VIEWS, NewView};
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -10,7 +11,7 @@ use axum::extract::{Path, State};
 use super::params::Params;
 use super::rows::moment;
 use super::types::{NewSavedView, Problem, SavedView, SavedViews, ViewsQuery};
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::door::Caller;
 use crate::problem::ApiError;
 
@@ -19,10 +20,15 @@ const MAX_NAME: usize = 100;
 /// Bytes of the parameters of an address.
 const MAX_QUERY: usize = 8192;
 
-fn shown(view: views::View, owner: &str) -> SavedView {
+fn shown(view: views::View, owner: &str, default: bool) -> SavedView {
     let views::View { id, view: NewView { page, name, owner: saved_by, shared, query }, created } = view;
     let own = saved_by == owner;
-    SavedView { id, page, name, owner: saved_by, shared, query, created: moment(created), own }
+    SavedView { id, page, name, owner: saved_by, shared, query, created: moment(created), own, default }
+}
+
+/// What pages begin with for `owner`.
+pub(super) fn defaults(lake: &Lake, owner: &str) -> Result<Vec<SavedView>, ApiError> {
+    Ok(lake.state().default_views(owner)?.into_iter().map(|view| shown(view, owner, true)).collect())
 }
 
 /// Is it the path of a page: a few words, set apart by slashes?
@@ -40,8 +46,14 @@ pub(super) async fn saved_views(
     Params(query): Params<ViewsQuery>,
 ) -> Result<Json<SavedViews>, ApiError> {
     let owner = Arc::clone(&caller.name);
-    let found = app.blocking(move |lake| Ok(lake.state().views(&query.page, &owner)?)).await?;
-    Ok(Json(SavedViews { views: found.into_iter().map(|view| shown(view, &caller.name)).collect() }))
+    let work = move |lake: &Lake| Ok((lake.state().views(&query.page, &owner)?, lake.state().default_views(&owner)?));
+    let (found, defaults) = app.blocking(work).await?;
+    let is_default = |view: &views::View| defaults.iter().any(|other| other.id == view.id);
+    let views = found.into_iter().map(|view| {
+        let default = is_default(&view);
+        shown(view, &caller.name, default)
+    });
+    Ok(Json(SavedViews { views: views.collect() }))
 }
 
 /// Saves a view; one's own of the same page and name is replaced.
@@ -65,9 +77,14 @@ pub(super) async fn save_view(
         return Err(ApiError::Bad(format!("`query` may have {MAX_QUERY} bytes")));
     }
     let new = NewView { page, name, owner: caller.name.to_string(), shared, query };
-    let saved = app.blocking(move |lake| Ok(lake.state().save_view(&new)?)).await?;
+    let work = move |lake: &Lake| {
+        let owner = new.owner.clone();
+        Ok((lake.state().save_view(&new)?, lake.state().default_views(&owner)?))
+    };
+    let (saved, defaults) = app.blocking(work).await?;
     let view = saved.ok_or_else(|| ApiError::Bad(format!("there are {MAX_VIEWS} views already; delete some first")))?;
-    Ok(Json(shown(view, &caller.name)))
+    let default = defaults.iter().any(|other| other.id == view.id);
+    Ok(Json(shown(view, &caller.name, default)))
 }
 
 /// Deletes one's own view.
@@ -82,7 +99,37 @@ pub(super) async fn delete_view(
     let number: i64 = id.parse().map_err(|_| missing())?;
     let owner = Arc::clone(&caller.name);
     let found = app.blocking(move |lake| Ok(lake.state().delete_view(number, &owner)?)).await?;
-    Ok(Json(shown(found.ok_or_else(missing)?, &caller.name)))
+    Ok(Json(shown(found.ok_or_else(missing)?, &caller.name, false)))
+}
+
+/// The page begins with the view from now on, for the one who asks: one of one's own, or a shared one.
+#[utoipa::path(put, path = "/api/v1/views/{id}/default", params(("id" = i64, Path, description = "Number of the view")), responses(
+    (status = 200, body = SavedView), (status = 404, body = Problem), (status = 401, body = Problem)))]
+pub(super) async fn begin_with_view(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<SavedView>, ApiError> {
+    set_default(&app, &caller, &id, true).await
+}
+
+/// The page no longer begins with the view, for the one who asks.
+#[utoipa::path(delete, path = "/api/v1/views/{id}/default", params(("id" = i64, Path, description = "Number of the view")), responses(
+    (status = 200, body = SavedView), (status = 404, body = Problem), (status = 401, body = Problem)))]
+pub(super) async fn begin_without_view(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<SavedView>, ApiError> {
+    set_default(&app, &caller, &id, false).await
+}
+
+async fn set_default(app: &App, caller: &Caller, id: &str, is_default: bool) -> Result<Json<SavedView>, ApiError> {
+    let missing = || ApiError::Missing(format!("view {id:?} of yours, or shared"));
+    let number: i64 = id.parse().map_err(|_| missing())?;
+    let owner = Arc::clone(&caller.name);
+    let found = app.blocking(move |lake| Ok(lake.state().set_default_view(number, &owner, is_default)?)).await?;
+    Ok(Json(shown(found.ok_or_else(missing)?, &caller.name, is_default)))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::caller::Caller;
-use super::record::{Audited, note};
+use super::record::{Answered, note};
 use super::role::Least;
 use super::routes::Declared;
 use super::session::{Asks, Credential, identify};
@@ -58,8 +58,7 @@ pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next
             let (method, uri) = (request.method().clone(), request.uri().clone());
             request.extensions_mut().insert(caller.clone());
             let response = CALLER.scope(Arc::clone(&caller.name), next.run(request)).await;
-            let answered = (response.status(), response.extensions().get::<Audited>().is_some());
-            note(&guard.app, &caller, &method, &uri, answered).await;
+            note(&guard.app, &caller, &method, &uri, Answered::of(&response)).await;
             response
         }
         Err(error) if wants_page(request.uri(), request.headers()) => {

@@ -18,6 +18,7 @@ mod setup;
 mod site;
 mod stay;
 mod throttle;
+mod work;
 
 pub use passwords::{PasswordError, check_name, hash as hash_password};
 pub use role::Role;
@@ -29,7 +30,7 @@ pub(crate) use guard::{CALLER, Guard, Peer, guard};
 pub(crate) use login::{begin, check_password, login, login_page, setup, setup_page, with_cookies};
 pub(crate) use pages::{escape, script, style};
 pub(crate) use passwords::Gate;
-pub(crate) use record::{Audited, entry};
+pub(crate) use record::{Audited, Searched, entry, searched};
 pub(crate) use role::{ADMIN, ANALYST, Least, OPEN, VIEWER};
 #[cfg(test)]
 pub(crate) use routes::Declared;
@@ -41,3 +42,4 @@ pub(crate) use stay::Stay;
 #[cfg(test)]
 pub(crate) use throttle::Attempt;
 pub(crate) use throttle::Throttle;
+pub(crate) use work::{Work, asked};

@@ -1,16 +1,26 @@
-//! What is written to the audit log: every change that came through the door, and every refusal for want of a role.
+//! What is written to the audit log: every change that came through the door, every search that was answered, and every
+//! refusal for want of a role.
 
 use std::net::IpAddr;
 
+use aggregator::lake::Lake;
 use aggregator::state::audit::NewEntry;
 use axum::http::{Method, StatusCode, Uri};
+use axum::response::Response;
 
 use super::caller::Caller;
+use super::work::{asked, counted};
 use crate::app::App;
+use crate::problem::ApiError;
 
 /// In a response's extensions: the handler has written its own entry, with more than the address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Audited;
+
+/// In a response's extensions: a search was answered, with so many rows. `None`: the client has the answer already, and it is
+/// not known here any more how long it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Searched(pub(crate) Option<u64>);
 
 /// An entry about what `caller` did.
 pub(crate) fn entry(caller: &Caller, action: &str, subject: &str, detail: &str) -> NewEntry {
@@ -28,28 +38,52 @@ pub(crate) fn entry_of(actor: &str, address: IpAddr, action: &str, subject: &str
     }
 }
 
-/// Writes the entry of a request that its handler has not written (`is_told`: it has).
-pub(super) async fn note(
-    app: &App,
-    caller: &Caller,
-    method: &Method,
-    uri: &Uri,
-    (status, is_told): (StatusCode, bool),
-) {
+/// Appends an entry and gives its number; `None` where the lake can only be read.
+pub(crate) async fn append(app: &App, entry: NewEntry) -> Result<Option<i64>, ApiError> {
+    let write = move |lake: &Lake| lake.is_writable().then(|| lake.state().append_audit(&entry)).transpose();
+    app.blocking(move |lake| Ok(write(lake)?)).await
+}
+
+/// Writes that a search was answered.
+pub(crate) async fn searched(app: &App, caller: &Caller, subject: &str, rows: u64) -> Result<(), ApiError> {
+    append(app, entry(caller, "search", subject, &counted(rows))).await.map(drop)
+}
+
+/// What is known of an answer when it goes out.
+pub(super) struct Answered {
+    status: StatusCode,
+    is_told: bool,
+    searched: Option<Searched>,
+}
+
+impl Answered {
+    pub(super) fn of(response: &Response) -> Self {
+        let extensions = response.extensions();
+        Self {
+            status: response.status(),
+            is_told: extensions.get::<Audited>().is_some(),
+            searched: extensions.get::<Searched>().copied(),
+        }
+    }
+}
+
+/// Writes the entry of a request that its handler has not written.
+pub(super) async fn note(app: &App, caller: &Caller, method: &Method, uri: &Uri, answered: Answered) {
+    let Answered { status, is_told, searched } = answered;
     let is_change = !matches!(*method, Method::GET | Method::HEAD);
     // A path that is not there changes nothing.
     let is_nothing = matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
-    if is_told || is_nothing || !(is_change || status == StatusCode::FORBIDDEN) {
-        return;
-    }
-    let entry = entry(caller, method.as_str(), uri.path(), status.as_str());
-    let written = app.blocking(move |lake| {
-        if lake.is_writable() {
-            lake.state().append_audit(&entry)?;
+    let entry = match searched {
+        _ if is_told || is_nothing => return,
+        Some(Searched(rows)) => {
+            entry(caller, "search", &asked(uri), &rows.map_or_else(|| "as answered before".to_owned(), counted))
         }
-        Ok(())
-    });
-    if let Err(error) = written.await {
+        None if is_change || status == StatusCode::FORBIDDEN => {
+            entry(caller, method.as_str(), uri.path(), status.as_str())
+        }
+        None => return,
+    };
+    if let Err(error) = append(app, entry).await {
         tracing::error!(%error, "an audit entry could not be written");
     }
 }

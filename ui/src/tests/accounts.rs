@@ -137,7 +137,7 @@ async fn the_set_up_code_makes_one_administrator() {
     let made = server.post_form("/setup", &form(&code, "correct-horse-battery"), "").await;
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text());
     let me = server.ask("GET", "/api/v1/me", &session(&made), None).await.json();
-    assert_eq!(me, json!({"name": "Root", "role": "admin", "via": "session"}));
+    assert_eq!(me, json!({"name": "Root", "role": "admin", "via": "session", "zone": "UTC", "views": []}));
     let again = server.post_form("/setup", &form(&code, "correct-horse-battery"), "").await;
     assert_eq!(again.status, StatusCode::FORBIDDEN);
     assert_eq!(server.lake().state().users().unwrap().len(), 1);
@@ -352,7 +352,7 @@ async fn what_was_changed_is_in_the_audit_log_with_its_author() {
     let vic = server.log_in("vic").await;
     server.ask("GET", "/api/v1/users", &vic, None).await;
     server.ask("POST", "/api/v1/sql", &vic, Some(json!({"sql": "SELECT count(*) AS n FROM flow"}))).await;
-    let page = server.ask("GET", "/api/v1/audit?limit=6", &root, None).await.json();
+    let page = server.ask("GET", "/api/v1/audit?limit=7", &root, None).await.json();
     let told: Vec<(String, String, String)> = page["entries"]
         .as_array()
         .unwrap()
@@ -368,6 +368,7 @@ async fn what_was_changed_is_in_the_audit_log_with_its_author() {
             ("vic", "login", "vic"),
             ("vic", "GET", "/api/v1/users"),
             ("vic", "sql", "SELECT count(*) AS n FROM flow"),
+            ("vic", "sql.end", told[6].2),
         ]
     );
     server.lake().write_audit_head().unwrap();
@@ -456,4 +457,61 @@ async fn views_belong_to_the_account_that_saved_them() {
     assert_ne!(other["id"], shared["id"]);
     let mine = server.ask("GET", "/api/v1/views?page=suspicious/flow", &ann, None).await.json();
     assert_eq!(mine["views"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn each_account_chooses_what_a_page_begins_with() {
+    let server = Server::with_accounts().await;
+    let (ann, vic) = (server.log_in("ann").await, server.log_in("vic").await);
+    let save = async |cookie: &str, name: &str, shared: bool| {
+        let view = json!({"page": "suspicious/flow", "name": name, "shared": shared, "query": "v=1&groups=off&ago=0"});
+        server.ask("POST", "/api/v1/views", cookie, Some(view)).await.json()
+    };
+    let (own, shared) = (save(&ann, "mine", false).await, save(&ann, "ours", true).await);
+    let path = |view: &Value| format!("/api/v1/views/{}/default", view["id"]);
+    let begins = async |cookie: &str| {
+        let me = server.ask("GET", "/api/v1/me", cookie, None).await.json();
+        me["views"].as_array().unwrap().iter().map(|view| view["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(server.ask("PUT", &path(&own), &vic, None).await.status, StatusCode::NOT_FOUND, "it is ann's alone");
+    assert_eq!(server.ask("PUT", "/api/v1/views/x/default", &vic, None).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(server.ask("PUT", &path(&own), &ann, None).await.json()["default"], true);
+    assert_eq!(server.ask("PUT", &path(&shared), &vic, None).await.json()["default"], true);
+    assert_eq!((begins(&ann).await, begins(&vic).await), (vec!["mine".to_owned()], vec!["ours".to_owned()]));
+    let list = server.ask("GET", "/api/v1/views?page=suspicious/flow", &ann, None).await.json();
+    let marks: Vec<(&str, bool)> = list["views"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|view| (view["name"].as_str().unwrap(), view["default"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(marks, [("mine", true), ("ours", false)]);
+    // Saved over it stays the default, and says so; no longer shared it is nobody else's.
+    assert_eq!(save(&ann, "mine", false).await["default"], true);
+    save(&ann, "ours", false).await;
+    assert_eq!(begins(&vic).await, Vec::<String>::new());
+    assert_eq!(server.ask("DELETE", &path(&own), &ann, None).await.json()["default"], false);
+    assert_eq!(begins(&ann).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_administrator_sets_the_zone_that_everybody_begins_with() {
+    let server = Server::with_accounts().await;
+    let (root, ann, vic) = (server.log_in("root").await, server.log_in("ann").await, server.log_in("vic").await);
+    let zone = async || server.ask("GET", "/api/v1/me", &vic, None).await.json()["zone"].as_str().unwrap().to_owned();
+    assert_eq!(zone().await, "UTC");
+    let set = async |cookie: &str, zone: &str| {
+        server.ask("PUT", "/api/v1/defaults", cookie, Some(json!({"zone": zone}))).await.status
+    };
+    assert_eq!(set(&ann, "Europe/Berlin").await, StatusCode::FORBIDDEN);
+    assert_eq!(set(&root, "Europe/Berlin").await, StatusCode::OK);
+    assert_eq!(zone().await, "Europe/Berlin");
+    let log = server.lake().state().audit(None, 1).unwrap();
+    assert_eq!((&*log[0].actor, &*log[0].action, &*log[0].subject), ("root", "defaults.zone", "Europe/Berlin"));
+    for bad in ["", "Europe/Nowhere", "+02:00", "<b>", "../etc/localtime", "europe/berlin"] {
+        assert_eq!(set(&root, bad).await, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    assert_eq!(zone().await, "Europe/Berlin");
+    assert_eq!(set(&root, "UTC").await, StatusCode::OK);
+    assert_eq!(zone().await, "UTC");
 }

@@ -1,5 +1,6 @@
 //! Lists, details, records and status over a lake whose every row is known.
 
+use aggregator::lake::RetainOptions;
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use serde_json::{Value, json};
@@ -263,6 +264,46 @@ async fn status_shows_the_books_as_equations_and_whether_they_close() {
         (&bad["closed"], &bad["lost"], &bad["equations"][0]["difference"]),
         (&json!(false), &json!(4), &json!("2"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_shows_what_is_kept_what_goes_next_and_how_late_records_come() {
+    let server = server();
+    let keeping = ok(&server, "/api/v1/status").await["keeping"].clone();
+    assert_eq!(keeping["retention"], Value::Null, "nobody keeps this lake");
+    // Of the hour of 03 there are four flows and two questions; scores go with the last hour of their day.
+    let oldest = &keeping["oldest"];
+    assert_eq!((&oldest["from"], &oldest["rows"]), (&json!(format!("{DAY}T03:00:00.000000Z")), &json!(6)));
+    let (total, free) = (keeping["disk_total"].as_u64().unwrap(), keeping["disk_free"].as_u64().unwrap());
+    assert!(free > 0 && free < total, "{keeping}");
+    // The day before the latest.
+    let bytes = keeping["bytes_of_a_day"].as_u64().unwrap();
+    assert!(bytes > 0 && bytes < keeping["bytes"].as_u64().unwrap(), "{keeping}");
+
+    let hour = std::time::Duration::from_secs(3600);
+    let now = aggregator::state::now();
+    let options = |max_bytes| RetainOptions { max_age: Some(24 * hour), max_bytes, now };
+    server.lake().note_retention(&options(Some(0))).unwrap();
+    let status = ok(&server, "/api/v1/status").await;
+    let keeping = &status["keeping"];
+    let retention = &keeping["retention"];
+    assert_eq!(
+        (&retention["max_age_seconds"], &retention["max_bytes"], &retention["next"]),
+        (&json!(86_400), &json!(0), &json!("2016-07-09T04:00:00.000000Z")),
+        "the hour ended at 04:00, and stays a day"
+    );
+    assert_eq!(keeping["days_left"], 0.0, "the lake is larger than it may be");
+
+    let arrivals = status["arrivals"].as_array().unwrap();
+    let named: Vec<(&str, &str, u64)> = arrivals
+        .iter()
+        .map(|one| (one["sensor"].as_str().unwrap(), one["source"].as_str().unwrap(), one["rows"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(named, [("tap", "dns", 3), ("tap", "flow", 7), ("tap", "proxy", 1)]);
+    assert_eq!(arrivals[1]["last"], format!("{UNSCORED}T01:00:00.000000Z"));
+    // Written now, and some years old: both say the same.
+    let (age, lag) = (arrivals[1]["age_seconds"].as_f64().unwrap(), arrivals[1]["lag_seconds"].as_f64().unwrap());
+    assert!(lag > 3e8 && (0.0..600.0).contains(&(age - lag)), "{age} {lag}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,24 @@ pub(super) fn filled(path: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_server_whose_state_cannot_be_read_lives_and_is_not_ready() {
+    let server = Server::over_empty();
+    let ask = async |path: &str| server.send(request("GET", path).body(Body::empty()).unwrap()).await;
+    assert_eq!(ask("/readyz").await.status, StatusCode::OK);
+    let other = rusqlite::Connection::open(server.lake().dir().join("state.sqlite")).unwrap();
+    other.execute_batch("ALTER TABLE users RENAME TO gone").unwrap();
+    let answer = ask("/readyz").await;
+    assert_eq!(
+        (answer.status, answer.json()["status"].as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, Some("the state database cannot be read"))
+    );
+    assert!(!answer.text().contains("users"), "what is wrong with it is for the log, not for everybody");
+    assert_eq!(ask("/healthz").await.status, StatusCode::OK);
+    other.execute_batch("ALTER TABLE gone RENAME TO users").unwrap();
+    assert_eq!(ask("/readyz").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn without_a_session_every_route_but_health_and_the_way_in_is_closed() {
     let server = Server::over_empty();
     let table = crate::api::routes();

@@ -7,6 +7,7 @@ mod graphql;
 mod hostile;
 mod invest;
 mod lake;
+mod log;
 mod said;
 mod triage;
 

@@ -1,13 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { address } from "../src/api/client";
 import { type At, FIRST, format, href, parse, VERSION } from "../src/app/route";
-import { zone } from "../src/app/settings";
+import type { Day } from "../src/api/types";
+import { usualZone, zone } from "../src/app/settings";
 import { fromSpot } from "../src/app/spot";
 import { addressOf, viewOf } from "../src/pages/suspicious/view";
 import { reveal, visible } from "../src/parts/table/window";
-import { latest, monthGrid, moveMonth, neighbour } from "../src/parts/time/days";
+import { days, latest, neighbour } from "../src/parts/time/days";
+import { monthGrid, moveMonth } from "../src/parts/time/month";
 import { lastRange, shift } from "../src/parts/time/RangePicker";
-import { clock, exact, readMoment } from "../src/text/time";
+import { opened } from "../src/parts/views/time";
+import { clock, exact, readMoment, zoneLabel } from "../src/text/time";
 
 describe("the address is the state", () => {
   const id = "0123456789abcdef0123456789abcdef";
@@ -71,6 +74,39 @@ describe("times", () => {
     expect(clock(time)).toBe(`${at.toTimeString().slice(0, 8)}.123`);
     expect(exact(time)).toContain(".123456 UTC");
     zone.value = "utc";
+  });
+  it("are shown and read in a zone that is named, before and after its clocks change", () => {
+    zone.value = "Europe/Berlin";
+    expect([exact("2016-07-08T22:15:01.123456Z"), exact("2016-01-08T22:15:01.5Z")]).toEqual(["2016-07-09 00:15:01.123456 UTC+02:00", "2016-01-08 23:15:01.5 UTC+01:00"]);
+    expect(zoneLabel()).toBe("Europe/Berlin");
+    const read = (text: string) => readMoment(text)?.toISOString();
+    expect([read("2016-07-09 00:15"), read("2016-01-08 23:15")]).toEqual(["2016-07-08T22:15:00.000Z", "2016-01-08T22:15:00.000Z"]);
+    // In the morning of 27 March 2016 clocks went from 02:00 to 03:00.
+    expect([read("2016-03-27 01:59"), read("2016-03-27 03:01")]).toEqual(["2016-03-27T00:59:00.000Z", "2016-03-27T01:01:00.000Z"]);
+    zone.value = "Asia/Kolkata";
+    expect([clock("2016-07-08T22:15:01Z"), zoneLabel()]).toEqual(["03:45:01", "UTC+05:30"]);
+    zone.value = "";
+    usualZone.value = "America/New_York";
+    expect(exact("2016-07-08T22:15:01Z")).toBe("2016-07-08 18:15:01 UTC−04:00");
+    // What this browser does not know is as if nobody had chosen.
+    usualZone.value = "Mars/Olympus";
+    expect(exact("2016-07-08T22:15:01Z")).toBe("2016-07-08 22:15:01 UTC");
+    usualZone.value = "UTC";
+    expect(zoneLabel()).toBe("UTC");
+  });
+  it("of a view that is saved are absolute when it is opened", () => {
+    const day = (date: string, rows: number, scored: boolean): Day => {
+      const one = { rows, scored: scored ? "run" : null } as unknown as Day["flow"];
+      return { date, flow: one, dns: { ...one, rows: 0 }, proxy: { ...one, rows: 0 } } as Day;
+    };
+    days.value = [day("2016-07-10", 5, false), day("2016-07-09", 0, false), day("2016-07-08", 7, true), day("2016-07-07", 7, true)];
+    expect(opened("v=1&groups=off&ago=0", "flow")).toEqual({ groups: "off", date: "2016-07-08" });
+    expect(opened("v=1&ago=1", "flow")).toEqual({ date: "2016-07-07" });
+    expect(opened("v=1&ago=9&sort=rank", "flow")).toEqual({ sort: "rank" });
+    expect(opened("v=1&last=3600")).toEqual({ from: "2016-07-10T23:00:00Z", to: "2016-07-11T00:00:00Z" });
+    expect(opened("v=1&date=2016-07-07&filter=a", "flow")).toEqual({ date: "2016-07-07", filter: "a" });
+    days.value = undefined;
+    expect(opened("v=1&ago=0&last=60&groups=off", "flow")).toEqual({ groups: "off" });
   });
   it("are read as they are typed", () => {
     zone.value = "utc";

@@ -7,24 +7,29 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
+use super::settings::zone;
 use super::{Told, done};
 use crate::api::params::body;
 use crate::api::rows::moment;
 use crate::api::types::{Done, Me, PasswordChange, Problem, SessionInfo, Sessions};
+use crate::api::views::defaults;
 use crate::app::Shared;
 use crate::door::{self, Caller, LIFE, Via, entry, hash_secret, set_cookie, with_cookies};
 use crate::problem::ApiError;
 
 /// Who is signed in?
 #[utoipa::path(get, path = "/api/v1/me", responses((status = 200, body = Me), (status = 401, body = Problem)))]
-pub(crate) async fn me(caller: Caller) -> Result<Json<Me>, ApiError> {
+pub(crate) async fn me(State(app): State<Shared>, caller: Caller) -> Result<Json<Me>, ApiError> {
     let role = caller.role.ok_or(ApiError::Unauthorized)?;
     let via = match caller.via {
         Via::Console => "console",
         Via::Session => "session",
         Via::Token => "token",
     };
-    Ok(Json(Me { name: caller.name.to_string(), role, via: via.to_owned() }))
+    let name = caller.name.to_string();
+    let owner = name.clone();
+    let (zone, views) = app.blocking(move |lake| Ok((zone(lake)?, defaults(lake, &owner)?))).await?;
+    Ok(Json(Me { name, role, via: via.to_owned(), zone, views }))
 }
 
 /// What belongs to an account of one's own needs a session of it: neither the console nor a token will do.

@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 pub(super) mod me;
+pub(super) mod settings;
 pub(super) mod tokens;
 pub(super) mod users;
 

@@ -15,8 +15,10 @@ mod story;
 use aggregator::lake::{Day, Source};
 use aggregator::record::Micros;
 use analytics::sql::Param;
+use async_graphql::parser::types::OperationType;
 use async_graphql::{
     Context, EmptySubscription, Error, ErrorExtensions as _, Guard, Object, Request, Result, Schema, SimpleObject,
+    Value,
 };
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -27,7 +29,7 @@ use serde::de::DeserializeOwned;
 use super::params::body;
 use super::rows::read;
 use crate::app::{App, Shared};
-use crate::door::{Audited, Caller, Least, Role};
+use crate::door::{Audited, Caller, Least, Role, searched};
 use crate::problem::ApiError;
 use scalars::{SpotDate, SpotDatetime};
 
@@ -85,6 +87,11 @@ pub(super) async fn graphql(
     if query.len() > MAX_TEXT {
         return Err(ApiError::TooLarge(MAX_TEXT));
     }
+    // What changes something writes entries of its own.
+    let search = reads(&query).then(|| {
+        let variables = variables.as_ref().map(|value| format!(" variables={value}")).unwrap_or_default();
+        (caller.clone(), format!("/graphql query={query:?}{variables}"))
+    });
     let mut request = Request::new(query).data(caller).data(app.clone());
     if let Some(variables) = variables {
         request = request.variables(async_graphql::Variables::from_json(variables));
@@ -93,7 +100,26 @@ pub(super) async fn graphql(
         request = request.operation_name(name);
     }
     let work = async { Ok(app.graphql.execute(request).await) };
-    Ok((Extension(Audited), Json(app.in_turn(work).await?)))
+    let answer = app.in_turn(work).await?;
+    if let Some((caller, subject)) = search {
+        searched(&app, &caller, &subject, listed(&answer.data)).await?;
+    }
+    Ok((Extension(Audited), Json(answer)))
+}
+
+/// Has the document an operation that reads? One that cannot be parsed has none.
+fn reads(document: &str) -> bool {
+    let parsed = async_graphql::parser::parse_query(document);
+    parsed.is_ok_and(|document| document.operations.iter().any(|(_, one)| one.node.ty == OperationType::Query))
+}
+
+/// Rows of an answer: the elements of its outermost lists.
+fn listed(value: &Value) -> u64 {
+    match value {
+        Value::List(rows) => rows.len() as u64,
+        Value::Object(fields) => fields.values().map(listed).sum(),
+        _ => 0,
+    }
 }
 
 /// Roles below analyst change nothing.

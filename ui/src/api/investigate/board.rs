@@ -32,7 +32,7 @@ pub(in crate::api) async fn board(
     let span = Span::parse(&query.from, &query.to)?;
     let top = parse_top(query.top)?;
     let key = format!("board {} {top} {}", subject.text(), app.context().await?.stamp());
-    cache::answer(&app, &headers, &key, span, board_of(&app, subject, span, top)).await
+    cache::answer(&app, &headers, &key, span, board_of(&app, subject, span, top), None).await
 }
 
 pub(in crate::api) async fn board_of(app: &App, subject: Subject, span: Span, top: u32) -> Result<Board, ApiError> {

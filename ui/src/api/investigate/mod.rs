@@ -8,6 +8,7 @@ mod board;
 pub(super) mod cache;
 mod facets;
 mod flow;
+mod judged;
 mod places;
 mod service;
 mod subject;
@@ -16,21 +17,23 @@ mod volume;
 
 use std::time::Instant;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use axum::{Extension, Json};
 
 pub(super) use board::{__path_board, board, board_of};
+pub(super) use judged::flagged;
 pub(super) use service::{__path_service, service};
 pub(super) use subject::{Span, Subject, Target};
-pub(super) use timeline::{__path_timeline, timeline};
+pub(super) use timeline::{__path_timeline, Order, timeline};
 pub(super) use volume::{__path_volume, Buckets, volume};
 
 use super::params::Params;
 use super::rows::{moment, parse_limit};
 use super::types::{Connections, ConnectionsQuery, Investigation, Problem, SubjectQuery};
 use crate::app::{App, Shared};
+use crate::door::Searched;
 use crate::problem::ApiError;
 
 /// Rows of a table: 1 to 200; Apache Spot's 20 if nothing is said.
@@ -54,7 +57,8 @@ pub(super) async fn investigation(
     let span = Span::parse(&query.from, &query.to)?;
     let top = parse_top(query.top)?;
     let key = format!("investigation {} {top}", subject.text());
-    cache::answer(&app, &headers, &key, span, investigate(&app, subject, span, top)).await
+    let rows = |found: &Investigation| found.totals.iter().map(|total| total.records).sum();
+    cache::answer(&app, &headers, &key, span, investigate(&app, subject, span, top), Some(rows)).await
 }
 
 pub(super) async fn investigate(app: &App, subject: Subject, span: Span, top: u32) -> Result<Investigation, ApiError> {
@@ -86,7 +90,7 @@ pub(super) async fn investigate(app: &App, subject: Subject, span: Span, top: u3
 pub(super) async fn connections(
     State(app): State<Shared>,
     Params(query): Params<ConnectionsQuery>,
-) -> Result<Json<Connections>, ApiError> {
+) -> Result<(Extension<Searched>, Json<Connections>), ApiError> {
     let subject = Subject::parse(&query.subject)?;
     let span = Span::parse(&query.from, &query.to)?;
     let limit = parse_limit(query.limit)?;
@@ -94,7 +98,10 @@ pub(super) async fn connections(
     let work = async {
         let target = Target::find(&app, subject, span).await?;
         let (rows, more) = flow::connections(&app, &target, sort, limit).await?;
-        Ok(Json(Connections { subject: target.subject.text(), more, rows }))
+        Ok((
+            Extension(Searched(Some(rows.len() as u64))),
+            Json(Connections { subject: target.subject.text(), more, rows }),
+        ))
     };
     app.in_turn(work).await
 }

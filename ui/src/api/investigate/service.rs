@@ -44,9 +44,10 @@ pub(in crate::api) async fn service(
     let top = parse_top(query.top)?;
     // Rules and runs change without new records in the span: they are part of the key.
     let rules = rules(&app, port).await?;
-    let runs = super::timeline::current_runs(&app, Source::Flow, span).await?;
+    let runs = super::judged::current_runs(&app, Source::Flow, span).await?;
     let key = format!("service {proto}/{port} {top} {rules:?} {runs:?}");
-    cache::answer(&app, &headers, &key, span, find(&app, proto, port, span, top, runs, rules)).await
+    let rows = |found: &ServiceFindings| found.connections;
+    cache::answer(&app, &headers, &key, span, find(&app, proto, port, span, top, runs, rules), Some(rows)).await
 }
 
 #[derive(Deserialize)]

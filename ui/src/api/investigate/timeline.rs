@@ -3,21 +3,18 @@
 //! Each source gives its next rows after the cursor; they are merged here. The cursor is the last row's time, source
 //! and identity, so a page is the same however often it is asked for, and new records in between do not shift it.
 
-use std::collections::HashMap;
-
-use aggregator::lake::Day;
 use aggregator::record::{Micros, RecordId};
-use aggregator::state::verdicts::Subject as VerdictSubject;
-use analytics::sql::Param;
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::Deserialize;
 
+use super::judged::{flagged, judge};
 use super::{Span, Subject, Target};
 use crate::api::params::{Params, parse_source};
-use crate::api::rows::{parse_limit, parse_moment, parse_record_id, read, record_text};
-use crate::api::types::{Event, Fired, Problem, Source, Timeline, TimelineQuery};
+use crate::api::rows::{parse_limit, parse_moment, parse_record_id, read};
+use crate::api::types::{Event, Problem, Source, Timeline, TimelineQuery};
 use crate::app::{App, Shared};
+use crate::door::Searched;
 use crate::problem::ApiError;
 
 /// Everything of an address, network, name, URI or Community ID, in the order of time.
@@ -26,7 +23,7 @@ use crate::problem::ApiError;
 pub(in crate::api) async fn timeline(
     State(app): State<Shared>,
     Params(query): Params<TimelineQuery>,
-) -> Result<Json<Timeline>, ApiError> {
+) -> Result<(Option<Extension<Searched>>, Json<Timeline>), ApiError> {
     let subject = Subject::parse(&query.subject)?;
     let span = Span::parse(&query.from, &query.to)?;
     let limit = parse_limit(query.limit)?;
@@ -34,12 +31,15 @@ pub(in crate::api) async fn timeline(
     let order = Order::parse(query.order.as_deref())?;
     let cursor = query.cursor.as_deref().map(Cursor::parse).transpose()?;
     let flagged = query.flagged.unwrap_or(false);
+    // Pages after the first are of a search that was told.
+    let is_first = cursor.is_none();
     let work = async {
         let target = Target::find(&app, subject, span).await?;
         let page = Page { target: &target, order, cursor, flagged, limit };
-        page.read(&app, &sources).await.map(Json)
+        page.read(&app, &sources).await
     };
-    app.in_turn(work).await
+    let page = app.in_turn(work).await?;
+    Ok((is_first.then_some(Extension(Searched(Some(page.rows.len() as u64)))), Json(page)))
 }
 
 fn parse_sources(text: Option<&str>) -> Result<Vec<Source>, ApiError> {
@@ -47,18 +47,26 @@ fn parse_sources(text: Option<&str>) -> Result<Vec<Source>, ApiError> {
     text.split(',').map(|name| parse_source(name.trim())).collect()
 }
 
+/// By time.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
+pub(in crate::api) enum Order {
     Ascending,
     Descending,
 }
 
 impl Order {
-    fn parse(text: Option<&str>) -> Result<Self, ApiError> {
+    pub(in crate::api) fn parse(text: Option<&str>) -> Result<Self, ApiError> {
         match text.unwrap_or("asc") {
             "asc" => Ok(Self::Ascending),
             "desc" => Ok(Self::Descending),
             other => Err(ApiError::Bad(format!("`order` must be asc or desc, not {other:?}"))),
+        }
+    }
+
+    pub(in crate::api) const fn sql(self) -> &'static str {
+        match self {
+            Self::Ascending => "ASC",
+            Self::Descending => "DESC",
         }
     }
 }
@@ -154,31 +162,12 @@ impl Page<'_> {
             }
         }
         if self.flagged {
-            let runs = current_runs(app, source, self.target.span).await?;
-            let judged = verdicts(app, source).await?;
-            let mut tests = Vec::new();
-            if !runs.is_empty() {
-                let places: Vec<String> = (0..runs.len()).map(|at| format!("${}", free + at)).collect();
-                free += runs.len();
-                params.extend(runs.into_iter().map(Param::from));
-                tests.push(format!(
-                    "record_id IN (SELECT record_id FROM scores_{} WHERE first_seen >= $1 AND first_seen < $2 AND run_id IN ({}))",
-                    source.as_str(),
-                    places.join(", ")
-                ));
-            }
-            if !judged.is_empty() {
-                let places: Vec<String> = (0..judged.len()).map(|at| format!("${}", free + at)).collect();
-                params.extend(judged.into_keys().map(Param::from));
-                tests.push(format!("record_id IN ({})", places.join(", ")));
-            }
-            if tests.is_empty() {
-                return Ok(Vec::new());
-            }
-            conditions.push(format!("({})", tests.join(" OR ")));
+            let (flagged, values) = flagged(app, source, self.target.span, free).await?;
+            conditions.push(flagged);
+            params.extend(values);
         }
         let ask = u64::from(self.limit) + 1;
-        let way = if self.order == Order::Ascending { "ASC" } else { "DESC" };
+        let way = self.order.sql();
         let sql = format!(
             "SELECT {} FROM {} WHERE {} ORDER BY first_seen {way}, record_id {way} LIMIT {ask}",
             columns(source),
@@ -370,84 +359,6 @@ impl ProxyRow {
     }
 }
 
-/// The runs that are shown, of the days of a span.
-pub(super) async fn current_runs(app: &App, source: Source, span: Span) -> Result<Vec<String>, ApiError> {
-    let (first, last) = (Day::of(span.from), Day::of(Micros(span.to.0 - 1)));
-    app.blocking(move |lake| {
-        let runs = lake.state().runs(Some(source.lake()))?;
-        Ok(runs
-            .into_iter()
-            .filter(|run| run.current && run.date >= first && run.date <= last)
-            .map(|run| run.run_id)
-            .collect())
-    })
-    .await
-}
-
-/// The verdicts in force on single records.
-async fn verdicts(app: &App, source: Source) -> Result<HashMap<RecordId, (u8, String)>, ApiError> {
-    let all = app.blocking(move |lake| Ok(lake.state().verdicts(source.lake(), aggregator::state::now())?)).await?;
-    Ok(all
-        .into_iter()
-        .filter_map(|verdict| match verdict.verdict.subject {
-            VerdictSubject::Record(id) => Some((id, (verdict.verdict.severity as u8, verdict.verdict.author))),
-            VerdictSubject::Rule(_) | VerdictSubject::Pattern => None,
-        })
-        .collect())
-}
-
-#[derive(Deserialize)]
-struct ScoreRow {
-    record_id: String,
-    rank: u32,
-    percentile: f64,
-    #[serde(default)]
-    detectors: Option<Vec<Fired>>,
-}
-
-/// Puts scores and verdicts on the rows of a source.
-async fn judge(app: &App, source: Source, span: Span, rows: &mut [Event]) -> Result<(), ApiError> {
-    let mut mine: HashMap<String, &mut Event> =
-        rows.iter_mut().filter(|event| event.source == source).map(|event| (event.record_id.clone(), event)).collect();
-    if mine.is_empty() {
-        return Ok(());
-    }
-    for (id, (severity, author)) in verdicts(app, source).await? {
-        if let Some(event) = mine.get_mut(&record_text(id)) {
-            event.severity = Some(severity);
-            event.severity_by = Some(author);
-        }
-    }
-    let runs = current_runs(app, source, span).await?;
-    if runs.is_empty() {
-        return Ok(());
-    }
-    let mut params: Vec<Param> = vec![span.from.into(), span.to.into()];
-    let run_places: Vec<String> = (0..runs.len()).map(|at| format!("${}", at + 3)).collect();
-    params.extend(runs.into_iter().map(Param::from));
-    let mut id_places = Vec::new();
-    for id in mine.keys() {
-        params.push(RecordId(parse_record_id(id)?).into());
-        id_places.push(format!("${}", params.len()));
-    }
-    let sql = format!(
-        "SELECT record_id, fused_rank AS rank, percentile, detectors FROM scores_{} WHERE first_seen >= $1 AND first_seen < $2 \
-         AND run_id IN ({}) AND record_id IN ({})",
-        source.as_str(),
-        run_places.join(", "),
-        id_places.join(", ")
-    );
-    let most = id_places.len() as u64;
-    for row in read::<ScoreRow>(app.rows(&sql, params, most).await?, "scores")? {
-        if let Some(event) = mine.get_mut(&row.record_id) {
-            event.rank = Some(row.rank);
-            event.percentile = Some(row.percentile);
-            event.detectors = row.detectors.unwrap_or_default();
-        }
-    }
-    Ok(())
-}
-
 /// Names of the query types that an analyst meets (IANA).
 fn qtype(number: u16) -> String {
     let name = match number {
@@ -492,6 +403,7 @@ fn rcode(number: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::rows::record_text;
 
     #[test]
     fn a_cursor_is_read_back_and_anything_else_refused() {

@@ -73,7 +73,7 @@ pub(in crate::api) async fn volume(
     let span = Span::parse(&query.from, &query.to)?;
     let buckets = Buckets::over(span, query.step)?;
     let key = format!("volume {:?} {}", subject.as_ref().map(Subject::text), buckets.step);
-    cache::answer(&app, &headers, &key, span, measure(&app, subject, span, buckets)).await
+    cache::answer(&app, &headers, &key, span, measure(&app, subject, span, buckets), None).await
 }
 
 #[derive(Deserialize)]

@@ -6,8 +6,8 @@ use aggregator::record::RecordId;
 use analytics::context::Context;
 use analytics::feedback;
 use analytics::sql::Param;
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use serde::Deserialize;
 
 mod rows;
@@ -25,6 +25,7 @@ use super::types::{
     Source, Switch,
 };
 use crate::app::{App, Shared};
+use crate::door::Searched;
 use crate::problem::ApiError;
 
 /// What every list can be sorted by.
@@ -94,6 +95,12 @@ struct Page<R> {
     left_out: u64,
     rows: Vec<R>,
     next_cursor: Option<String>,
+}
+
+/// Does it look for something? The day's list does not, nor does a search's next page.
+fn is_search(query: &ListQuery) -> bool {
+    let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
+    given(&query.filter) && !given(&query.cursor)
 }
 
 async fn page<R: Listed>(app: &App, query: ListQuery) -> Result<Page<R>, ApiError> {
@@ -232,10 +239,14 @@ macro_rules! endpoints {
         $(#[$doc])*
         #[utoipa::path(get, path = concat!("/api/v1/suspicious/", $path), params(ListQuery), responses(
             (status = 200, body = $page), (status = 400, body = Problem), (status = 401, body = Problem)))]
-        pub(super) async fn $list(State(app): State<Shared>, Params(query): Params<ListQuery>) -> Result<Json<$page>, ApiError> {
+        pub(super) async fn $list(
+            State(app): State<Shared>, Params(query): Params<ListQuery>,
+        ) -> Result<(Option<Extension<Searched>>, Json<$page>), ApiError> {
+            let is_search = is_search(&query);
             let Page { date, state, run, records, matching, groups, left_out, rows, next_cursor } =
                 app.in_turn(page::<$row>(&app, query)).await?;
-            Ok(Json($page { date, state, run, records, matching, groups, left_out, rows, next_cursor }))
+            let searched = is_search.then_some(Extension(Searched(Some(matching))));
+            Ok((searched, Json($page { date, state, run, records, matching, groups, left_out, rows, next_cursor })))
         }
 
         /// One scored record, wherever it ranks.

@@ -13,8 +13,8 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use crate::api::params::body;
 use crate::api::types::{Problem, SchemaColumn, SchemaTable, SqlAnswer, SqlColumn, SqlRequest, SqlSchema};
-use crate::app::{App, Shared};
-use crate::door::{Audited, Caller, entry};
+use crate::app::Shared;
+use crate::door::{Audited, Caller, Work};
 use crate::problem::ApiError;
 
 /// Memory of all console queries together.
@@ -86,18 +86,6 @@ pub(super) fn fault(error: QueryError) -> ApiError {
     }
 }
 
-/// Writes a statement to the audit log before it runs: one that never ends is there too.
-pub(super) async fn note(app: &App, caller: &Caller, action: &str, sql: &str) -> Result<(), ApiError> {
-    let entry = entry(caller, action, sql, "");
-    app.blocking(move |lake| {
-        if lake.is_writable() {
-            lake.state().append_audit(&entry)?;
-        }
-        Ok(())
-    })
-    .await
-}
-
 /// Run one reading statement: at most 30 s, 10,000 rows and 8 MiB.
 #[utoipa::path(post, path = "/api/v1/sql", operation_id = "run_sql", request_body = SqlRequest,
     responses((status = 200, body = SqlAnswer), (status = 400, body = Problem), (status = 401, body = Problem),
@@ -113,10 +101,19 @@ pub(crate) async fn run(
         return Err(ApiError::Bad(format!("max_rows: from 1 to {MAX_ROWS}")));
     }
     let _turn = app.sql.turn(&caller).await?;
-    note(&app, &caller, "sql", &request.sql).await?;
+    // Before it runs: one that never ends is there too.
+    let mut work = Work::begin(&app, &caller, "sql", &request.sql).await?;
     let began = Instant::now();
     let limits = RowLimits { max_rows: Some(max_rows.into()), timeout: Some(TIMEOUT) };
-    let found = app.sql.engine.query_columns(&request.sql, limits, MAX_BYTES).await.map_err(fault)?;
+    let found = match app.sql.engine.query_columns(&request.sql, limits, MAX_BYTES).await {
+        Ok(found) => found,
+        Err(error) => {
+            work.failed(&error.to_string()).await;
+            return Err(fault(error));
+        }
+    };
+    work.rows(found.rows);
+    work.done().await;
     let columns = found.columns.into_iter().map(|column| SqlColumn {
         name: column.name,
         data_type: column.data_type,

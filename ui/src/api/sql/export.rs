@@ -13,12 +13,12 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 
-use super::console::{EXPORT_ROWS, EXPORT_TIMEOUT, fault, note};
+use super::console::{EXPORT_ROWS, EXPORT_TIMEOUT, fault};
 use crate::api::params::{Params, body};
 use crate::api::stories::from_channel;
 use crate::api::types::{Problem, SqlFormat, SqlFormatQuery, SqlRequest};
 use crate::app::Shared;
-use crate::door::{Audited, Caller};
+use crate::door::{Audited, Caller, Work};
 use crate::problem::ApiError;
 
 /// Chunks that wait for the client.
@@ -57,10 +57,16 @@ pub(crate) async fn export(
         SqlFormat::Parquet => (Format::Parquet, "application/vnd.apache.parquet", "answer.parquet"),
     };
     let turn = app.sql.turn(&caller).await?;
-    note(&app, &caller, "sql.export", &request.sql).await?;
+    let mut work = Work::begin(&app, &caller, "sql.export", &request.sql).await?;
     let rows = request.max_rows.map_or(EXPORT_ROWS, u64::from);
     let limits = RowLimits { max_rows: Some(rows), timeout: Some(EXPORT_TIMEOUT) };
-    let mut answer = app.sql.engine.sql_within(&request.sql, limits).await.map_err(fault)?;
+    let mut answer = match app.sql.engine.sql_within(&request.sql, limits).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            work.failed(&error.to_string()).await;
+            return Err(fault(error));
+        }
+    };
     let (sender, mut receiver) = mpsc::channel(AHEAD);
     // The writer runs inside the runtime, where a tokio channel must not block; a thread of its own hands the chunks on.
     let (chunks, taken) = sync_channel::<Bytes>(AHEAD);
@@ -81,12 +87,16 @@ pub(crate) async fn export(
         // What is still in the buffer goes first.
         drop(out);
         let _ = runtime.block_on(handing);
+        work.rows(answer.rows());
+        // The body ends with its sender, after this: whoever has the whole file is in the log.
         match written {
-            Ok(_) => {}
-            Err(OutputError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Ok(_) => runtime.block_on(work.done()),
+            // The client went away: the entry says that it was given up.
+            Err(OutputError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => drop(work),
             // The head was sent: all that can be done is to break off, so that nobody takes the file for whole.
             Err(error) => {
                 tracing::warn!(%error, "an export broke off");
+                runtime.block_on(work.failed(&error.to_string()));
                 let _ = sender.blocking_send(Err(io::Error::other(error.to_string())));
             }
         }

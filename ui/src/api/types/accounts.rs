@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::SavedView;
 use crate::door::Role;
 
 /// Who is signed in.
@@ -14,6 +15,18 @@ pub struct Me {
     pub role: Role,
     /// By what it proved itself: `console`, `session` or `token`.
     pub via: String,
+    /// The zone that times are shown in where one has chosen no other: `UTC`, or an IANA zone.
+    pub zone: String,
+    /// The saved views that pages begin with.
+    pub views: Vec<SavedView>,
+}
+
+/// What an administrator sets for everybody.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// The zone that times are shown in: `UTC`, or an IANA zone such as `Europe/Berlin`. Everybody may choose another.
+    pub zone: String,
 }
 
 /// An account.

@@ -481,6 +481,10 @@ pub struct ExportQuery {
     pub from: Option<String>,
     /// `records`: first moment after the span, RFC 3339.
     pub to: Option<String>,
+    /// `records`: only those that a current run keeps as suspicious, or that have a verdict.
+    pub flagged: Option<bool>,
+    /// `records`: `asc` (default) or `desc`, by time.
+    pub order: Option<String>,
     /// `details`: a moment in the minute (flow) or hour.
     pub time: Option<String>,
     /// `details` of flow: one address.

@@ -33,6 +33,72 @@ pub struct Status {
     pub books: Vec<Book>,
     /// Scoring runs, latest first, at most 50.
     pub runs: Vec<Run>,
+    /// How long things are kept, and what there is room for.
+    pub keeping: Keeping,
+    /// The latest record of each sensor's flow, DNS and proxy table.
+    pub arrivals: Vec<Arrival>,
+}
+
+/// How long things are kept, and what there is room for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Keeping {
+    /// What retention was told; absent where no appliance (`spotter run`) keeps this lake.
+    pub retention: Option<Retention>,
+    /// The oldest hour: it goes first.
+    pub oldest: Option<KeptHour>,
+    /// Bytes of all records, scores and books.
+    pub bytes: u64,
+    /// Bytes of the records of the last whole day before the latest record's.
+    pub bytes_of_a_day: Option<u64>,
+    /// Bytes of the file system in all.
+    pub disk_total: Option<u64>,
+    /// Bytes of it that may still be written.
+    pub disk_free: Option<u64>,
+    /// Days until the file system, or the lake by what retention was told, is full, at the pace of that day.
+    pub days_left: Option<f64>,
+}
+
+/// What retention was told.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Retention {
+    /// Hours that ended longer ago than so many seconds are removed; `null`: none is by age.
+    pub max_age_seconds: Option<u64>,
+    /// The oldest hours are removed until the lake has no more bytes; `null`: none is by size.
+    pub max_bytes: Option<u64>,
+    /// When it last looked.
+    pub looked: String,
+    /// When the oldest hour goes by age.
+    pub next: Option<String>,
+}
+
+/// An hour of records.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeptHour {
+    /// Its first moment.
+    pub from: String,
+    /// The first moment after it.
+    pub to: String,
+    /// Rows in it, scores too.
+    pub rows: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+}
+
+/// The latest record of a sensor's table.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Arrival {
+    /// The sensor.
+    pub sensor: String,
+    /// Which records.
+    pub source: String,
+    /// Rows of it in all.
+    pub rows: u64,
+    /// The last moment of the latest record.
+    pub last: String,
+    /// Seconds since then.
+    pub age_seconds: f64,
+    /// Seconds from that moment to when the record came into the lake; `null` where its file was merged with others since.
+    pub lag_seconds: Option<f64>,
 }
 
 /// One table of the lake.

@@ -31,6 +31,8 @@ pub struct SavedView {
     pub created: String,
     /// Is it of the one who asks?
     pub own: bool,
+    /// Does the page begin with it, for the one who asks?
+    pub default: bool,
 }
 
 /// The views of a page, by name.

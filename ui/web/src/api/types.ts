@@ -75,6 +75,22 @@ export interface AroundPeer {
   peer: string;
 }
 
+/** The latest record of a sensor's table. */
+export interface Arrival {
+  /** Seconds since then. */
+  age_seconds: number;
+  /** Seconds from that moment to when the record came into the lake; `null` where its file was merged with others since. */
+  lag_seconds: number | null;
+  /** The last moment of the latest record. */
+  last: string;
+  /** Rows of it in all. */
+  rows: number;
+  /** The sensor. */
+  sensor: string;
+  /** Which records. */
+  source: string;
+}
+
 /** A page of the audit log, newest first. */
 export interface Audit {
   /** The entries. */
@@ -293,6 +309,12 @@ export interface Days {
   days: Day[];
   /** Today, in UTC. */
   today: string;
+}
+
+/** What an administrator sets for everybody. */
+export interface Defaults {
+  /** The zone that times are shown in: `UTC`, or an IANA zone such as `Europe/Berlin`. Everybody may choose another. */
+  zone: string;
 }
 
 /** Who opens connections between the subject and a peer. */
@@ -779,6 +801,34 @@ export interface Investigation {
   ways: Way[];
 }
 
+/** How long things are kept, and what there is room for. */
+export interface Keeping {
+  /** Bytes of all records, scores and books. */
+  bytes: number;
+  /** Bytes of the records of the last whole day before the latest record's. */
+  bytes_of_a_day: number | null;
+  /** Days until the file system, or the lake by what retention was told, is full, at the pace of that day. */
+  days_left: number | null;
+  /** Bytes of it that may still be written. */
+  disk_free: number | null;
+  /** Bytes of the file system in all. */
+  disk_total: number | null;
+  oldest: KeptHour | null;
+  retention: Retention | null;
+}
+
+/** An hour of records. */
+export interface KeptHour {
+  /** Bytes of its files. */
+  bytes: number;
+  /** Its first moment. */
+  from: string;
+  /** Rows in it, scores too. */
+  rows: number;
+  /** The first moment after it. */
+  to: string;
+}
+
 /** What files of the context know of a value in a row. */
 export interface Known {
   /** The row's field that has the value. */
@@ -953,6 +1003,10 @@ export interface Me {
   role: Role;
   /** By what it proved itself: `console`, `session` or `token`. */
   via: string;
+  /** The saved views that pages begin with. */
+  views: SavedView[];
+  /** The zone that times are shown in where one has chosen no other: `UTC`, or an IANA zone. */
+  zone: string;
 }
 
 /** A name and how often it was asked for within the second. */
@@ -1340,6 +1394,18 @@ export interface RecordCounts {
 /** Which table a record goes to. */
 export type RecordSource = "flow" | "dns" | "proxy";
 
+/** What retention was told. */
+export interface Retention {
+  /** When it last looked. */
+  looked: string;
+  /** Hours that ended longer ago than so many seconds are removed; `null`: none is by age. */
+  max_age_seconds: number | null;
+  /** The oldest hours are removed until the lake has no more bytes; `null`: none is by size. */
+  max_bytes: number | null;
+  /** When the oldest hour goes by age. */
+  next: string | null;
+}
+
 /** Roles of accounts and API tokens; each may do what those before it may. */
 export type Role = "viewer" | "analyst" | "admin";
 
@@ -1468,6 +1534,8 @@ export interface SavedQuery {
 export interface SavedView {
   /** When it was saved last. */
   created: string;
+  /** Does the page begin with it, for the one who asks? */
+  default: boolean;
   /** Its number. */
   id: number;
   /** What people call it. */
@@ -1768,10 +1836,14 @@ export interface Standing {
 
 /** What the appliance holds, and whether its books close. */
 export interface Status {
+  /** The latest record of each sensor's flow, DNS and proxy table. */
+  arrivals: Arrival[];
   /** When this was looked up. */
   at: string;
   /** The last books, latest first, at most 50. */
   books: Book[];
+  /** How long things are kept, and what there is room for. */
+  keeping: Keeping;
   /** The lake's folder. */
   lake: string;
   /** Scoring runs, latest first, at most 50. */
@@ -2221,6 +2293,7 @@ export interface Responses {
 
 /** What a request that changes something takes and answers. */
 export interface Changes {
+  "PUT /api/v1/defaults": { body: Defaults; answer: Defaults };
   "POST /api/v1/links": { body: undefined; answer: Link };
   "POST /api/v1/logout": { body: undefined; answer: Done };
   "POST /api/v1/me/password": { body: PasswordChange; answer: Done };
@@ -2248,4 +2321,6 @@ export interface Changes {
   "DELETE /api/v1/verdicts/{id}": { body: undefined; answer: Verdict };
   "POST /api/v1/views": { body: NewSavedView; answer: SavedView };
   "DELETE /api/v1/views/{id}": { body: undefined; answer: SavedView };
+  "PUT /api/v1/views/{id}/default": { body: undefined; answer: SavedView };
+  "DELETE /api/v1/views/{id}/default": { body: undefined; answer: SavedView };
 }

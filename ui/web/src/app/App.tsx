@@ -8,13 +8,14 @@ import { type PageModule, pageOf, SECTIONS } from "../pages/registry";
 import { later, notLoaded } from "../parts/later";
 import { Failed, Loading, Notice } from "../parts/State";
 import { Toasts } from "../parts/toast";
+import { days, loadDays } from "../parts/time/days";
 import { ValueMenu } from "../parts/value/Menu";
 import { zoneLabel } from "../text/time";
-import { followKeys, useKeys, visit, visitAddress } from "./keys";
+import { followKeys, useKeys, visit, visitAddress, visited } from "./keys";
 import { loadMe, may, me } from "./me";
-import { href, route, tooNew } from "./route";
+import { FIRST, format, go, href, route, tooNew } from "./route";
 import { Settings } from "./Settings";
-import { zone } from "./settings";
+import { shownZone, usualZone, zone } from "./settings";
 
 const Help = later(() => import("./Help").then((code) => code.Help), "the keys");
 
@@ -22,7 +23,16 @@ export const App: FunctionComponent = () => {
   const help = useSignal(false);
   const at = route.value;
   useEffect(followKeys, []);
-  useEffect(() => void loadMe(), []);
+  useEffect(() => {
+    // Whoever came without an address begins with the view of their choice, if nothing was done meanwhile.
+    const bare = location.hash === "";
+    void loadMe().then(async () => {
+      if (!bare || !me.value?.views.some((view) => view.page === "suspicious/flow")) return;
+      if (!days.value) await loadDays();
+      const { date, ...more } = route.value.params;
+      if (href(route.value.page, route.value.path, more) === format(FIRST)) go(visited(FIRST.page, FIRST.path), "replace");
+    });
+  }, []);
   useKeys("Everywhere", [{ keys: ["?"], text: "this help", run: () => void (help.value = true) }]);
   useEffect(() => {
     document.title = `${pageOf(at.page)?.title(at).trim() ?? "Not found"} – Spotter`;
@@ -39,7 +49,7 @@ export const App: FunctionComponent = () => {
         </a>
         <Navigation />
         <span class="spacer" />
-        <button type="button" class="zone" title="Zone of the times shown. Press to switch between UTC and this browser's zone." onClick={() => (zone.value = zone.value === "utc" ? "local" : "utc")}>
+        <button type="button" class="zone" title="Zone of the times shown. Press to switch between UTC and another: what is usual here, else this browser's." onClick={() => (zone.value = shownZone.value !== "utc" ? "utc" : usualZone.value === "UTC" ? "local" : "")}>
           {zoneLabel()}
         </button>
         {me.value ? (
@@ -79,7 +89,7 @@ function Navigation() {
               <li key={entry.name + link.label}>
                 <a
                   href={visitAddress(entry.name, link.path)}
-                  title={link.key ? `g ${link.key}` : undefined}
+                  title={link.key ? `g ${link.key[0]}` : undefined}
                   aria-current={at.page === entry.name && link.path.every((part, index) => part === at.path[index]) ? "page" : undefined}
                   onClick={(event) => {
                     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;

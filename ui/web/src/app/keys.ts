@@ -4,7 +4,11 @@
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { pageOf, SECTIONS } from "../pages/registry";
-import { format, go, route } from "./route";
+import { days, recorded } from "../parts/time/days";
+import { opened, TIMES } from "../parts/views/time";
+import { me } from "./me";
+import { asSource } from "../text/source";
+import { type At, format, go, route } from "./route";
 
 /** What a key does. `keys`: one or more `KeyboardEvent.key`; a text of two letters with a space is pressed one after the other. */
 export interface KeyAction {
@@ -44,32 +48,30 @@ export function useKeys(title: string, actions: readonly KeyAction[]): void {
   }, [title]);
 }
 
-/** The address of a link of the navigation, with what goes along from here. */
-export function visitAddress(name: string, path: readonly string[]): string {
+/** Where a link of the navigation leads: the view that the page begins with for whoever is signed in, and what goes
+    along from here. */
+export function visited(name: string, path: readonly string[]): At {
   const now = route.value;
-  const kept: Record<string, string> = {};
-  if (now.page === name) {
-    for (const param of pageOf(name)?.carries ?? []) {
-      const value = now.params[param];
-      if (value !== undefined) kept[param] = value;
-    }
-  }
-  return format({ page: name, path, params: kept });
+  const place = [name, ...path].join("/");
+  const view = me.value?.views.find((one) => one.page === place);
+  // Beside a view only the time goes along.
+  const carries = ((now.page === name && pageOf(name)?.carries) || []).filter((param) => !view || TIMES.includes(param));
+  // A day goes along where there are records of the other source, too.
+  const has = (date: string) => !days.value || recorded(days.value, asSource(path[0])).some((day) => day.date === date);
+  const kept = Object.fromEntries(Object.entries(now.params).filter(([param, value]) => carries.includes(param) && (param !== "date" || has(value))));
+  return { page: name, path, params: view ? { ...kept, ...opened(view.query, path[0]) } : kept };
 }
 
+export const visitAddress = (name: string, path: readonly string[]): string => format(visited(name, path));
+
 /** Goes there. */
-export function visit(name: string, path: readonly string[]): void {
-  const now = route.value;
-  const kept = pageOf(name)?.carries ?? [];
-  const params = now.page === name ? Object.fromEntries(Object.entries(now.params).filter(([param]) => kept.includes(param))) : {};
-  go({ page: name, path, params });
-}
+export const visit = (name: string, path: readonly string[]): void => go(visited(name, path));
 
 const isText = (target: EventTarget | null) => target instanceof HTMLElement && target.matches("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
 
 /** Starts listening; gives back how to stop. */
 export function followKeys(): () => void {
-  const goTo = new Map(SECTIONS.flat().flatMap((entry) => entry.links.flatMap((link) => (link.key ? [[link.key, { name: entry.name, path: link.path }] as const] : []))));
+  const goTo = new Map(SECTIONS.flat().flatMap((entry) => entry.links.flatMap((link) => [...(link.key ?? "")].map((key) => [key, { name: entry.name, path: link.path }] as const))));
   let chord = Number.NEGATIVE_INFINITY;
   const onKey = (event: KeyboardEvent) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isText(event.target)) return;
@@ -102,6 +104,6 @@ export function followKeys(): () => void {
 
 /** The keys that go to pages, for the help. */
 export function pageKeys(): KeySection {
-  const actions = SECTIONS.flat().flatMap((entry) => entry.links.flatMap((link) => (link.key ? [{ keys: ["g", link.key], text: link.label }] : [])));
+  const actions = SECTIONS.flat().flatMap((entry) => entry.links.flatMap((link) => (link.key ? [{ keys: ["g", ...link.key], text: link.label }] : [])));
   return { title: "Go to", actions };
 }

@@ -1,8 +1,9 @@
-// Who is signed in, and what that may do. The server decides; this only hides what it would refuse.
+// Who is signed in, what that may do, and what it begins with. The server decides; this only hides what it would refuse.
 
 import { signal } from "@preact/signals";
 import { get } from "../api/client";
 import type { Me, Role } from "../api/types";
+import { usualZone } from "./settings";
 
 const ORDER: readonly Role[] = ["viewer", "analyst", "admin"];
 
@@ -12,6 +13,7 @@ export const me = signal<Me | undefined>(undefined);
 export async function loadMe(): Promise<void> {
   try {
     me.value = await get("/api/v1/me", {});
+    usualZone.value = me.value.zone;
   } catch {
     me.value = undefined;
   }

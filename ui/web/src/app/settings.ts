@@ -1,17 +1,18 @@
 // How this browser shows things: theme, contrast, zone. Kept in this browser; nothing of it is in an address, so a link
 // looks to everyone the way they chose.
 
-import { effect, type Signal, signal } from "@preact/signals";
+import { computed, effect, type Signal, signal } from "@preact/signals";
 
 export type Theme = "system" | "light" | "dark";
 export type Contrast = "system" | "more";
-export type Zone = "utc" | "local";
 
-function kept<T extends string>(key: string, values: readonly [T, ...T[]]): Signal<T> {
+/** A choice that is kept; the first one is what is meant where none is. */
+function kept<T extends string>(key: string, standard: T, isKnown: (value: string) => boolean): Signal<T> {
   const name = `spotter.${key}`;
-  let start: T = values[0];
+  let start = standard;
   try {
-    start = values.find((value) => value === localStorage.getItem(name)) ?? start;
+    const value = localStorage.getItem(name);
+    if (value !== null && isKnown(value)) start = value as T;
   } catch {
     // Storage is off: the choice lasts as long as the page.
   }
@@ -19,7 +20,7 @@ function kept<T extends string>(key: string, values: readonly [T, ...T[]]): Sign
   effect(() => {
     const { value } = setting;
     try {
-      if (value === values[0]) localStorage.removeItem(name);
+      if (value === standard) localStorage.removeItem(name);
       else localStorage.setItem(name, value);
     } catch {
       // As above.
@@ -28,10 +29,27 @@ function kept<T extends string>(key: string, values: readonly [T, ...T[]]): Sign
   return setting;
 }
 
-export const theme = kept<Theme>("theme", ["system", "light", "dark"]);
-export const contrast = kept<Contrast>("contrast", ["system", "more"]);
-/** In which zone times are shown. They are kept, sent and linked in UTC. */
-export const zone = kept<Zone>("zone", ["utc", "local"]);
+/** Does this browser know the IANA zone? */
+export function isZone(name: string): boolean {
+  try {
+    return Boolean(new Intl.DateTimeFormat("en", { timeZone: name }));
+  } catch {
+    return false;
+  }
+}
+
+export const theme = kept<Theme>("theme", "system", (value) => ["light", "dark"].includes(value));
+export const contrast = kept<Contrast>("contrast", "system", (value) => value === "more");
+/** In which zone times are shown: "utc", "local" (this browser's), an IANA zone, or nothing: the one an administrator chose
+    for everybody. They are kept, sent and linked in UTC. */
+export const zone = kept<string>("zone", "", (value) => ["utc", "local"].includes(value) || isZone(value));
+/** The zone an administrator chose for everybody. */
+export const usualZone = signal("UTC");
+/** The zone that times are shown in: "utc", "local" or an IANA zone that this browser knows. */
+export const shownZone = computed(() => {
+  const name = zone.value || usualZone.value;
+  return name === "local" || (name !== "UTC" && isZone(name)) ? name : "utc";
+});
 
 /** Puts theme and contrast on the document, where the styles look for them. */
 export function followSettings(): void {

@@ -20,7 +20,7 @@ export interface Link {
   label: string;
   /** What follows the page in the path. */
   path: readonly string[];
-  /** Key after `g`. */
+  /** Key after `g`, or more of them; the first one is told. */
   key?: string;
 }
 
@@ -57,7 +57,8 @@ export const SECTIONS: readonly (readonly PageEntry[])[] = [
     {
       name: "investigate",
       title: (at) => `Investigate ${at.params["subject"] ?? ""}`,
-      links: [{ label: "Investigate", path: [], key: "i" }],
+      // t as in Threat investigation, which is what Apache Spot calls it.
+      links: [{ label: "Investigate", path: [], key: "it" }],
       load: () => import("./investigate/Page"),
     },
     {

@@ -1,6 +1,6 @@
 // What stands in the cells of tables: the same value looks the same everywhere.
 
-import { zone } from "../app/settings";
+import { shownZone } from "../app/settings";
 import { Domain } from "../text/Domain";
 import { escapeText } from "../text/hostile";
 import { both, clock, dated, minute } from "../text/time";
@@ -68,7 +68,7 @@ export function Bytes({ value }: { value: number | null }) {
  */
 export function Time({ time, date }: { time: string; date?: boolean | "seconds" }) {
   // Read here, so that a switch of the zone draws it anew.
-  void zone.value;
+  void shownZone.value;
   return (
     <time class="num" dateTime={time} title={both(time)}>
       {date === "seconds" ? dated(time) : date ? minute(time) : clock(time)}

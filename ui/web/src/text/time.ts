@@ -1,8 +1,8 @@
-// Times come from the server as RFC 3339 in UTC with microseconds. They are shown in UTC or in the browser's zone, as
-// the display setting says, always with the offset beside them or in the column's head. The fraction is cut as text: a
+// Times come from the server as RFC 3339 in UTC with microseconds. They are shown in UTC, in the browser's zone or in a
+// chosen one, as the display setting says, always with the offset beside them or in the column's head. The fraction is cut as text: a
 // Date would lose the microseconds.
 
-import { zone } from "../app/settings";
+import { shownZone } from "../app/settings";
 
 const two = (value: number) => String(value).padStart(2, "0");
 
@@ -15,30 +15,40 @@ interface Parts {
   offset: string;
 }
 
-/** "UTC", "UTC+02:00": this browser's offset at a moment. */
-export function zoneOffset(at: Date): string {
-  const minutes = -at.getTimezoneOffset();
+const offsets = new Map<string, Intl.DateTimeFormat>();
+
+/** Minutes that a zone (the one that is shown) is ahead of UTC at a moment. */
+export function ahead(at: Date, name = shownZone.value): number {
+  if (name === "utc") return 0;
+  if (name === "local") return -at.getTimezoneOffset();
+  let format = offsets.get(name);
+  if (!format) offsets.set(name, (format = new Intl.DateTimeFormat("en-US", { timeZone: name, timeZoneName: "longOffset" })));
+  const [, sign, hours, minutes] = /GMT([+-])(\d+):(\d+)/.exec(format.format(at)) ?? [];
+  return sign ? (Number(hours) * 60 + Number(minutes)) * (sign === "-" ? -1 : 1) : 0;
+}
+
+/** "UTC", "UTC+02:00": the offset of a zone (the one that is shown) at a moment. */
+export function zoneOffset(at: Date, name?: string): string {
+  const minutes = ahead(at, name);
   if (minutes === 0) return "UTC";
   const size = Math.abs(minutes);
   return `UTC${minutes < 0 ? "−" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
 }
 
-/** The zone that times are shown in, as of now: "UTC", "UTC+02:00". */
+/** The zone that times are shown in: "UTC", "UTC+05:30", or its name where the offset changes over the year. */
 export function zoneLabel(): string {
-  return zone.value === "utc" ? "UTC" : zoneOffset(new Date());
+  const now = new Date();
+  const [winter, summer] = [0, 6].map((month) => ahead(new Date(now.getFullYear(), month, 1)));
+  if (winter === summer) return zoneOffset(now);
+  return shownZone.value === "local" ? Intl.DateTimeFormat().resolvedOptions().timeZone : shownZone.value;
 }
 
 function split(time: string): Parts {
   const fraction = /\.\d+/.exec(time)?.[0] ?? "";
-  if (zone.value === "utc") return { day: time.slice(0, 10), clock: time.slice(11, 19), fraction, offset: "UTC" };
   const at = new Date(time);
-  if (Number.isNaN(at.getTime())) return { day: time.slice(0, 10), clock: time.slice(11, 19), fraction, offset: "UTC" };
-  return {
-    day: `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`,
-    clock: `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`,
-    fraction,
-    offset: zoneOffset(at),
-  };
+  const isTime = shownZone.value !== "utc" && !Number.isNaN(at.getTime());
+  const text = isTime ? new Date(at.getTime() + ahead(at) * 60_000).toISOString() : time;
+  return { day: text.slice(0, 10), clock: text.slice(11, 19), fraction, offset: isTime ? zoneOffset(at) : "UTC" };
 }
 
 /** "2016-07-08T10:15:01.123456Z" → "10:15:01.123" */
@@ -56,7 +66,7 @@ export function exact(time: string): string {
 /** Both zones, for a tooltip: UTC first. */
 export function both(time: string): string {
   const utc = `${time.slice(0, 10)} ${time.slice(11).replace(/Z$/, "")} UTC`;
-  return zone.value === "utc" ? utc : `${utc}\n${exact(time)}`;
+  return shownZone.value === "utc" ? utc : `${utc}\n${exact(time)}`;
 }
 
 /** → "2016-07-08 10:15:01.123", where the zone stands beside it. */
@@ -104,7 +114,10 @@ export function readMoment(text: string): Date | undefined {
   if (!match) return undefined;
   const [, year, month, day, hour = "00", minute = "00", second = "00", offset] = match;
   if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59 || !isDay(`${year}-${month}-${day}`)) return undefined;
-  const local = offset === undefined && zone.value === "local";
-  const at = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}${local ? "" : (offset ?? "Z").toUpperCase()}`);
-  return Number.isNaN(at.getTime()) ? undefined : at;
+  const at = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}${(offset ?? "Z").toUpperCase()}`);
+  if (Number.isNaN(at.getTime())) return undefined;
+  if (offset) return at;
+  // The offset is that of the moment meant, which is known by its offset: near enough at first, then exact.
+  const near = new Date(at.getTime() - ahead(at) * 60_000);
+  return new Date(at.getTime() - ahead(near) * 60_000);
 }

@@ -3,6 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { type ApiError, asApiError, get, send } from "../../api/client";
 import type { Account, Accounts, Audit, AuditCheck, Role, Tokens } from "../../api/types";
+import { ZoneField } from "../../app/Choices";
 import { loadMe, me } from "../../app/me";
 import { Failed, Loading } from "../../parts/State";
 import { toast } from "../../parts/toast";
@@ -24,8 +25,38 @@ export function Page() {
     <div class="admin">
       <Users />
       <AllTokens />
+      <Everybody />
       <Log />
     </div>
+  );
+}
+
+/** What everybody begins with. */
+function Everybody() {
+  const now = me.value?.zone;
+  const [zone, setZone] = useState<string>();
+  const save = async (event: Event) => {
+    event.preventDefault();
+    if (!zone) return;
+    try {
+      await send("PUT /api/v1/defaults", { zone });
+      toast({ text: `Times are shown in ${zone}, but for those who chose another zone.`, tone: "good" });
+    } catch (reason) {
+      failed(reason);
+    }
+    await loadMe();
+  };
+  return (
+    <section aria-labelledby="everybody">
+      <h2 id="everybody">For everybody</h2>
+      <p class="quiet">The zone that times are shown in. Everybody may choose another one under Display; they are kept and linked in UTC.</p>
+      <form class="fields inline" onSubmit={(event) => void save(event)}>
+        {now ? <ZoneField key={now} label="Zone for everybody" value={now} onChoose={setZone} /> : null}
+        <button type="submit" disabled={!zone || zone === now}>
+          Set
+        </button>
+      </form>
+    </section>
   );
 }
 

@@ -90,9 +90,10 @@ export function TimelineTable({ at, subject, range }: Props) {
           </button>
         </div>
         {shown.length === 1 ? (
-          <ExportMenu to={(format) => exportHref(shown[0] ?? "flow", format, subject, range)} />
+          <ExportMenu to={(format) => exportHref(shown[0] ?? "flow", format, subject, range, { flagged, order })} />
         ) : (
-          <ExportSources subject={subject} range={range} sources={shown} />
+          // An export is of one table: of several, one file each.
+          shown.map((source) => <ExportMenu key={source} label={`Export ${SOURCE_NAMES[source]}`} to={(format) => exportHref(source, format, subject, range, { flagged, order })} />)
         )}
       </header>
       {error ? (
@@ -120,17 +121,6 @@ export function TimelineTable({ at, subject, range }: Props) {
       )}
       {open ? <Record event={open} range={range} onClose={() => setOpen(undefined)} /> : null}
     </section>
-  );
-}
-
-/** An export is of one table: of several, one file each. */
-function ExportSources({ subject, range, sources }: { subject: string; range: Range; sources: readonly Source[] }) {
-  return (
-    <>
-      {sources.map((source) => (
-        <ExportMenu key={source} label={`Export ${SOURCE_NAMES[source]}`} to={(format) => exportHref(source, format, subject, range)} />
-      ))}
-    </>
   );
 }
 

@@ -2,12 +2,13 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { type ApiError, asApiError, get } from "../../api/client";
-import type { Run, Status, TableStatus } from "../../api/types";
+import type { Keeping, Run, Status, TableStatus } from "../../api/types";
 import { Failed, Loading, Notice } from "../../parts/State";
 import { minute } from "../../text/time";
 import { bytes, count } from "../../text/units";
 import { Wire } from "../../text/Wire";
 import { Books } from "./Books";
+import { Kept } from "./Kept";
 import "./style.css";
 
 /** How often the page looks again, ms. */
@@ -50,6 +51,7 @@ export function Page() {
         <Tile label="Packets lost" value={count(lost)} tone={lost === 0 ? "good" : "bad"} text="in those, by every counter that says so" />
         <Tile label="Records" value={count(status.tables.filter((table) => ["flow", "dns", "proxy"].includes(table.table)).reduce((sum, table) => sum + table.rows, 0))} tone="plain" text="flow, DNS and proxy" />
         <Tile label="Lake" value={bytes(status.tables.reduce((sum, table) => sum + table.bytes, 0))} tone="plain" text={`${count(status.tables.reduce((sum, table) => sum + table.parts, 0))} files`} />
+        <Room keeping={status.keeping} />
       </ul>
       <section aria-labelledby="books">
         <h2 id="books">Books</h2>
@@ -71,6 +73,7 @@ export function Page() {
         </p>
         <Tables tables={status.tables} />
       </section>
+      <Kept status={status} />
       <section aria-labelledby="runs">
         <h2 id="runs">Scoring runs and their model cards</h2>
         {status.runs.length === 0 ? (
@@ -88,6 +91,13 @@ export function Page() {
       </p>
     </div>
   );
+}
+
+/** A file system with less than a tenth left, or a week at the present pace, needs somebody. */
+function Room({ keeping: { disk_free: free, disk_total: total, days_left: days } }: { keeping: Keeping }) {
+  if (free === null || total === null) return <Tile label="Room left" value="unknown" tone="plain" text="the file system does not say" />;
+  const tight = free < total / 10 || (days !== null && days < 7);
+  return <Tile label="Room left" value={bytes(free)} tone={tight ? "bad" : "good"} text={`of ${bytes(total)}${days === null ? "" : `, about ${count(Math.floor(days))} days`}`} />;
 }
 
 function Tile({ label, value, text, tone }: { label: string; value: string; text: string; tone: "good" | "bad" | "plain" }) {

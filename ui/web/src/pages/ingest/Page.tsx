@@ -3,14 +3,15 @@
 import { useMemo } from "preact/hooks";
 import type { IngestSpan } from "../../api/types";
 import { useAnswer } from "../../api/useAnswer";
-import { type At, change } from "../../app/route";
+import { type At, change, go, route } from "../../app/route";
 import { Chart } from "../../parts/chart/Chart";
 import { type Shade, TimeChart } from "../../parts/chart/TimeChart";
 import { Failed, Loading, Notice } from "../../parts/State";
 import { RangePicker } from "../../parts/time/RangePicker";
 import { useRange } from "../../parts/time/useRange";
+import { SavedViewsMenu } from "../../parts/views/SavedViews";
 import { escapeText } from "../../text/hostile";
-import { SOURCE_NAMES, SOURCES } from "../../text/source";
+import { SOURCE_NAMES, SOURCES, type Source } from "../../text/source";
 import { duration, minute, stamp } from "../../text/time";
 import { count } from "../../text/units";
 import { Wire } from "../../text/Wire";
@@ -25,6 +26,8 @@ const CAPTURED = 0.02;
 export function Page({ at }: { at: At }) {
   const { range, end, nothing } = useRange(at, 7);
   const sensor = at.params["sensor"] ?? "";
+  // `#/ingest/dns`: one source alone.
+  const only = SOURCES.find((source) => source === at.path[0]);
   const { value, error, retry, loading } = useAnswer("/api/v1/ingest", range && { from: range.from, to: range.to });
   if (nothing) {
     return (
@@ -42,28 +45,38 @@ export function Page({ at }: { at: At }) {
         <button type="button" disabled={!at.params["from"]} onClick={() => change({ from: undefined, to: undefined, date: undefined })}>
           Last 7 days
         </button>
+        <SavedViewsMenu page="ingest" />
         <span class="quiet" role="status">
           {loading ? "counting …" : value ? `${count(value.series.reduce((sum, one) => sum + one.total, 0))} records, per ${duration(value.step)}` : ""}
         </span>
       </div>
-      {error ? <Failed error={error} retry={retry} /> : value ? <Summary found={value} sensor={sensor} /> : <Loading what="the counts" />}
+      {error ? <Failed error={error} retry={retry} /> : value ? <Summary found={value} sensor={sensor} only={only} /> : <Loading what="the counts" />}
     </div>
   );
 }
 
-function Summary({ found, sensor }: { found: IngestSpan; sensor: string }) {
+function Summary({ found, sensor, only }: { found: IngestSpan; sensor: string; only: Source | undefined }) {
   const sensors = [...new Set([...found.series.map((one) => one.sensor), ...found.coverage.map((one) => one.sensor)])].toSorted();
   const shown = found.series.filter((one) => sensor === "" || one.sensor === sensor);
-  const series = SOURCES.map((source) => {
+  const all = SOURCES.map((source) => {
     const values = new Array<number>(found.buckets).fill(0);
     for (const one of shown) if (one.source === source) one.values.forEach((value, index) => (values[index] = (values[index] ?? 0) + value));
     return { label: SOURCE_NAMES[source], tone: TONES[source], values, source };
   }).filter((one) => one.values.some((value) => value > 0));
-  const total = useMemo(() => new Array<number>(found.buckets).fill(0).map((_, index) => series.reduce((sum, one) => sum + (one.values[index] ?? 0), 0)), [found, sensor]);
+  const series = only ? all.filter((one) => one.source === only) : all;
+  // Whether a gap is silence is a matter of all sources: what has no DNS may have flows.
+  const total = useMemo(() => new Array<number>(found.buckets).fill(0).map((_, index) => all.reduce((sum, one) => sum + (one.values[index] ?? 0), 0)), [found, sensor]);
   const shades = shadesOf(found, sensor, total);
   const at = (index: number) => minute(stamp(new Date((found.start + index * found.step) * 1000)));
   return (
     <>
+      <div class="tabs" role="group" aria-label="Source">
+        {([undefined, ...SOURCES] as const).map((source) => (
+          <button key={source} type="button" class="small" aria-pressed={source === only} onClick={() => go({ page: "ingest", path: source ? [source] : [], params: route.value.params })}>
+            {source ? SOURCE_NAMES[source] : "All sources"}
+          </button>
+        ))}
+      </div>
       {sensors.length > 1 ? (
         <div class="tabs" role="group" aria-label="Sensor">
           <button type="button" class="small" aria-pressed={sensor === ""} onClick={() => change({ sensor: undefined })}>

@@ -2,6 +2,8 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { get } from "../../api/client";
+import { href } from "../../app/route";
+import { dayRange } from "../../parts/time/days";
 import type { Ingest } from "../../api/types";
 import type { Source } from "../../text/source";
 import { band, count } from "../../text/units";
@@ -39,6 +41,9 @@ export function Activity({ source, date, lines, selected }: { source: Source; da
   const chosen = lines.find((line) => line.row.record_id === selected);
   return (
     <figure class="activity">
+      <a class="twin-link" href={href("ingest", [source], dayRange(date))} title="The records over this day, as a chart with its table">
+        Table
+      </a>
       <svg
         viewBox={`0 0 ${MINUTES} ${HEIGHT}`}
         preserveAspectRatio="none"
@@ -52,8 +57,10 @@ export function Activity({ source, date, lines, selected }: { source: Source; da
         {chosen ? <path d={`M${minuteOf(chosen.row.first_seen) + 0.5} 0V${HEIGHT}`} class="chosen" /> : null}
       </svg>
       <figcaption aria-hidden="true">
-        {["00", "03", "06", "09", "12", "15", "18", "21"].map((hour) => (
-          <span key={hour}>{hour}:00</span>
+        {["00", "03", "06", "09", "12", "15", "18", "21"].map((hour, at) => (
+          <span key={hour}>
+            {hour}:00{at ? "" : " UTC"}
+          </span>
         ))}
       </figcaption>
     </figure>

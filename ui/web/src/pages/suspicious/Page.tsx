@@ -6,7 +6,7 @@ import { asApiError, get } from "../../api/client";
 import type { Matcher } from "../../api/types";
 import { useKeys } from "../../app/keys";
 import { route } from "../../app/route";
-import { zone } from "../../app/settings";
+import { shownZone } from "../../app/settings";
 import { worst } from "../../parts/known";
 import { later } from "../../parts/later";
 import { Failed, Loading, Notice } from "../../parts/State";
@@ -55,6 +55,10 @@ export function Page({ at: place }: PageProps) {
   useEffect(() => {
     marked.value = new Map();
   }, [at.source, date]);
+  // The latest day of today is another one tomorrow: the address says which is shown, so that it can be sent.
+  useEffect(() => {
+    if (date && !at.date) show({ date }, "replace");
+  }, [date, at.date]);
 
   const lines = list.lines.value;
   const rows = useMemo(() => lines.map((line) => line.row), [lines]);
@@ -145,6 +149,7 @@ export function Page({ at: place }: PageProps) {
       run: (key) => onTable() && void document.activeElement?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true })),
     },
     { keys: ["Enter"], text: "open the record" },
+    { keys: ["ArrowUp"], text: "on the first row: to the heads, where Enter sorts" },
     { keys: ["ArrowRight", "ArrowLeft"], text: "open, close the group" },
     {
       keys: ["1", "2", "3"],
@@ -180,7 +185,8 @@ export function Page({ at: place }: PageProps) {
   ]);
 
   useFilterTarget({
-    knows: (field) => field !== "answers",
+    // Of the raw records in the details alone.
+    knows: (field) => !["answers", "damage", "exporter_ip"].includes(field),
     query: at.filter,
     apply: (filter) => show({ filter }),
     address: (filter) => addressOf({ ...at, date, filter, selected: "" }),
@@ -199,7 +205,7 @@ export function Page({ at: place }: PageProps) {
         flat: at.flat,
         marks,
       }),
-    [at.source, at.flat, list.members.value, marked.value, zone.value, marks],
+    [at.source, at.flat, list.members.value, marked.value, shownZone.value, marks],
   );
   const shown = useMemo(() => chosenColumns(columns, at.cols, STANDARD[at.source]), [columns, at.cols]);
 

@@ -1,9 +1,10 @@
 // The raw records around the selected one: Spot's details. And every column of the record itself.
 
 import { useEffect, useState } from "preact/hooks";
-import { type ApiError, asApiError, get } from "../../api/client";
+import { address, type ApiError, asApiError, get } from "../../api/client";
 import type { DnsDetail, DnsDetails, DnsRow, FlowDetail, FlowDetails, FlowRow, LakeRecord, ProxyDetail, ProxyDetails, ProxyRow } from "../../api/types";
 import type { Source } from "../../text/source";
+import { ExportMenu } from "../../parts/ExportMenu";
 import { Failed, Loading } from "../../parts/State";
 import { type Column, Grid } from "../../parts/table/Grid";
 import { port, protocol, queryClass, queryType, responseCode, tcpFlags } from "../../text/names";
@@ -31,21 +32,15 @@ function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T>) {
   return { value: state.key === key ? state.value : undefined, error: state.key === key ? state.error : undefined, retry: () => setTurn(turn + 1) };
 }
 
-function detailsOf(source: Source, row: Row, signal: AbortSignal): Promise<Details> {
+/** What is asked for the records around a row, of the page and of an export alike. */
+function wanted(source: Source, row: Row): Record<string, string> {
   const time = row.first_seen;
-  switch (source) {
-    case "flow": {
-      const { src_ip, dst_ip } = row as FlowRow;
-      return get("/api/v1/details/flow", { src: src_ip, dst: dst_ip, time }, signal);
-    }
-    case "dns":
-      return get("/api/v1/details/dns", { name: (row as DnsRow).qname, time }, signal);
-    case "proxy": {
-      const { full_uri, client_ip } = row as ProxyRow;
-      return get("/api/v1/details/proxy", { uri: full_uri, client: client_ip, time }, signal);
-    }
-  }
+  if (source === "flow") return { src: (row as FlowRow).src_ip, dst: (row as FlowRow).dst_ip, time };
+  if (source === "dns") return { name: (row as DnsRow).qname, time };
+  return { uri: (row as ProxyRow).full_uri, client: (row as ProxyRow).client_ip, time };
 }
+
+const detailsOf = (source: Source, row: Row, signal: AbortSignal): Promise<Details> => get(`/api/v1/details/${source}`, wanted(source, row), signal);
 
 const TITLES: Record<Source, string> = {
   flow: "Between the two addresses, same minute",
@@ -60,10 +55,11 @@ export function RawRecords({ source, row }: { source: Source; row: Row }) {
   const rows = value.rows as readonly Detail[];
   return (
     <>
-      <p class="caption">
+      <div class="caption">
         {TITLES[source]}, {minute(value.from)} – {minute(value.to)}: {count(rows.length)}
         {value.more ? " shown, there are more" : rows.length === 1 ? " record" : " records"}
-      </p>
+        <ExportMenu label="Export these records" to={(format) => address(`/api/v1/export/details/${source}`, { format, ...wanted(source, row) })} />
+      </div>
       <Grid
         label={`Raw ${source} records: ${TITLES[source]}`}
         columns={columnsOf()[source]}
@@ -100,7 +96,7 @@ const columnsOf = (): Record<Source, Column<Detail>[]> => ({
     column<FlowDetail>("dst_bytes", "Out bytes", "80px", (row) => <Bytes value={row.dst_bytes} />, "end"),
     column<FlowDetail>("src_packets", "In pkts", "68px", (row) => <Amount value={row.src_packets} />, "end"),
     column<FlowDetail>("dst_packets", "Out pkts", "68px", (row) => <Amount value={row.dst_packets} />, "end"),
-    column<FlowDetail>("state", "State", "64px", (row) => <Text field="conn_state" text={row.conn_state} />),
+    column<FlowDetail>("state", "State", "64px", (row) => <Text field="state" text={row.conn_state} />),
     column<FlowDetail>("exporter", "Router IP", "120px", (row) => <Address field="exporter_ip" ip={row.exporter_ip} />),
     column<FlowDetail>("input", "In if", "56px", (row) => <Amount value={row.input_if} />, "end"),
     column<FlowDetail>("output", "Out if", "56px", (row) => <Amount value={row.output_if} />, "end"),
@@ -125,14 +121,14 @@ const columnsOf = (): Record<Source, Column<Detail>[]> => ({
     column<ProxyDetail>("category", "Web category", "110px", (row) => <Text field="category" text={row.category} />),
     column<ProxyDetail>("status", "Response", "76px", (row) => (row.status === null ? <None /> : row.status), "end"),
     column<ProxyDetail>("method", "Method", "80px", (row) => <Text field="method" text={row.method} />),
-    column<ProxyDetail>("agent", "User agent", "200px", (row) => <Text field="user_agent" text={row.user_agent} />),
+    column<ProxyDetail>("agent", "User agent", "200px", (row) => <Text field="agent" text={row.user_agent} />),
     column<ProxyDetail>("type", "MIME", "120px", (row) => <Text field="content_type" text={row.content_type} />),
     column<ProxyDetail>("referer", "Referer", "160px", (row) => <Text field="referer" text={row.referer} />),
     column<ProxyDetail>("port", "Port", "56px", (row) => row.server_port ?? <None />, "end"),
     column<ProxyDetail>("server", "Server IP", "132px", (row) => <Address field="server_ip" ip={row.server_ip} />),
     column<ProxyDetail>("sc", "Server bytes", "92px", (row) => <Bytes value={row.response_bytes} />, "end"),
     column<ProxyDetail>("cs", "Client bytes", "92px", (row) => <Bytes value={row.request_bytes} />, "end"),
-    column<ProxyDetail>("uri", "Full URI", "minmax(240px, 1fr)", (row) => <Text field="full_uri" text={row.full_uri} />),
+    column<ProxyDetail>("uri", "Full URI", "minmax(240px, 1fr)", (row) => <Text field="uri" text={row.full_uri} />),
   ],
 });
 

@@ -4,7 +4,7 @@
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { Wire } from "../../text/Wire";
-import { type CellValue, saveCsv, savePng, saveSvg } from "../download";
+import { type CellValue, fileName, saveCsv, savePng, saveSvg, saveText } from "../download";
 import { Popover } from "../Popover";
 import { toast } from "../toast";
 
@@ -21,6 +21,8 @@ interface Props {
   twin: Twin;
   /** The drawing: exactly one `svg` or `canvas`, which is what the pictures are of. */
   children: ComponentChildren;
+  /** The drawing as an SVG document, where it is a canvas. */
+  vector?: () => Promise<string>;
   /** Buttons of the chart's own, beside the title. */
   tools?: ComponentChildren;
   class?: string;
@@ -29,7 +31,7 @@ interface Props {
 /** Rows of a table's page. */
 const PAGE = 50;
 
-export function Chart({ title, summary, twin, children, tools, class: className }: Props) {
+export function Chart({ title, summary, twin, children, vector, tools, class: className }: Props) {
   const [table, setTable] = useState(false);
   const [large, setLarge] = useState(false);
   const box = useRef<HTMLDivElement>(null);
@@ -37,8 +39,9 @@ export function Chart({ title, summary, twin, children, tools, class: className 
   const picture = (kind: "png" | "svg") => {
     const found = drawing();
     if (!found) return;
-    if (kind === "svg" && found instanceof SVGSVGElement) saveSvg(found, title);
-    else savePng(found, title).catch((error: unknown) => toast({ text: `The picture could not be made: ${error instanceof Error ? error.message : error}`, tone: "bad" }));
+    if (kind === "svg" && found instanceof SVGSVGElement) return saveSvg(found, title);
+    const saved = kind === "svg" && vector ? vector().then((text) => saveText(text, fileName(title, "svg"), "image/svg+xml")) : savePng(found, title);
+    saved.catch((error: unknown) => toast({ text: `The picture could not be made: ${error instanceof Error ? error.message : error}`, tone: "bad" }));
   };
   return (
     <figure
@@ -71,7 +74,7 @@ export function Chart({ title, summary, twin, children, tools, class: className 
                     PNG, the picture
                   </button>
                   <button type="button" onClick={() => (close(), picture("svg"))}>
-                    SVG, where it is drawn in lines
+                    SVG, in lines
                   </button>
                 </>
               )}

@@ -1,7 +1,6 @@
 // Round steps for axes, and times on them.
 
-import { zone } from "../../app/settings";
-import { stamp } from "../../text/time";
+import { ahead, stamp } from "../../text/time";
 
 /** Round values from 0 to at least `most`, about `count` of them. */
 export function ticks(most: number, count = 4): number[] {
@@ -26,7 +25,7 @@ export interface TimeTick {
 export function timeTicks(from: number, to: number, count: number): TimeTick[] {
   const step = STEPS.find((value) => (to - from) / value <= count) ?? (to - from) / count;
   // Ticks are round in the zone that is shown; the offset at the start serves for all of them.
-  const offset = zone.value === "utc" ? 0 : -new Date(from * 1000).getTimezoneOffset() * 60;
+  const offset = ahead(new Date(from * 1000)) * 60;
   const out: TimeTick[] = [];
   for (let at = Math.ceil((from + offset) / step) * step - offset; at <= to && out.length <= count + 1; at += step) {
     const text = stamp(new Date((at + offset) * 1000));

@@ -39,7 +39,8 @@ export function valueHref(kind: string, value: string, range: Range): string | u
   }
 }
 
-/** Where an export of raw records is. */
-export function exportHref(source: string, format: string, subject: string, range: Range): string {
-  return `/api/v1/export/records/${source}?${new URLSearchParams({ format, subject, from: range.from, to: range.to })}`;
+/** Where an export of raw records is: all of them, or those that are flagged; in what order. */
+export function exportHref(source: string, format: string, subject: string, range: Range, { flagged = false, order = "asc" } = {}): string {
+  const only = { ...(flagged ? { flagged: "true" } : {}), ...(order === "asc" ? {} : { order }) };
+  return `/api/v1/export/records/${source}?${new URLSearchParams({ format, subject, from: range.from, to: range.to, ...only })}`;
 }

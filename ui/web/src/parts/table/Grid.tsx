@@ -1,5 +1,6 @@
 // A table of rows of one height that draws only what is seen. Keyboard: arrows or j/k, Page Up/Down, Home, End,
-// Enter or Space; → and ← open and close what a row holds. The focus stays on the grid and `aria-activedescendant`
+// Enter or Space; → and ← open and close what a row holds. ↑ on the first row goes to the heads that sort: ← and → move
+// there, Enter sorts, ↓ comes back. Else the focus stays on the grid and `aria-activedescendant`
 // names the row, so a row may leave the drawing without taking the focus along.
 
 import type { ComponentChildren, TargetedKeyboardEvent } from "preact";
@@ -80,6 +81,17 @@ export function Grid<R>(props: GridProps<R>) {
   };
   const onKeyDown = (event: TargetedKeyboardEvent<HTMLDivElement>) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const heads = [...event.currentTarget.querySelectorAll<HTMLElement>(".head button")];
+    const head = heads.indexOf(event.target as HTMLElement);
+    if (head >= 0) {
+      const to = { ArrowRight: heads[head + 1], ArrowLeft: heads[head - 1], ArrowDown: event.currentTarget, Escape: event.currentTarget }[event.key];
+      if (to) {
+        to.focus();
+        event.preventDefault();
+        event.stopPropagation();
+      }
+      return;
+    }
     switch (event.key) {
       case "j":
       case "ArrowDown":
@@ -87,6 +99,7 @@ export function Grid<R>(props: GridProps<R>) {
         break;
       case "k":
       case "ArrowUp":
+        if (cursor === 0 && event.key === "ArrowUp") heads[0]?.focus();
         move(cursor < 0 ? 0 : cursor - 1);
         break;
       case "PageDown":

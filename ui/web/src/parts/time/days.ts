@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { type ApiError, asApiError, get } from "../../api/client";
 import type { Day } from "../../api/types";
 import type { Source } from "../../text/source";
+import { stamp } from "../../text/time";
 
 export const days = signal<Day[] | undefined>(undefined);
 export const daysError = signal<ApiError | undefined>(undefined);
@@ -17,6 +18,16 @@ export async function loadDays(): Promise<void> {
   }
 }
 
+/** Days with records of a source, or of any; latest first. */
+export function recorded(all: readonly Day[], source?: Source): Day[] {
+  return all.filter((day) => (source ? day[source].rows : day.flow.rows + day.dns.rows + day.proxy.rows) > 0);
+}
+
+/** From the first moment of a day up to the next one. */
+export function dayRange(date: string): { from: string; to: string } {
+  return { from: `${date}T00:00:00Z`, to: stamp(new Date(Date.parse(`${date}T00:00:00Z`) + 86_400_000)) };
+}
+
 /** The latest day with scores of the source, else the latest with records of it, else the latest at all. */
 export function latest(all: readonly Day[], source: Source): string {
   return (all.find((day) => day[source].scored) ?? all.find((day) => day[source].rows > 0) ?? all[0])?.date ?? "";
@@ -24,34 +35,7 @@ export function latest(all: readonly Day[], source: Source): string {
 
 /** The day with records of the source before (−1) or after (+1) `date`. Days are sorted latest first. */
 export function neighbour(all: readonly Day[], source: Source, date: string, step: 1 | -1): string | undefined {
-  const having = all.filter((day) => day[source].rows > 0);
+  const having = recorded(all, source);
   if (step < 0) return having.find((day) => day.date < date)?.date;
   return having.findLast((day) => day.date > date)?.date;
-}
-
-export interface Cell {
-  date: string;
-  number: number;
-  rows: number;
-  scored: boolean;
-}
-
-/** A month as weeks from Monday to Sunday; days of other months are undefined. `month` is `YYYY-MM`. */
-export function monthGrid(all: readonly Day[], source: Source, month: string): (Cell | undefined)[][] {
-  const start = new Date(`${month}-01T00:00:00Z`);
-  const length = new Date(Date.UTC(start.getUTCFullYear(), start.getUTCMonth() + 1, 0)).getUTCDate();
-  const cells: (Cell | undefined)[] = Array.from({ length: (start.getUTCDay() + 6) % 7 }, () => undefined);
-  for (let number = 1; number <= length; number += 1) {
-    const date = `${month}-${String(number).padStart(2, "0")}`;
-    const day = all.find((other) => other.date === date);
-    cells.push({ date, number, rows: day?.[source].rows ?? 0, scored: Boolean(day?.[source].scored) });
-  }
-  while (cells.length % 7) cells.push(undefined);
-  return Array.from({ length: cells.length / 7 }, (_, week) => cells.slice(week * 7, week * 7 + 7));
-}
-
-/** `2016-12` moved by months. */
-export function moveMonth(month: string, step: number): string {
-  const date = new Date(`${month}-01T00:00:00Z`);
-  return new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + step, 1)).toISOString().slice(0, 7);
 }

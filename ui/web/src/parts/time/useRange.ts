@@ -1,9 +1,9 @@
 // The time range of a page: what the address says, else the last days that have records.
 
 import { useEffect } from "preact/hooks";
-import type { At } from "../../app/route";
+import { type At, change } from "../../app/route";
 import { isDay, stamp } from "../../text/time";
-import { days, loadDays } from "./days";
+import { dayRange, days, loadDays, recorded } from "./days";
 import type { Range } from "./RangePicker";
 
 const DAY = 86_400_000;
@@ -25,18 +25,19 @@ export function useRange(at: At, length = 1): Given {
     if (!days.value) void loadDays();
   }, []);
   const all = days.value;
-  const last = all?.find((day) => day.flow.rows + day.dns.rows + day.proxy.rows > 0)?.date;
-  const end = last ? stamp(new Date(Date.parse(`${last}T00:00:00Z`) + DAY)) : undefined;
+  const last = all && recorded(all)[0]?.date;
+  const end = last && dayRange(last).to;
   const nothing = all !== undefined && last === undefined;
   const { from, to, date } = at.params;
+  const said = (isTime(from) && isTime(to) && from < to) || (date !== undefined && isDay(date));
+  // The last days of today are others tomorrow: the address says which are shown, so that it can be sent.
+  useEffect(() => {
+    if (end && !said) change({ ...lastDays(end, length) }, "replace");
+  }, [end, said]);
   if (isTime(from) && isTime(to) && from < to) return { range: { from, to }, end, nothing: false };
-  if (date && isDay(date)) return { range: day(date), end, nothing: false };
+  if (date && isDay(date)) return { range: dayRange(date), end, nothing: false };
   if (!end) return { range: nothing ? lastDays(stamp(new Date()), length) : undefined, end, nothing };
   return { range: lastDays(end, length), end, nothing };
-}
-
-function day(date: string): Range {
-  return lastDays(stamp(new Date(Date.parse(`${date}T00:00:00Z`) + DAY)), 1);
 }
 
 function lastDays(end: string, length: number): Range {

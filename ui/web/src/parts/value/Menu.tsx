@@ -42,18 +42,17 @@ function show(element: Element, values: readonly Chosen[], x?: number, y?: numbe
   open.value = { x: x ?? box.left, y: y ?? box.bottom + 2, values, before: document.activeElement };
 }
 
-/** The values of the row that the focused table is on. */
+/** The values of the row, the branch or the arc that what has the focus is on. */
 function rowMenu(): boolean {
-  const grid = document.activeElement?.closest(".grid");
-  const row = grid?.querySelector(".grid-row.at");
-  const values = row ? [...row.querySelectorAll<HTMLElement>("[data-field]")].map(chosen) : [];
+  const row = document.activeElement?.closest(".grid, svg.tree, svg.chord")?.querySelector(".at");
+  const values = row ? [...(row.matches("[data-field]") ? [row as HTMLElement] : row.querySelectorAll<HTMLElement>("[data-field]"))].map(chosen) : [];
   if (!row || values.length === 0) return false;
   show(row, values);
   return true;
 }
 
 export function ValueMenu() {
-  useKeys("Values", [{ keys: ["m"], text: "menu of the row's values", run: rowMenu }]);
+  useKeys("Values", [{ keys: ["m"], text: "menu of the row's values, of the branch, of the arc", run: rowMenu }]);
   useEffect(() => {
     const find = (event: Event) => (event.target instanceof Element ? event.target.closest<HTMLElement>("[data-field]") : null);
     const onContext = (event: MouseEvent) => {
@@ -84,7 +83,7 @@ export function ValueMenu() {
 function close(): void {
   const before = open.value?.before;
   open.value = undefined;
-  if (before instanceof HTMLElement && before.isConnected) before.focus();
+  if (before?.isConnected) (before as HTMLElement | SVGElement).focus();
 }
 
 interface Item {

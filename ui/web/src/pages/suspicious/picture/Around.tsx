@@ -48,7 +48,7 @@ const SIZE = 300;
 /** Half of the drawing: the ring, and room for names beside it. */
 const VIEW = 345;
 
-/** Bytes to and from the peers. Drag turns it, and so do the arrow keys. */
+/** Bytes to and from the peers. Drag turns it, and so do ← and →; ↑ and ↓ go from peer to peer, `m` opens its menu. */
 function Chord({ host, around }: { host: string; around: AroundFlow }) {
   const { peers, more } = around;
   const [turned, setTurned] = useState(0);
@@ -101,13 +101,16 @@ function Chord({ host, around }: { host: string; around: AroundFlow }) {
           class="chord"
           viewBox={`${-VIEW} ${-VIEW} ${2 * VIEW} ${2 * VIEW}`}
           role="img"
-          aria-label={`Chord diagram of ${escapeText(host, 60)}: the arrow keys turn it; its table has the numbers`}
+          aria-label={`Chord diagram of ${escapeText(host, 60)}: left and right turn it, up and down go from peer to peer, m opens the menu of one; its table has the numbers`}
           tabindex={0}
           onPointerDown={turn}
           onPointerLeave={() => setOver(-1)}
           onKeyDown={(event) => {
-            if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
-            setTurned(turned + (event.key === "ArrowLeft" ? -15 : 15));
+            const turns = { ArrowLeft: -15, ArrowRight: 15 }[event.key];
+            const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+            if (turns) setTurned(turned + turns);
+            else if (step) setOver((Math.max(over, step > 0 ? -1 : 0) + step + names.length) % names.length);
+            else return;
             event.preventDefault();
             event.stopPropagation();
           }}
@@ -125,7 +128,7 @@ function Chord({ host, around }: { host: string; around: AroundFlow }) {
               const labelled = names.length <= 10 || part > 0.005;
               const flip = ((((middle * 180) / Math.PI + turned) % 360) + 360) % 360 > 180;
               return (
-                <g key={group.index} class={`arc${group.index === 0 ? " anchor" : ""}${over >= 0 && over !== group.index && group.index !== 0 ? " dim" : ""}`} data-field="ip" data-value={name} data-kind="ip" onPointerEnter={() => setOver(group.index)}>
+                <g key={group.index} class={`arc${group.index === 0 ? " anchor" : ""}${over === group.index ? " at" : ""}${over >= 0 && over !== group.index && group.index !== 0 ? " dim" : ""}`} data-field="ip" data-value={name} data-kind="ip" onPointerEnter={() => setOver(group.index)}>
                   <path d={ring(group) ?? ""} />
                   {labelled ? (
                     <text transform={`rotate(${(middle * 180) / Math.PI - 90}) translate(${SIZE * 0.72} 0)${flip ? " rotate(180)" : ""}`} text-anchor={flip ? "end" : "start"} dominant-baseline="central">

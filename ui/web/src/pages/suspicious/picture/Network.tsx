@@ -159,11 +159,23 @@ export function Network({ source, date, rows, selected, query, hide }: Props) {
     event.stopPropagation();
   };
 
+  const vector = async (): Promise<string> => {
+    const { SvgPen } = await import("./svgPen");
+    const [element, context] = [canvas.current, canvas.current?.getContext("2d")];
+    if (!element || !context || !positions) throw new Error("Nothing is drawn yet.");
+    context.save();
+    const pen = new SvgPen(element.clientWidth, element.clientHeight, getComputedStyle(document.body).backgroundColor, context);
+    paint(pen, element, graph, positions, frame, light, rowLit);
+    context.restore();
+    return pen.text();
+  };
+
   const title = source === "flow" ? "Network view" : "Clients and names";
   return (
     <Chart
       title={title}
       class="picture"
+      vector={vector}
       summary={`${count(graph.nodes.length)} nodes and ${count(graph.links.length)} links of the ${count(rows.length)} rows that are loaded`}
       twin={{
         columns: source === "flow" ? ["Address", "Address", "Rows", "Best rank", "Surprise, bits"] : ["Client", "Name", "Rows", "Best rank", "Surprise, bits"],
@@ -276,6 +288,7 @@ function useLayout(graph: Graph) {
   const worker = useRef<Worker | undefined>(undefined);
   const turn = useRef(0);
   const before = useRef(new Map<string, [number, number]>());
+  const still = useRef(false);
   useEffect(() => {
     worker.current = layoutWorker();
     return () => worker.current?.terminate();
@@ -291,10 +304,13 @@ function useLayout(graph: Graph) {
       if (place) known.set(place, 2 * at);
     });
     now.onmessage = ({ data }: MessageEvent<Positions>) => {
-      if (data.turn !== mine) return;
+      if (data.turn !== mine || (still.current && !data.settled)) return;
+      still.current = false;
       graph.nodes.forEach((node, at) => before.current.set(node.id, [data.positions[2 * at] ?? 0, data.positions[2 * at + 1] ?? 0]));
       setState({ graph, positions: data.positions, settled: data.settled });
     };
+    // Who wants less motion sees the graph when it has found its places; what is dragged moves.
+    still.current = matchMedia("(prefers-reduced-motion: reduce)").matches;
     now.postMessage({
       kind: "start",
       turn: mine,
@@ -324,7 +340,7 @@ function fitting(positions: Float32Array, width: number, height: number): Frame 
   return { k: scale, x: width / 2 - (scale * (left + right)) / 2, y: height / 2 - (scale * (top + bottom)) / 2 };
 }
 
-function draw(canvas: HTMLCanvasElement, { nodes, links }: Graph, positions: Float32Array, { x, y, k }: Frame, light: number | undefined, row: string): void {
+function draw(canvas: HTMLCanvasElement, graph: Graph, positions: Float32Array, frame: Frame, light: number | undefined, row: string): void {
   const { clientWidth: width, clientHeight: height } = canvas;
   const ratio = devicePixelRatio || 1;
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
@@ -332,10 +348,20 @@ function draw(canvas: HTMLCanvasElement, { nodes, links }: Graph, positions: Flo
   }
   const context = canvas.getContext("2d");
   if (!context) return;
-  const style = getComputedStyle(canvas);
-  const ink = inkOf(canvas);
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
+  paint(context, canvas, graph, positions, frame, light, row);
+}
+
+/** What is drawn with: a canvas's context, or one that writes SVG. */
+type Pen = Pick<
+  CanvasRenderingContext2D,
+  "globalAlpha" | "fillStyle" | "strokeStyle" | "lineWidth" | "font" | "textBaseline" | "direction" | "setLineDash" | "beginPath" | "moveTo" | "lineTo" | "closePath" | "arc" | "stroke" | "measureText" | "strokeText" | "fillText"
+> & { fill: () => void };
+
+function paint(context: Pen, canvas: HTMLCanvasElement, { nodes, links }: Graph, positions: Float32Array, { x, y, k }: Frame, light: number | undefined, row: string): void {
+  const style = getComputedStyle(canvas);
+  const ink = inkOf(canvas);
   const px = (at: number) => (positions[2 * at] ?? 0) * k + x;
   const py = (at: number) => (positions[2 * at + 1] ?? 0) * k + y;
   // What is lit: the node with its neighbours, or the row's link.
