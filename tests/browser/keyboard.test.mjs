@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { api, BASE, drawn, launch, open, scoredDays, serious, signIn, skip, watch } from "./support.mjs";
+import { api, BASE, drawn, inScheme, launch, open, scoredDays, serious, signIn, skip, watch } from "./support.mjs";
 
 describe("keyboard", { skip }, () => {
   let browser, context, page, watcher;
@@ -144,7 +144,7 @@ describe("keyboard", { skip }, () => {
     const rows = await page.$$eval("section:has(#arrivals) tbody tr", (all) => all.map((row) => [...row.children].slice(0, 3).map((cell) => cell.textContent)));
     assert.deepEqual(rows, arrivals.map((one) => [one.sensor, one.source, one.rows.toLocaleString("en-US")]));
     for (const colorScheme of ["light", "dark"]) {
-      await page.emulateMedia({ colorScheme });
+      await inScheme(page, colorScheme);
       assert.deepEqual(await serious(page), [], colorScheme);
     }
     watcher.clean();

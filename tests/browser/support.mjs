@@ -121,6 +121,13 @@ export async function scoredDays(source) {
   return days.filter((day) => day[source].scored > 0).map((day) => day.date);
 }
 
+/** Light or dark, when the colours have got there. */
+export async function inScheme(page, colorScheme) {
+  await page.emulateMedia({ colorScheme });
+  // Not for ever: a page that is not drawn has them stand still.
+  await page.evaluate(() => Promise.race([Promise.allSettled(document.getAnimations().map((one) => one.finished)), new Promise((done) => setTimeout(done, 1000))]));
+}
+
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /**

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { DAY, LOGS, noCommand, serve } from "./own.mjs";
-import { launch, serious, skip, watchAt } from "./support.mjs";
+import { inScheme, launch, serious, skip, watchAt } from "./support.mjs";
 
 const BEFORE = "2026-03-10";
 const [flow] = LOGS.conn;
@@ -75,7 +75,7 @@ describe("views and zones", { skip: skip || noCommand }, () => {
     await openMenu();
     assert.deepEqual(await page.$$eval(".views li .open .quiet", (all) => all.map((one) => one.textContent.trim())), [DAY, "", "the latest day", "the day before the latest"]);
     for (const colorScheme of ["light", "dark"]) {
-      await page.emulateMedia({ colorScheme });
+      await inScheme(page, colorScheme);
       assert.deepEqual(await serious(page), [], colorScheme);
     }
     await page.keyboard.press("Escape");
@@ -143,7 +143,7 @@ describe("views and zones", { skip: skip || noCommand }, () => {
     await theirs.fill(".settings input[list]", "Europe/Berlin");
     await theirs.waitForFunction(() => document.querySelector(".top > .zone").textContent === "Europe/Berlin");
     for (const colorScheme of ["light", "dark"]) {
-      await theirs.emulateMedia({ colorScheme });
+      await inScheme(theirs, colorScheme);
       assert.deepEqual(await serious(theirs), [], colorScheme);
     }
     await theirs.reload();

@@ -1,7 +1,7 @@
 // Who with whom, as a graph of forces. Hover lights up the rows and fades the rest; a click draws what surrounds the
 // node; a right click filters by it. By keyboard: arrows go from node to node by rank, Enter, f, e and h act.
 
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { asApiError, get } from "../../../api/client";
 import { contrast, theme } from "../../../app/settings";
 import { Chart } from "../../../parts/chart/Chart";
@@ -45,7 +45,13 @@ export function Network({ source, date, rows, selected, query, hide }: Props) {
   const { frame, setFrame, box, pan, by, key } = usePanZoom({ x: 0, y: 0, k: 1 });
   const [over, setOver] = useState<number>();
   const [at, setAt] = useState(-1);
-  const canvas = useRef<HTMLCanvasElement>(null);
+  const canvas = useRef<HTMLCanvasElement | null>(null);
+  // While its table is shown there is no canvas: the next one is drawn anew.
+  const [mounts, setMounts] = useState(0);
+  const attach = useCallback((element: HTMLCanvasElement | null) => {
+    canvas.current = element;
+    if (element) setMounts((count) => count + 1);
+  }, []);
   const touched = useRef(false);
 
   // Until someone moves it, the drawing fits its frame.
@@ -65,7 +71,7 @@ export function Network({ source, date, rows, selected, query, hide }: Props) {
   const rowLit = hovered.value || selected;
   useLayoutEffect(() => {
     if (canvas.current && positions) draw(canvas.current, graph, positions, frame, light, rowLit);
-  }, [graph, positions, frame, light, rowLit, theme.value, contrast.value, box.current?.clientWidth]);
+  }, [graph, positions, frame, light, rowLit, theme.value, contrast.value, box.current?.clientWidth, mounts]);
   useEffect(() => {
     const element = box.current;
     if (!element) return;
@@ -75,7 +81,7 @@ export function Network({ source, date, rows, selected, query, hide }: Props) {
     });
     observer.observe(element);
     return () => observer.disconnect();
-  }, [positions]);
+  }, [positions, mounts]);
 
   const find = (event: MouseEvent): number | undefined => {
     const element = canvas.current;
@@ -230,7 +236,7 @@ export function Network({ source, date, rows, selected, query, hide }: Props) {
           if (pressed) filter(pressed);
         }}
       >
-        <canvas ref={canvas} />
+        <canvas ref={attach} />
         <span class="inks" hidden>
           {INKS.map((name) => (
             <i key={name} class={`i-${name}`} />

@@ -30,7 +30,8 @@ export function usePanZoom(start: Frame) {
     };
     element.addEventListener("wheel", onWheel, { passive: false });
     return () => element.removeEventListener("wheel", onWheel);
-  }, []);
+    // Each time: the box is another one after the table was shown instead.
+  });
   /** Follows the pointer from a press on the ground. */
   const pan = (event: PointerEvent) => {
     const element = box.current;
