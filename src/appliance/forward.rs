@@ -179,13 +179,37 @@ pub(super) fn go_on(lake: &Lake, config: &Config, output: &OutputConfig, interru
     }
 }
 
+/// Reasons that one outage is said to have, at most.
+const REASONS: usize = 8;
+
+/// What was said of an outage: each reason once, not with every try. What is in brackets (times, counts) makes no other reason.
+#[derive(Default)]
+struct Outage {
+    said: Vec<String>,
+}
+
+impl Outage {
+    fn is_news(&mut self, error: &str) -> bool {
+        let reason = error.split('(').next().unwrap_or_default();
+        if self.said.len() >= REASONS || self.said.iter().any(|said| said == reason) {
+            return false;
+        }
+        self.said.push(reason.to_owned());
+        true
+    }
+
+    /// Something was taken: whether there was an outage until now.
+    fn is_over(&mut self) -> bool {
+        !std::mem::take(&mut self.said).is_empty()
+    }
+}
+
 /// Looks and sends until the interrupt.
 pub(crate) fn follow(lake: &Lake, sensor: &str, output: &OutputConfig, interrupt: &AtomicBool) -> anyhow::Result<()> {
     let (engine, mut forwarder) = (engine(lake)?, output.open(lake)?);
     let (mut look, mut books, mut try_at) = (Instant::now(), Instant::now() + BOOKS, Instant::now());
     let (mut told, mut since) = (ForwardCounters::default(), state::now());
-    // An outage is said once, not with every try.
-    let mut failing = false;
+    let mut outage = Outage::default();
     while !interrupt.load(Ordering::Relaxed) {
         if Instant::now() >= look {
             if let Err(error) = forwarder.look(lake, &engine, &output.since()) {
@@ -197,7 +221,7 @@ pub(crate) fn follow(lake: &Lake, sensor: &str, output: &OutputConfig, interrupt
             match forwarder.send() {
                 Ok(0) => {}
                 Ok(_) => {
-                    if std::mem::take(&mut failing) {
+                    if outage.is_over() {
                         tracing::info!("output \"{}\" takes records again", output.name);
                     }
                     continue;
@@ -205,10 +229,10 @@ pub(crate) fn follow(lake: &Lake, sensor: &str, output: &OutputConfig, interrupt
                 Err(error) => {
                     let wait = Span(forwarder.wait());
                     let (name, seconds) = (&output.name, wait.0.as_secs());
-                    if std::mem::replace(&mut failing, true) {
-                        tracing::debug!("output \"{name}\": {error}; trying again in {seconds} s");
-                    } else {
+                    if outage.is_news(&error) {
                         tracing::warn!("output \"{name}\": {error}; trying again until it works, first in {seconds} s");
+                    } else {
+                        tracing::debug!("output \"{name}\": {error}; trying again in {seconds} s");
                     }
                     try_at = Instant::now() + wait.0;
                 }
@@ -257,5 +281,23 @@ pub(crate) fn book(
     match written {
         Ok(_) => (*told, *since) = (now, end),
         Err(error) => tracing::warn!("output \"{}\": the ledger was not written: {error}", output.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outage;
+
+    #[test]
+    fn an_outage_is_said_once_with_each_of_its_reasons() {
+        let mut outage = Outage::default();
+        assert!(!outage.is_over());
+        let errors =
+            ["refused (after 3 ms)", "refused (after 12 ms)", "answered 401", "answered 503", "refused (after 4 ms)"];
+        assert_eq!(errors.map(|error| outage.is_news(error)), [true, false, true, true, false]);
+        let many = (0..26).filter(|n| outage.is_news(&"x".repeat(*n))).count();
+        assert_eq!(many, super::REASONS - 3);
+        assert!(outage.is_over() && !outage.is_over());
+        assert!(outage.is_news("refused (after 5 ms)"));
     }
 }
