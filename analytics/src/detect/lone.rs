@@ -102,6 +102,7 @@ mod tests {
             server: Some([192, 0, 2, 200].into()),
             method: "CONNECT",
             host,
+            status: None,
             user_agent: None,
             ja4: None,
             request_bytes: Some(250),

@@ -31,6 +31,7 @@ pub mod stats;
 pub mod tail;
 pub mod tunnel;
 pub mod unanswered;
+pub mod web;
 
 use std::net::IpAddr;
 
@@ -402,6 +403,7 @@ pub struct Requests {
     beacons: beacon::Beacons<(IpAddr, Box<str>), Box<str>>,
     agents: agent::RareAgents,
     lone: lone::LoneNames,
+    web: web::Web,
     /// Names asked of servers inside: many where the server is a proxy.
     inside: HashMap<IpAddr, HashSet<Box<str>>>,
     /// Names answered from outside.
@@ -419,6 +421,7 @@ impl Requests {
             beacons: beacon::Beacons::default(),
             agents: agent::RareAgents::default(),
             lone: lone::LoneNames::default(),
+            web: web::Web::default(),
             inside: HashMap::new(),
             outside: HashSet::new(),
         }
@@ -444,11 +447,12 @@ impl Requests {
         }
         self.agents.handle(row);
         self.lone.handle(row);
+        self.web.handle(row);
     }
 
     /// The findings.
     pub fn finish(self) -> Findings {
-        let Self { beacons, agents, lone, inside, outside, .. } = self;
+        let Self { beacons, agents, lone, web, inside, outside, .. } = self;
         let mut own: HashSet<Box<str>> = HashSet::new();
         for names in inside.into_values().filter(|names| names.len() <= PROXY_NAMES) {
             own.extend(names);
@@ -460,6 +464,7 @@ impl Requests {
         });
         agents.finish(&mut findings, &own);
         lone.finish(&mut findings, &own);
+        web.finish(&mut findings, &own);
         findings
     }
 }
@@ -606,7 +611,7 @@ mod tests {
         fn no_request_breaks_a_detector(requests in proptest::collection::vec((time(), address(), proptest::option::of(address()), name(), proptest::option::of("[ab]{0,2}"), proptest::option::of(number())), 0..150)) {
             let mut watch = Requests::new(Internal::default());
             let rows: Vec<ProxyRow<'_>> = requests.iter().map(|(first_seen, client, server, host, agent, bytes)| ProxyRow {
-                first_seen: *first_seen, client: *client, server: *server, method: "POST", host, user_agent: agent.as_deref(), ja4: None,
+                first_seen: *first_seen, client: *client, server: *server, method: "POST", host, status: bytes.map(|bytes| bytes as u16), user_agent: agent.as_deref(), ja4: None,
                 request_bytes: *bytes, response_bytes: None,
             }).collect();
             rows.iter().for_each(|row| watch.handle(row));

@@ -107,6 +107,7 @@ pub struct ProxyRow<'a> {
     pub server: Option<IpAddr>,
     pub method: &'a str,
     pub host: &'a str,
+    pub status: Option<u16>,
     pub user_agent: Option<&'a str>,
     pub ja4: Option<&'a str>,
     pub request_bytes: Option<u64>,

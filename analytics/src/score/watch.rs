@@ -58,6 +58,7 @@ pub(super) const fn columns(source: Source) -> &'static [&'static str] {
             "server_ip",
             "method",
             "host",
+            "status",
             "user_agent",
             "ja4",
             "request_bytes",
@@ -252,6 +253,7 @@ fn proxy_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, ProxyRow<'_>)) ->
     let (client, server): (&StringArray, &StringArray) = (column(batch, "client_ip")?, column(batch, "server_ip")?);
     let (method, host): (&StringArray, &StringArray) = (column(batch, "method")?, column(batch, "host")?);
     let (agent, ja4): (&StringArray, &StringArray) = (column(batch, "user_agent")?, column(batch, "ja4")?);
+    let status: &UInt16Array = column(batch, "status")?;
     let request: &UInt64Array = column(batch, "request_bytes")?;
     let response: &UInt64Array = column(batch, "response_bytes")?;
     for at in 0..batch.num_rows() {
@@ -264,6 +266,7 @@ fn proxy_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, ProxyRow<'_>)) ->
                 server: address(server, at),
                 method: text(method, at).unwrap_or(""),
                 host: text(host, at).unwrap_or(""),
+                status: value!(status, at),
                 user_agent: text(agent, at),
                 ja4: text(ja4, at),
                 request_bytes: value!(request, at),
