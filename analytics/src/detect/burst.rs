@@ -71,23 +71,7 @@ mod tests {
     use super::*;
 
     fn connection(at: i64, src: [u8; 4], dst: [u8; 4], dst_port: u16) -> FlowRow<'static> {
-        FlowRow {
-            first_seen: at,
-            last_seen: at + 80_000,
-            flow_start: at,
-            segment: 0,
-            src: src.into(),
-            dst: dst.into(),
-            src_port: 40_000,
-            dst_port,
-            proto: 6,
-            src_packets: 6,
-            src_bytes: 500,
-            dst_packets: Some(5),
-            dst_bytes: Some(800),
-            conn_state: Some("SF"),
-            service: Some("http"),
-        }
+        FlowRow::sample(at, src, dst, dst_port)
     }
 
     /// Three thousand requests of a web scanner were conversations on a usual port, and nowhere.

@@ -76,21 +76,13 @@ mod tests {
     fn a_bot_of_six_hundred_peers_is_found_and_a_product_with_one_port_is_not() {
         let mut flows = Flows::new(Internal::default());
         let row = |n: u16, src: [u8; 4], dst: [u8; 4], dst_port: u16| FlowRow {
-            first_seen: i64::from(n) * 120_000_000,
-            last_seen: i64::from(n) * 120_000_000 + 1_000_000,
-            flow_start: i64::from(n) * 120_000_000,
-            segment: 0,
-            src: src.into(),
-            dst: dst.into(),
             src_port: 16_470,
-            dst_port,
             proto: 17,
             src_packets: 2,
             src_bytes: 200,
             dst_packets: Some(2),
             dst_bytes: Some(400),
-            conn_state: Some("SF"),
-            service: None,
+            ..FlowRow::sample(i64::from(n) * 120_000_000, src, dst, dst_port)
         };
         for n in 0..600_u16 {
             let [high, low] = n.to_be_bytes();

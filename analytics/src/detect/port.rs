@@ -184,21 +184,13 @@ mod tests {
 
     fn tls(n: i64, src: [u8; 4], dst: [u8; 4], dst_port: u16) -> FlowRow<'static> {
         FlowRow {
-            first_seen: n * 30_000_000,
             last_seen: n * 30_000_000 + 600_000_000,
-            flow_start: n * 30_000_000,
-            segment: 0,
-            src: src.into(),
-            dst: dst.into(),
-            src_port: 40_000,
-            dst_port,
-            proto: 6,
             src_packets: 900,
             src_bytes: 400_000,
             dst_packets: Some(1_200),
             dst_bytes: Some(1_300_000),
-            conn_state: Some("SF"),
             service: Some("tls"),
+            ..FlowRow::sample(n * 30_000_000, src, dst, dst_port)
         }
     }
 

@@ -23,6 +23,30 @@ pub struct FlowRow<'a> {
     pub service: Option<&'a str>,
 }
 
+#[cfg(test)]
+impl FlowRow<'static> {
+    /// A conversation of TCP at a time, for tests: what matters to one is stated there.
+    pub(crate) fn sample(at: i64, src: impl Into<IpAddr>, dst: impl Into<IpAddr>, dst_port: u16) -> Self {
+        Self {
+            first_seen: at,
+            last_seen: at,
+            flow_start: at,
+            segment: 0,
+            src: src.into(),
+            dst: dst.into(),
+            src_port: 40_000,
+            dst_port,
+            proto: 6,
+            src_packets: 6,
+            src_bytes: 500,
+            dst_packets: Some(5),
+            dst_bytes: Some(800),
+            conn_state: Some("SF"),
+            service: None,
+        }
+    }
+}
+
 impl FlowRow<'_> {
     /// ICMP or ICMPv6.
     pub const fn is_icmp(&self) -> bool {

@@ -205,21 +205,14 @@ mod tests {
     fn ping(at: i64, src: IpAddr, dst: IpAddr, back: u64) -> FlowRow<'static> {
         let (dst_port, proto) = if src.is_ipv6() { (128 << 8, 58) } else { (8 << 8, 1) };
         FlowRow {
-            first_seen: at,
-            last_seen: at,
-            flow_start: at,
-            segment: 0,
-            src,
-            dst,
             src_port: 0,
-            dst_port,
             proto,
             src_packets: 1,
             src_bytes: 84,
             dst_packets: Some(back),
             dst_bytes: Some(84 * back),
             conn_state: Some("OTH"),
-            service: None,
+            ..FlowRow::sample(at, src, dst, dst_port)
         }
     }
 

@@ -54,21 +54,13 @@ mod tests {
 
     fn attempt(at: i64, src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> FlowRow<'static> {
         FlowRow {
-            first_seen: at,
-            last_seen: at,
-            flow_start: at,
-            segment: 0,
-            src: src.into(),
-            dst: dst.into(),
             src_port: ports.0,
-            dst_port: ports.1,
-            proto: 6,
             src_packets: 2,
             src_bytes: 104,
             dst_packets: Some(0),
             dst_bytes: Some(0),
             conn_state: Some("S0"),
-            service: None,
+            ..FlowRow::sample(at, src, dst, ports.1)
         }
     }
 
