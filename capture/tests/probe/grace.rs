@@ -53,9 +53,16 @@ fn nothing_is_lost_when_a_generation_is_read_after_the_grace_period() {
     assert_eq!(read, sent);
 }
 
-/// If this test fails, the one above proves nothing.
+/// If this test fails, the one above proves nothing. Books that do not balance while the program still writes can balance at the
+/// end, when what came late was found by the next sweep; so a round without a loss is followed by another.
 #[test]
 fn packets_are_lost_when_it_is_read_at_once() {
-    let Some((sent, read)) = sweep_in_a_loop(false, u64::MAX, Duration::from_secs(8)) else { return };
-    assert_ne!(read, sent, "no packet was lost without the grace period");
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(30) {
+        let Some((sent, read)) = sweep_in_a_loop(false, u64::MAX, Duration::from_secs(8)) else { return };
+        if read != sent {
+            return;
+        }
+    }
+    panic!("no packet was lost without the grace period");
 }
