@@ -200,18 +200,17 @@ fn shared_datagrams() -> Vec<Vec<Vec<u8>>> {
         .collect()
 }
 
-/// Has nfcapd write what is sent; gives its file.
-fn collected(dir: &Path) -> PathBuf {
+/// Has nfcapd write what is sent, each group from an address of its own; gives its file.
+fn collected(dir: &Path, groups: &[Vec<Vec<u8>>], more: &[&str]) -> PathBuf {
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut daemon = Command::new("nfcapd")
         .args(["-w", dir.to_str().unwrap(), "-p", &port.to_string(), "-b", "127.0.0.1", "-t", "3600"])
+        .args(more)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     std::thread::sleep(Duration::from_millis(500));
-    let mut groups = shared_datagrams();
-    groups.push(vec![netflow5(), netflow9()]);
     for (group, datagrams) in groups.iter().enumerate() {
         let from = UdpSocket::bind((Ipv4Addr::new(127, 0, 2, group as u8 + 1), 0)).unwrap();
         for (at, datagram) in datagrams.iter().enumerate() {
@@ -238,7 +237,9 @@ fn every_field_of_every_packing_is_nfdumps() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let collected = collected(dir.path());
+    let mut groups = shared_datagrams();
+    groups.push(vec![netflow5(), netflow9()]);
+    let collected = collected(dir.path(), &groups, &[]);
     let (expected, without_addresses) = told(&collected);
     assert!(expected.len() >= 6, "{}", expected.len());
     let whole = fs::read(&collected).unwrap();
@@ -303,6 +304,21 @@ fn addresses_changed_by_nfanon_are_told() {
     assert_eq!(plain(&seen.flows), told(&to).0);
     assert_eq!(counter(&counters, "nfdump.flows_anonymised"), seen.flows.len() as u64);
     assert!(!seen.flows.is_empty());
+}
+
+#[test]
+fn the_sampling_that_nfcapd_is_told_is_read_and_its_counters_are_those_of_the_wire() {
+    if !has_nfdump("the_sampling_that_nfcapd_is_told_is_read_and_its_counters_are_those_of_the_wire") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = collected(dir.path(), &[vec![netflow5()]], &["-s", "50"]);
+    let (seen, counters, error) = read(fs::read(&path).unwrap());
+    assert!(error.is_none(), "{error:?}");
+    let of = |flow: &ExportedFlow| (flow.sampling, flow.scale(), flow.forward.packets, flow.forward.bytes);
+    assert_eq!(seen.flows.iter().map(of).collect::<Vec<_>>(), [(50, 1, 550, 204_800); 2]);
+    assert_eq!(counter(&counters, "nfdump.sampler_unknown"), 0);
+    assert_eq!(plain(&seen.flows), told(&path).0);
 }
 
 #[test]

@@ -26,9 +26,12 @@ mod kind {
     pub(super) const COMMON_V0: u16 = 1;
     pub(super) const EXTENSION_MAP: u16 = 2;
     pub(super) const EXPORTER: u16 = 7;
-    pub(super) const SAMPLER: u16 = 9;
+    /// nfdump 1.6: one packet of so many.
+    pub(super) const SAMPLER_INTERVAL: u16 = 9;
     pub(super) const COMMON: u16 = 10;
     pub(super) const V3: u16 = 11;
+    /// nfdump 1.7: so many packets taken, then so many left out (IPFIX elements 305 and 306).
+    pub(super) const SAMPLER: u16 = 15;
 }
 
 /// What was met. `records = flows + refused + other`.
@@ -202,7 +205,7 @@ impl Nfdump {
             kind::COMMON_V0 | kind::COMMON => layout1::flow(record, &self.maps)?,
             kind::EXTENSION_MAP => return self.maps.learn(record).map(|()| None),
             kind::EXPORTER => return self.known.exporter(record).map(|()| None),
-            kind::SAMPLER => return self.known.sampler(record).map(|()| None),
+            kind::SAMPLER_INTERVAL | kind::SAMPLER => return self.known.sampler(record).map(|()| None),
             _ => return Ok(None),
         };
         let Read { mut flow, exporter, flags } = read;
@@ -256,11 +259,18 @@ impl Known {
         Ok(())
     }
 
+    /// What is taken of an exporter's packets; where several samplers of one are told, the last counts.
     fn sampler(&mut self, record: &[u8]) -> Result<(), &'static str> {
-        if record.len() < 16 {
+        let new = u16_at(record, 0) == kind::SAMPLER;
+        if record.len() < if new { 24 } else { 16 } {
             return Err("a sampler record that is cut");
         }
-        let (interval, exporter) = (u32_at(record, 8), u16_at(record, 14));
+        let (interval, exporter) = if new {
+            let (taken, left) = (u32_at(record, 16), u32_at(record, 20));
+            (taken.saturating_add(left).checked_div(taken).unwrap_or_default(), u16_at(record, 4))
+        } else {
+            (u32_at(record, 8), u16_at(record, 14))
+        };
         if interval > 0 && self.samplers.len() < MAX_EXPORTERS {
             self.samplers.insert(exporter, interval);
         }
