@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::config::Attack;
 use super::super::dns::{Answer, Rdata, qtype};
-use super::super::label::Source;
+use super::super::label::{Selector, Source};
 use super::super::random::{LETTERS, Random};
 use super::super::session::{Data, HOUR, MILLI, MINUTE, SECOND, Side, Transport};
 use super::super::sim::Sim;
@@ -271,8 +271,9 @@ pub(super) fn shell(sim: &mut Sim, random: &mut Random) {
     let server = rented(random);
     let port = *random.pick(&[4_444, 1_337, 9_001, 8_443]);
     let (hours, strokes) = by(sim, (2, 20), (5, 120), (9, 900));
+    let pause = hours * HOUR / strokes;
     let clients = addresses(sim, host);
-    let story = Story {
+    let mut story = Story {
         kind: Attack::ReverseShell,
         description: format!("a shell at {server}:{port} for {hours} h, {strokes} commands"),
         basis: "MITRE ATT&CK T1059 and T1571; Metasploit listens on 4444 by default",
@@ -283,6 +284,14 @@ pub(super) fn shell(sim: &mut Sim, random: &mut Random) {
         clients,
     }
     .with_flows(None);
+    if pause / 2 > MINUTE {
+        // Cut by silence into pieces, each of which begins with the server's order.
+        story.records.push(Selector {
+            client: story.servers.clone(),
+            server: story.clients.clone(),
+            ..Selector::of(Source::Flow)
+        });
+    }
     let first = last_day(sim, 8 * HOUR) + random.below(2 * HOUR as u64) as i64;
     begin(
         sim,
@@ -291,7 +300,6 @@ pub(super) fn shell(sim: &mut Sim, random: &mut Random) {
         1,
         Box::new(|_, _| SECOND),
         Box::new(move |sim, random, at, _| {
-            let pause = hours * HOUR / strokes;
             let mut session = sim.outside(host, server.into(), port, 55 * MILLI, at, Transport::TCP);
             for _ in 0..strokes {
                 session = session.wait(pause / 2 + random.below(pause as u64) as i64);
