@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import measures as m  # noqa: E402
 import published  # noqa: E402
 import sets  # noqa: E402
+import spark_lda  # noqa: E402
 from lake import Lake  # noqa: E402
 
 SOURCES = ("flow", "dns", "proxy")
@@ -173,7 +174,10 @@ def records(arguments, name, source, rows, note, out):
         lake.write(source, rows)
         ids = list(lake.labels)
         for seed in range(1, arguments.model_seeds + 1):
-            scored = {"spot": {r["id"]: -r["score"] for r in lake.score(source, "spot", seed)}, **columns_of(lake.score(source, "fused", seed, arguments.score_args.split()))}
+            spot = lake.score(source, "spot", seed)
+            scored = {"spot": {r["id"]: -r["score"] for r in spot}, **columns_of(lake.score(source, "fused", seed, arguments.score_args.split()))}
+            if source == "flow" and arguments.spark:
+                scored["Spark MLlib EM on Spot's words"] = spark_lda.suspicion(spot, seed)
             for score, by_id in scored.items():
                 results[score].append(m.measures(labels, [by_id.get(i, -1e300) for i in ids]))
             if source == "flow":
@@ -276,6 +280,7 @@ def main():
     parser.add_argument("--score-args", default="", help="arguments for `spotter score` in one string, as \"--words spot\"")
     parser.add_argument("--lakes", help="folder in which synthetic days are kept for the next time; else they are made anew")
     parser.add_argument("--day", help="the example `day` of the package perf: makes days without the way over a capture")
+    parser.add_argument("--spark", action="store_true", help="Spark MLlib's LDA on the flow sets, too (pyspark, Java)")
     parser.add_argument("--published", action="append", default=[], metavar="KIND=PATH",
                         help="a public set at hand: ctu13=X.binetflow, unsw-nb15=X.csv, cidds001=X.csv, ugr16=X.csv, lanl=FOLDER; again for each")
     parser.add_argument("--out", default="eval.jsonl")

@@ -68,6 +68,7 @@ class Lake:
         self.run("score", "--source", source, "--date", str(DAY), "--score", score, "--limit", "1000000", "--members", "0",
                  "--seed", str(seed), *extra)
         names = ["record_id", "fused_rank", "rank", "group_id", "group_size", "score", "leo", "lift_bits", "tail_log10", "word_df", "detectors"]
+        names += ["src_ip", "dst_ip", "src_word", "dst_word"] if source == "flow" else []
         rows = self.scores(source, names)
         for row in rows:
             row["id"] = row["record_id"].hex()
