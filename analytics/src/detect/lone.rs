@@ -98,15 +98,13 @@ mod tests {
     fn request(minute: i64, client: u8, host: &str) -> ProxyRow<'_> {
         ProxyRow {
             first_seen: minute * 60_000_000,
-            client: [10, 0, 0, client].into(),
             server: Some([192, 0, 2, 200].into()),
             method: "CONNECT",
             host,
             status: None,
-            user_agent: None,
-            ja4: None,
             request_bytes: Some(250),
             response_bytes: None,
+            ..ProxyRow::sample([10, 0, 0, client])
         }
     }
 

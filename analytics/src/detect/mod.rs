@@ -10,6 +10,7 @@
 
 pub mod agent;
 pub mod amplification;
+pub mod attack;
 pub mod beacon;
 pub mod burst;
 pub mod dga;
@@ -402,6 +403,7 @@ pub struct Requests {
     internal: Internal,
     beacons: beacon::Beacons<(IpAddr, Box<str>), Box<str>>,
     agents: agent::RareAgents,
+    attacks: attack::Attacks,
     lone: lone::LoneNames,
     web: web::Web,
     /// Names asked of servers inside: many where the server is a proxy.
@@ -420,6 +422,7 @@ impl Requests {
             internal,
             beacons: beacon::Beacons::default(),
             agents: agent::RareAgents::default(),
+            attacks: attack::Attacks::default(),
             lone: lone::LoneNames::default(),
             web: web::Web::default(),
             inside: HashMap::new(),
@@ -446,13 +449,14 @@ impl Requests {
             self.beacons.handle(key, row.host.into(), row.first_seen, row.request_bytes.unwrap_or(0), 0);
         }
         self.agents.handle(row);
+        self.attacks.handle(row);
         self.lone.handle(row);
         self.web.handle(row);
     }
 
     /// The findings.
     pub fn finish(self) -> Findings {
-        let Self { beacons, agents, lone, web, inside, outside, .. } = self;
+        let Self { beacons, agents, attacks, lone, web, inside, outside, .. } = self;
         let mut own: HashSet<Box<str>> = HashSet::new();
         for names in inside.into_values().filter(|names| names.len() <= PROXY_NAMES) {
             own.extend(names);
@@ -463,6 +467,7 @@ impl Requests {
             (!own.contains(host)).then(|| (*client, Covers::Host(host.clone())))
         });
         agents.finish(&mut findings, &own);
+        attacks.finish(&mut findings);
         lone.finish(&mut findings, &own);
         web.finish(&mut findings, &own);
         findings

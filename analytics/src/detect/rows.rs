@@ -131,11 +131,36 @@ pub struct ProxyRow<'a> {
     pub server: Option<IpAddr>,
     pub method: &'a str,
     pub host: &'a str,
+    pub uri_path: &'a str,
+    pub uri_query: &'a str,
     pub status: Option<u16>,
     pub user_agent: Option<&'a str>,
+    pub referer: Option<&'a str>,
     pub ja4: Option<&'a str>,
     pub request_bytes: Option<u64>,
     pub response_bytes: Option<u64>,
+}
+
+#[cfg(test)]
+impl ProxyRow<'static> {
+    /// A page of a server outside, for tests: what matters to one is stated there.
+    pub(crate) fn sample(client: impl Into<IpAddr>) -> Self {
+        Self {
+            first_seen: 0,
+            client: client.into(),
+            server: Some([203, 0, 113, 1].into()),
+            method: "GET",
+            host: "www.example",
+            uri_path: "/",
+            uri_query: "",
+            status: Some(200),
+            user_agent: None,
+            referer: None,
+            ja4: None,
+            request_bytes: Some(300),
+            response_bytes: Some(2_000),
+        }
+    }
 }
 
 /// Networks of the organisation. Without any stated, the private ones (RFC 1918, RFC 4193), link-local and loopback.

@@ -130,8 +130,8 @@ proptest! {
     fn no_request_breaks_a_detector(requests in proptest::collection::vec((time(), address(), proptest::option::of(address()), name(), proptest::option::of("[ab]{0,2}"), proptest::option::of(number())), 0..150)) {
         let mut watch = Requests::new(Internal::default());
         let rows: Vec<ProxyRow<'_>> = requests.iter().map(|(first_seen, client, server, host, agent, bytes)| ProxyRow {
-            first_seen: *first_seen, client: *client, server: *server, method: "POST", host, status: bytes.map(|bytes| bytes as u16), user_agent: agent.as_deref(), ja4: None,
-            request_bytes: *bytes, response_bytes: None,
+            first_seen: *first_seen, server: *server, method: "POST", host, uri_path: host, status: bytes.map(|bytes| bytes as u16), user_agent: agent.as_deref(),
+            request_bytes: *bytes, response_bytes: None, ..ProxyRow::sample(*client)
         }).collect();
         rows.iter().for_each(|row| watch.handle(row));
         let found = watch.finish();

@@ -124,16 +124,12 @@ mod tests {
 
     fn request(client: u8, host: &str, status: u16, bytes: [u64; 2]) -> ProxyRow<'_> {
         ProxyRow {
-            first_seen: 0,
-            client: [10, 0, 0, client].into(),
-            server: Some([203, 0, 113, 1].into()),
             method: "POST",
             host,
             status: Some(status),
-            user_agent: None,
-            ja4: None,
             request_bytes: Some(bytes[0]),
             response_bytes: Some(bytes[1]),
+            ..ProxyRow::sample([10, 0, 0, client])
         }
     }
 

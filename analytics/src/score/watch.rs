@@ -58,8 +58,11 @@ pub(super) const fn columns(source: Source) -> &'static [&'static str] {
             "server_ip",
             "method",
             "host",
+            "uri_path",
+            "uri_query",
             "status",
             "user_agent",
+            "referer",
             "ja4",
             "request_bytes",
             "response_bytes",
@@ -253,6 +256,8 @@ fn proxy_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, ProxyRow<'_>)) ->
     let (client, server): (&StringArray, &StringArray) = (column(batch, "client_ip")?, column(batch, "server_ip")?);
     let (method, host): (&StringArray, &StringArray) = (column(batch, "method")?, column(batch, "host")?);
     let (agent, ja4): (&StringArray, &StringArray) = (column(batch, "user_agent")?, column(batch, "ja4")?);
+    let (path, query): (&StringArray, &StringArray) = (column(batch, "uri_path")?, column(batch, "uri_query")?);
+    let referer: &StringArray = column(batch, "referer")?;
     let status: &UInt16Array = column(batch, "status")?;
     let request: &UInt64Array = column(batch, "request_bytes")?;
     let response: &UInt64Array = column(batch, "response_bytes")?;
@@ -266,8 +271,11 @@ fn proxy_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, ProxyRow<'_>)) ->
                 server: address(server, at),
                 method: text(method, at).unwrap_or(""),
                 host: text(host, at).unwrap_or(""),
+                uri_path: text(path, at).unwrap_or(""),
+                uri_query: text(query, at).unwrap_or(""),
                 status: value!(status, at),
                 user_agent: text(agent, at),
+                referer: text(referer, at),
                 ja4: text(ja4, at),
                 request_bytes: value!(request, at),
                 response_bytes: value!(response, at),
