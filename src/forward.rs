@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use aggregator::lake::Lake;
-use analytics::forward::ForwardCounters;
+use aggregator::lake::{Lake, Source};
+use analytics::forward::{ForwardCounters, What, avro_schema};
 use bytesize::ByteSize;
 
 use crate::appliance::forward::{OutputConfig, book, engine, follow};
 use crate::appliance::interrupt;
 use crate::output::UsedWrongly;
 
-/// Send alerts (suspicious records above a threshold), or all records, to a webhook, Elasticsearch, a syslog server, a Kafka topic, an IPFIX
+/// Send alerts (suspicious records above a threshold), or all records, to a webhook, Elasticsearch, MongoDB, a syslog server, a Kafka topic, an IPFIX
 /// collector or a file.
 ///
 /// A record is sent once, however often its day is scored again. What cannot be sent waits in a queue on disk, under the
@@ -25,18 +25,20 @@ use crate::output::UsedWrongly;
     spotter forward --to elastic+https://es.example:9200/spotter-alerts --allow es.example --form ecs --authorization-file key --follow\n  \
     spotter forward --to syslog+tls://siem.example:6514 --allow siem.example --tls-ca ca.pem --form cef --days 7\n  \
     spotter forward --what records --to kafka://kafka.example:9092/flows --allow kafka.example --source flow --follow\n  \
+    spotter forward --what records --source flow --avro-schema            for those who read the topic\n  \
     spotter forward --what records --source flow --to ipfix+tcp://collector.example:4739 --allow collector.example"
 )]
 pub(crate) struct Args {
     /// file:PATH (- for standard output), https://HOST/PATH (webhook: a JSON array a request), elastic+https://HOST:9200/INDEX (also
     /// OpenSearch), syslog+udp://HOST:514, syslog+tcp://HOST:601, syslog+tls://HOST:6514, kafka://HOST:9092,…/TOPIC,
-    /// kafka+tls://HOST:9093,…/TOPIC (a message a record, its record_id the key), ipfix+udp://HOST:4739, ipfix+tcp://HOST:4739 (flow records).
-    #[arg(long, value_name = "URL")]
-    to: String,
+    /// kafka+tls://HOST:9093,…/TOPIC (a message a record, its record_id the key), mongodb://HOST:27017,…/DATABASE/COLLECTION, mongodb+tls://… (a document a record,
+    /// its record_id the _id), ipfix+udp://HOST:4739, ipfix+tcp://HOST:4739 (flow records).
+    #[arg(long, value_name = "URL", required_unless_present = "avro_schema")]
+    to: Option<String>,
     /// alerts, or records: every record of the tables, scored or not.
     #[arg(long, value_name = "WHAT", default_value = "alerts")]
     what: String,
-    /// json (the lake's columns), ecs, ocsf, odm (Apache Spot's Open Data Model) or cef.
+    /// json (the lake's columns), ecs, ocsf, odm (Apache Spot's Open Data Model), cef, or for Kafka avro (single-object encoding; see --avro-schema).
     #[arg(long, default_value = "json")]
     form: String,
     /// Hosts that may be reached, with commas or repeated.
@@ -75,6 +77,9 @@ pub(crate) struct Args {
     /// Name of this output: of its queue, and in the ledger.
     #[arg(long, value_name = "NAME", default_value = "forward")]
     name: String,
+    /// Print the Avro schema of what leaves of each --source, one a line, and end.
+    #[arg(long)]
+    avro_schema: bool,
     /// Go on until SIGTERM or SIGINT.
     #[arg(long)]
     follow: bool,
@@ -90,9 +95,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.avro_schema {
+        return print_avro_schemas(args);
+    }
     let output = OutputConfig {
         name: args.name.clone(),
-        to: args.to.clone(),
+        to: args.to.clone().unwrap_or_default(),
         what: args.what.clone(),
         form: args.form.clone(),
         allow: args.allow.clone(),
@@ -143,4 +151,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(error) => anyhow::bail!("{error}; {} {} wait in the queue: run it again", counters.waiting, output.what),
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+fn print_avro_schemas(args: &Args) -> anyhow::Result<ExitCode> {
+    let what: What = args.what.parse().map_err(UsedWrongly)?;
+    let mut out = std::io::stdout().lock();
+    for name in &args.source {
+        let source = Source::ALL.into_iter().find(|source| source.as_str() == name);
+        let source = source.ok_or_else(|| UsedWrongly(format!("source has \"{name}\": use flow, dns, proxy")))?;
+        writeln!(out, "{}", avro_schema(what, source)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -29,17 +29,17 @@ pub(crate) struct OutputConfig {
     /// Name of the output, unique; it stands in the ledger, and its queue is under it.
     pub(crate) name: String,
     /// `file:PATH`, `https://…` (webhook), `elastic+https://HOST:9200/INDEX`, `syslog+udp://HOST:514`, `syslog+tcp://…`, `syslog+tls://…`,
-    /// `kafka://HOST:9092,…/TOPIC`, `kafka+tls://…`, `ipfix+udp://HOST:4739`, `ipfix+tcp://…`.
+    /// `kafka://HOST:9092,…/TOPIC`, `kafka+tls://…`, `mongodb://HOST:27017/DATABASE/COLLECTION`, `mongodb+tls://…`, `ipfix+udp://HOST:4739`, `ipfix+tcp://…`.
     pub(crate) to: String,
     /// `alerts`, or `records`: every record of the tables, scored or not.
     pub(crate) what: String,
-    /// `json`, `ecs`, `ocsf`, `odm` or `cef`.
+    /// `json`, `ecs`, `ocsf`, `odm`, `cef`, or for Kafka `avro`.
     pub(crate) form: String,
     /// Hosts that may be reached, as `siem.example` or `siem.example:8443`.
     pub(crate) allow: Vec<String>,
     /// Authorities (PEM) that vouch for the other side.
     pub(crate) tls_ca: Option<PathBuf>,
-    /// File whose first line is the `authorization` header; with `sasl` the user, and the password in its second line.
+    /// File whose first line is the `authorization` header; with `sasl`, and for MongoDB, the user, and the password in its second line.
     pub(crate) authorization_file: Option<PathBuf>,
     /// Kafka: `plain`, `scram-sha-256` or `scram-sha-512`.
     pub(crate) sasl: Option<String>,
@@ -124,7 +124,12 @@ impl OutputConfig {
         check(self.target().check().map_err(|e| format!("to = {e}")));
         check(self.form.parse::<Form>().map(drop).map_err(|e| format!("form: {e}")));
         check(self.what.parse::<What>().map(drop).map_err(|e| format!("what: {e}")));
-        check(that(!(self.what == "records" && self.form == "cef"), "form: records leave as json, ecs, ocsf or odm"));
+        check(that(
+            !(self.what == "records" && self.form == "cef"),
+            "form: records leave as json, ecs, ocsf, odm or avro",
+        ));
+        let is_kafka = self.to.starts_with("kafka");
+        check(that(self.form != "avro" || is_kafka, "form: avro goes to Kafka alone"));
         let is_ipfix = self.to.starts_with("ipfix+");
         check(that(!is_ipfix || self.what == "records", "what: IPFIX carries flow records: use records"));
         check(that(
@@ -133,6 +138,8 @@ impl OutputConfig {
         ));
         check(that(self.tls_cert.is_some() == self.tls_key.is_some(), "tls_cert and tls_key go together"));
         let is_elastic = self.to.starts_with("elastic+");
+        let is_mongodb = self.to.starts_with("mongodb");
+        check(that(!(is_mongodb && self.form == "cef"), "form: MongoDB takes json, ecs, ocsf or odm"));
         check(that(!(is_elastic && self.form == "cef"), "form: Elasticsearch takes json, ecs, ocsf or odm"));
         check(self.sources().map(drop));
         check(that(self.min_strength.is_finite() && self.min_strength >= 0.0, "min_strength: 0 or more"));

@@ -1,5 +1,6 @@
 //! Kafka, with librdkafka's mock cluster in this process: topics become records once each, and records become messages.
 
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,11 @@ fn produce(cluster: &MockCluster, topic: &str, messages: &[String]) {
 
 /// All messages of a topic, until there are so many.
 fn read(cluster: &MockCluster, topic: &str, count: usize) -> Vec<serde_json::Value> {
+    let payloads = read_payloads(cluster, topic, count);
+    payloads.iter().map(|payload| serde_json::from_slice(payload).expect("JSON")).collect()
+}
+
+fn read_payloads(cluster: &MockCluster, topic: &str, count: usize) -> Vec<Vec<u8>> {
     let member = Membership {
         group: "reader".to_owned(),
         topics: vec![topic.to_owned()],
@@ -27,7 +33,7 @@ fn read(cluster: &MockCluster, topic: &str, count: usize) -> Vec<serde_json::Val
     let (mut messages, end) = (Vec::new(), Instant::now() + WAIT);
     while messages.len() < count && Instant::now() < end {
         match consumer.next(Duration::from_millis(100)).expect("read") {
-            Some(Consumed::Message(message)) => messages.push(serde_json::from_slice(&message.payload).expect("JSON")),
+            Some(Consumed::Message(message)) => messages.push(message.payload),
             Some(Consumed::Assigned(partitions)) => consumer.read_from(&partitions).expect("assigned"),
             _ => {}
         }
@@ -66,7 +72,7 @@ fn stop(child: Child) -> String {
 }
 
 /// Parquet files of flows.
-fn parts(folder: &std::path::Path) -> usize {
+fn parts(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let below = |path: std::path::PathBuf| match path.is_dir() {
         true => parts(&path),
@@ -75,7 +81,7 @@ fn parts(folder: &std::path::Path) -> usize {
     entries.map(|entry| below(entry.path())).sum()
 }
 
-fn count(lake: &std::path::Path, table: &str) -> u64 {
+fn count(lake: &Path, table: &str) -> u64 {
     let found = rows(lake, &format!("select count(*) n, count(distinct record_id) u from {table}"));
     assert_eq!(found[0]["n"], found[0]["u"], "each once");
     found[0]["n"].as_u64().expect("count")
@@ -133,6 +139,7 @@ fn records_of_one_lake_go_through_a_topic_into_another_over_an_outage() {
     let tables = ["flow", "dns", "proxy"];
     let here_rows = tables.map(|table| count(&here, table));
     let all: u64 = here_rows.iter().sum();
+    avro_goes_the_same_way(&cluster, &here, here_rows[0]);
     let brokers = cluster.options().brokers.join(",");
     let to = format!("kafka://{brokers}/records");
     let forward = || {
@@ -193,6 +200,26 @@ fn records_of_one_lake_go_through_a_topic_into_another_over_an_outage() {
     assert!(alerts.len() as u64 == sent && alerts.iter().all(|alert| alert["record_id"].is_string()));
 }
 
+/// Every flow is a message of the single-object encoding with one fingerprint, and its id is in it.
+fn avro_goes_the_same_way(cluster: &MockCluster, lake: &Path, flows: u64) {
+    cluster.create("avro", 1).expect("topic");
+    let (lake_text, to) = (lake.to_string_lossy(), format!("kafka://{}/avro", cluster.options().brokers.join(",")));
+    let fixed = ["forward", "--lake", &lake_text, "--what", "records", "--source", "flow", "--to", &to];
+    spotter(fixed.into_iter().chain(["--allow", "127.0.0.1", "--form", "avro", "--days", "36500", "--name", "avro"]))
+        .done();
+    let messages = read_payloads(cluster, "avro", usize::try_from(flows).expect("small"));
+    assert_eq!(messages.len() as u64, flows);
+    let head = &messages[0][..10];
+    assert!(head.starts_with(&[0xc3, 0x01]) && messages.iter().all(|message| message.starts_with(head)));
+    let ids = rows(lake, "select record_id from flow");
+    let ids: Vec<&str> = ids.iter().map(|row| row["record_id"].as_str().expect("hexadecimal")).collect();
+    let bytes = |id: &str| {
+        (0..16).map(|at| u8::from_str_radix(&id[2 * at..2 * at + 2], 16).expect("digits")).collect::<Vec<u8>>()
+    };
+    let is_there = |id: &&str| messages.iter().any(|message| message[10..26] == bytes(id));
+    assert_eq!(ids.iter().filter(|id| is_there(id)).count() as u64, flows);
+}
+
 #[test]
 fn what_is_missing_is_said() {
     spotter(["collect", "--kafka", "kafka:9092"]).failed(2, "--topic");
@@ -205,4 +232,8 @@ fn what_is_missing_is_said() {
     forward("kafka://k:9092").failed(2, "the path is the topic");
     forward("kafka://k:9092,evil:9092/t").failed(2, "not allowed");
     forward("kafka://k/t").failed(2, "kafka.example:9092");
+    spotter(["forward", "--to", "file:-", "--form", "avro"]).failed(2, "avro goes to Kafka alone");
+    let said = spotter(["forward", "--what", "records", "--source", "flow,dns", "--avro-schema"]).done().out;
+    let schemas: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(schemas.iter().map(|schema| schema["name"].as_str()).collect::<Vec<_>>(), [Some("flow"), Some("dns")]);
 }

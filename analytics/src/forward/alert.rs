@@ -3,8 +3,8 @@
 use aggregator::lake::Source;
 use serde_json::{Map, Value};
 
-use super::cef;
 use super::queue::Entry;
+use super::{What, avro, cef};
 use crate::output::OutputError;
 use crate::output::export::{About, ExportFormat, Exporter};
 use crate::sql::{Engine, QueryError};
@@ -22,6 +22,8 @@ pub enum Form {
     Odm,
     /// Common Event Format.
     Cef,
+    /// Avro, for Kafka; see [`super::avro_schema`].
+    Avro,
 }
 
 impl std::str::FromStr for Form {
@@ -34,7 +36,8 @@ impl std::str::FromStr for Form {
             "ocsf" => Ok(Self::Ocsf),
             "odm" => Ok(Self::Odm),
             "cef" => Ok(Self::Cef),
-            other => Err(format!("there is no form \"{other}\": use json, ecs, ocsf, odm or cef")),
+            "avro" => Ok(Self::Avro),
+            other => Err(format!("there is no form \"{other}\": use json, ecs, ocsf, odm, cef or avro")),
         }
     }
 }
@@ -103,6 +106,7 @@ pub(super) fn alerts(
                 }
                 let payload = match form {
                     Form::Json => trimmed(text),
+                    Form::Avro => avro::messages(What::Alerts, source, &one)?.pop().unwrap_or_default(),
                     Form::Cef => cef::line(source.as_str(), name(&row), severity(strength), &row).into_bytes(),
                     Form::Ecs | Form::Ocsf | Form::Odm => {
                         let format = match form {

@@ -1,4 +1,4 @@
-//! Alerts leave: scored records above a threshold go to a webhook, Elasticsearch or OpenSearch, a syslog server, a Kafka topic or a file. And
+//! Alerts leave: scored records above a threshold go to a webhook, Elasticsearch or OpenSearch, MongoDB, a syslog server, a Kafka topic or a file. And
 //! all records, where that is asked for.
 //!
 //! ```text
@@ -7,17 +7,20 @@
 //! parts ──► records (new ones) ┘
 //! ```
 //!
-//! Promises: an alert is sent once it is in the queue, over outages and restarts, at least once (Elasticsearch keeps one by its id; the others may see one
+//! Promises: an alert is sent once it is in the queue, over outages and restarts, at least once (Elasticsearch and MongoDB keep one by its id; the others may see one
 //! twice after a crash). The queue is bounded: when it is full new alerts wait in the lake. A record is an alert once, however often its day is scored
 //! again; that is remembered for the last [`MAX_SEEN`] alerts. What the other side refuses for good is counted and left out. Records leave by part of the
 //! lake ([`MAX_SEEN`] parts are remembered): parts that were merged before all of them had left are sent whole, so some records twice.
 
 mod alert;
+mod avro;
 mod cef;
 mod http;
 mod ipfix;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 mod queue;
 mod records;
 mod syslog;
@@ -35,6 +38,7 @@ use std::time::Duration;
 use aggregator::lake::{Lake, Source};
 
 pub use alert::{AlertError, Form, Threshold};
+pub use avro::avro_schema;
 pub use records::RecordsError;
 pub use target::TargetOptions;
 

@@ -8,7 +8,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
 use super::queue::{Entry, Pushed};
-use super::{Form, ForwardError, Forwarder, ipfix};
+use super::{Form, ForwardError, Forwarder, What, avro, ipfix};
 use crate::output::OutputError;
 use crate::output::export::{About, ExportFormat, Exporter};
 
@@ -128,17 +128,21 @@ impl Forwarder {
 }
 
 fn entries_of(source: Source, form: Form, batch: &RecordBatch) -> Result<Vec<Entry>, OutputError> {
+    let id = ids(batch);
+    let entry = |(at, payload)| Entry { id: id(at), payload };
+    if form == Form::Avro {
+        return Ok(avro::messages(What::Records, source, batch)?.into_iter().enumerate().map(entry).collect());
+    }
     let format = match form {
         Form::Ecs => ExportFormat::Ecs,
         Form::Ocsf => ExportFormat::Ocsf,
         Form::Odm => ExportFormat::Odm,
-        Form::Json | Form::Cef => ExportFormat::JsonLines,
+        Form::Json | Form::Cef | Form::Avro => ExportFormat::JsonLines,
     };
     let text = Exporter::new(format, source, &batch.schema(), About::default())?.batch(batch)?;
     // One line a row: a line break within a value is escaped.
-    let lines = text.split(|b| *b == b'\n').take(batch.num_rows()).enumerate();
-    let id = ids(batch);
-    Ok(lines.map(|(at, line)| Entry { id: id(at), payload: line.to_vec() }).collect())
+    let lines = text.split(|b| *b == b'\n').take(batch.num_rows());
+    Ok(lines.map(<[u8]>::to_vec).enumerate().map(entry).collect())
 }
 
 /// The ids of rows, as hexadecimal text.

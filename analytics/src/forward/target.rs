@@ -23,14 +23,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 pub struct TargetOptions {
     /// `file:PATH`, `http://…` or `https://…` (webhook), `elastic+https://HOST:9200/INDEX`, `syslog+udp://HOST:514`, `syslog+tcp://…`, `syslog+tls://HOST:6514`,
-    /// `kafka://HOST:9092,…/TOPIC`, `kafka+tls://HOST:9093,…/TOPIC`, `ipfix+udp://HOST:4739`, `ipfix+tcp://HOST:4739`.
+    /// `kafka://HOST:9092,…/TOPIC`, `kafka+tls://HOST:9093,…/TOPIC`, `mongodb://HOST:27017,…/DATABASE/COLLECTION`, `mongodb+tls://…`, `ipfix+udp://HOST:4739`, `ipfix+tcp://HOST:4739`.
     pub to: String,
     /// Hosts that may be reached, as `siem.example` or `siem.example:8443`. A target on the network must be among them.
     pub allow: Vec<String>,
     /// Authorities (PEM) that vouch for the other side, in place of those browsers know.
     pub tls_ca: Option<PathBuf>,
-    /// File whose first line is sent as the `authorization` header, as `Bearer …` or `ApiKey …`; with [`Self::sasl`] the user in its first line,
-    /// the password in its second.
+    /// File whose first line is sent as the `authorization` header, as `Bearer …` or `ApiKey …`; with [`Self::sasl`], and for MongoDB,
+    /// the user in its first line, the password in its second.
     pub authorization_file: Option<PathBuf>,
     /// Kafka: `plain`, `scram-sha-256` or `scram-sha-512`.
     pub sasl: Option<String>,
@@ -50,6 +50,8 @@ pub(super) enum Target {
     Ipfix(Ipfix),
     #[cfg(feature = "kafka")]
     Kafka(capture::kafka::KafkaProducer),
+    #[cfg(feature = "mongodb")]
+    Mongodb(super::mongodb::Mongodb),
 }
 
 impl TargetOptions {
@@ -61,7 +63,7 @@ impl TargetOptions {
         }
         let Some((scheme, rest)) = self.to.split_once("://") else {
             return Err(wrong(
-                "use file:PATH, https://HOST/PATH, elastic+https://HOST:9200/INDEX, syslog+udp://HOST:514, syslog+tcp://, syslog+tls://, kafka://HOST:9092/TOPIC, kafka+tls://, ipfix+udp://HOST:4739 or ipfix+tcp://",
+                "use file:PATH, https://HOST/PATH, elastic+https://HOST:9200/INDEX, syslog+udp://HOST:514, syslog+tcp://, syslog+tls://, kafka://HOST:9092/TOPIC, kafka+tls://, mongodb://HOST:27017/DATABASE/COLLECTION, mongodb+tls://, ipfix+udp://HOST:4739 or ipfix+tcp://",
             ));
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -98,9 +100,10 @@ impl TargetOptions {
             "ipfix+tcp",
         ];
         let is_kafka = matches!(scheme, "kafka" | "kafka+tls");
-        if !known.contains(&scheme) && !is_kafka {
+        let is_mongodb = matches!(scheme, "mongodb" | "mongodb+tls");
+        if !known.contains(&scheme) && !is_kafka && !is_mongodb {
             return Err(wrong(format!(
-                "there is no way {scheme}://: use one of {}, kafka, kafka+tls",
+                "there is no way {scheme}://: use one of {}, kafka, kafka+tls, mongodb, mongodb+tls",
                 known.join(", ")
             )));
         }
@@ -114,6 +117,9 @@ impl TargetOptions {
         }
         if is_kafka {
             return self.check_kafka();
+        }
+        if is_mongodb {
+            return self.check_mongodb();
         }
         if self.sasl.is_some() || self.tls_client.is_some() {
             return Err(wrong("sasl, and a certificate of ours, are for Kafka".to_owned()));
@@ -133,6 +139,10 @@ impl TargetOptions {
         #[cfg(feature = "kafka")]
         if self.to.starts_with("kafka") {
             return self.open_kafka();
+        }
+        #[cfg(feature = "mongodb")]
+        if self.to.starts_with("mongodb") {
+            return self.open_mongodb();
         }
         let wrong = |reason: String| ForwardError::Target { to: self.to.clone(), reason };
         let authorities = self.tls_ca.as_deref().map(|path| certificates(path).map_err(&wrong)).transpose()?;
@@ -216,6 +226,14 @@ impl TargetOptions {
     }
 }
 
+#[cfg(not(feature = "mongodb"))]
+impl TargetOptions {
+    fn check_mongodb(&self) -> Result<(), ForwardError> {
+        let reason = "this build has no MongoDB (feature `mongodb`)".to_owned();
+        Err(ForwardError::Target { to: self.to.clone(), reason })
+    }
+}
+
 impl Target {
     /// Sends a batch: all of it is taken or refused for good, or the error says why it is to be tried again.
     pub(super) fn send(&mut self, entries: &[Entry], form: Form) -> Result<Taken, String> {
@@ -241,6 +259,8 @@ impl Target {
                 let done = producer.send(batch).map_err(|e| e.to_string())?;
                 Ok(Taken { sent: done.sent, rejected: done.refused })
             }
+            #[cfg(feature = "mongodb")]
+            Self::Mongodb(collection) => collection.insert(entries),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! commits what is safe. [`KafkaProducer`] sends batches and returns when brokers on all in-sync replicas have them.
 //!
 //! Promises: at most [`QUEUED_KIB`] of messages wait in memory; a message that this build cannot unpack ends the reading
-//! with an error and is not passed over (zstd within Kafka is not compiled in; gzip, snappy and lz4 are).
+//! with an error and is not passed over.
 
 mod sys;
 
