@@ -347,11 +347,15 @@ mod tests {
                 from_high: high,
             }
         };
-        // (request's time, reply's time): one tick of the clock, or the reply swept first though it was later.
-        for (request, reply) in [(0, 0), (0, 4_000_000)] {
+        // (request's time, reply's time): one tick of the clock, or the reply swept first though it was later; and a request whose time is exact,
+        // its reply that of the tick before.
+        for (request, reply, is_request_first) in [(0, 0, false), (0, 4_000_000, false), (3_500_000, 0, true)] {
             let mut aggregator = Aggregator::new(AggregatorConfig::new("test", Origin::Xdp));
-            aggregator.microflow(&echo(0, true, reply));
-            aggregator.microflow(&echo(8, false, request));
+            let mut swept = [echo(0, true, reply), echo(8, false, request)];
+            if is_request_first {
+                swept.reverse();
+            }
+            swept.iter().for_each(|microflow| aggregator.microflow(microflow));
             aggregator.finish();
             let flows = aggregator.take_records().flow;
             assert_eq!(flows.len(), 1);

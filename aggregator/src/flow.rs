@@ -104,9 +104,11 @@ fn icmp_of(packet: &Packet) -> u16 {
     if is_icmp && is_known { packet.pair.src_port << 8 | packet.pair.dst_port & 0xff } else { 0 }
 }
 
-/// Whether it is a question of ICMP.
-fn asks(packet: &Packet) -> bool {
-    matches!(packet.pair.proto, ICMP | ICMPV6) && icmp::asks(packet.pair.proto, packet.pair.src_port as u8)
+/// Whether it is a question of ICMP, or an answer; nothing for what is neither.
+fn question(packet: &Packet) -> Option<bool> {
+    let (proto, icmp_type) = (packet.pair.proto, packet.pair.src_port as u8);
+    let is_pair = matches!(proto, ICMP | ICMPV6) && icmp::counterpart(proto, icmp_type).is_some();
+    is_pair.then(|| icmp::asks(proto, icmp_type))
 }
 
 impl Flow {
@@ -196,7 +198,12 @@ impl Flow {
         } else {
             // A direction that began before what is known of the flow began it, unless a SYN said otherwise.
             let is_open = !self.initiator_is_sure && self.segment == 0 && self.initiator != sender;
-            if is_open && (counted.first.0 < self.first || counted.first.0 == self.first && asks(first)) {
+            // The kernel's clock is coarse: beside a packet of the slow path, whose time is exact, an answer can seem to be the first.
+            let began = match question(first) {
+                Some(asks) => asks && counted.first.0 <= self.first,
+                None => counted.first.0 < self.first,
+            };
+            if is_open && began {
                 self.initiator = sender;
                 self.icmp = icmp_of(first);
                 self.history.swap_ends();

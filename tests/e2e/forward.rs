@@ -102,5 +102,5 @@ fn alerts_of_a_day_go_once_to_a_file_a_webhook_and_as_cef() {
     assert_eq!(told, [("output cef", wanted.len()), ("output file", wanted.len()), ("output hook", wanted.len())]);
 
     forward(&["--to", "https://elsewhere.example/"]).failed(2, "not allowed");
-    forward(&["--to", "file:x", "--form", "xml"]).failed(2, "json, ecs, ocsf, odm or cef");
+    forward(&["--to", "file:x", "--form", "xml"]).failed(2, "json, ecs, ocsf, odm, cef or avro");
 }
