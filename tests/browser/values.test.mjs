@@ -56,6 +56,30 @@ describe("the menu of a value", { skip }, () => {
     watcher.clean();
   });
 
+  test("what is known of the value comes without moving an action from under the pointer", async () => {
+    for (const nth of [0, 12]) {
+      let answer;
+      const held = new Promise((resolve) => (answer = resolve));
+      await page.route("**/api/v1/context/**", async (route) => {
+        await held;
+        await route.continue();
+      });
+      await open(page, `#/suspicious/flow?date=${date}`);
+      await page.click(`.main-table .grid-row >> nth=${nth} >> [data-field=src_ip]`, { button: "right" });
+      await page.waitForSelector(".value-menu .known-of");
+      const places = () => page.$$eval(".value-menu [role=menuitem]", (all) => all.map((one) => one.getBoundingClientRect().top));
+      const before = await places();
+      answer();
+      await page.waitForSelector(".value-menu dl.known-of");
+      assert.deepEqual(await places(), before, `row ${nth}`);
+      const box = await page.$eval(".value-menu", (menu) => menu.getBoundingClientRect().toJSON());
+      assert.ok(box.top >= 0 && box.bottom <= (await page.evaluate(() => innerHeight)), JSON.stringify(box));
+      await page.keyboard.press("Escape");
+      await page.unroute("**/api/v1/context/**");
+    }
+    watcher.clean();
+  });
+
   test("begins a score with the value, and says what it reaches", async () => {
     const given = async () => (await api("/api/v1/verdicts")).verdicts.length;
     const before = await given();

@@ -14,6 +14,8 @@ finish() {
     rm -rf "$work"
 }
 trap finish EXIT
+# It is read before the server may have made it.
+: >"$work/out"
 if [[ -n ${SPOTTER_LAKE:-} ]]; then
     "$spotter" serve --lake "$SPOTTER_LAKE" --listen 127.0.0.1:0 >"$work/out" 2>"$work/err" &
 else

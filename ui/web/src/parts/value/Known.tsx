@@ -1,4 +1,4 @@
-// All that is known of a value, at the head of its menu: what files say, the names DNS gave it, who talks to it.
+// All that is known of a value, in its menu: what files say, the names DNS gave it, who talks to it.
 
 import { useEffect, useState } from "preact/hooks";
 import { get } from "../../api/client";

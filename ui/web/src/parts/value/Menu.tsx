@@ -123,12 +123,16 @@ function itemsOf({ field, value, kind }: Chosen): Item[][] {
 function List({ now }: { now: Open }) {
   const box = useRef<HTMLDivElement>(null);
   const one = now.values.length === 1 ? now.values[0] : undefined;
+  // It grows away from where it was opened: what is known comes later, and no action may move from under the pointer.
+  const up = now.y > innerHeight / 2;
+  const known = one && (one.kind === "ip" || one.kind === "name") ? <KnownOf key={one.value} value={one.value} /> : null;
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return;
     const { width, height } = element.getBoundingClientRect();
     element.style.left = `${Math.max(4, Math.min(now.x, innerWidth - width - 8))}px`;
-    element.style.top = `${Math.max(4, Math.min(now.y, innerHeight - height - 8))}px`;
+    if (up) element.style.bottom = `${Math.min(innerHeight - now.y, innerHeight - height - 8)}px`;
+    else element.style.top = `${now.y}px`;
     element.querySelector<HTMLElement>("[role=menuitem]")?.focus();
     const outside = (event: Event) => {
       if (event.target instanceof Node && !element.contains(event.target)) open.value = undefined;
@@ -171,7 +175,7 @@ function List({ now }: { now: Open }) {
           <p class="menu-head">
             {one.field} <Wire text={one.value} limit={80} class="mono" />
           </p>
-          {one.kind === "ip" || one.kind === "name" ? <KnownOf key={one.value} value={one.value} /> : null}
+          {up && known}
           {itemsOf(one).map((group, at) => (
             <div key={at} role="group">
               {group.map((item) =>
@@ -197,6 +201,7 @@ function List({ now }: { now: Open }) {
               )}
             </div>
           ))}
+          {!up && known}
         </>
       ) : (
         <div role="group">
