@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR := $(CACHE)/target
 export PATH := $(HOME)/.cargo/bin:/usr/lib/llvm-22/bin:$(PATH):$(CACHE)/venv/bin
 SPOTTER := $(CARGO_TARGET_DIR)/debug/spotter
 # Where the kernel program's toolchain is missing (scripts/setup.sh probe), Spotter is built without XDP, and says so.
-FEATURES = $(if $(filter yes,$(HAS_PROBE)),,--no-default-features --features kafka)
+FEATURES = $(if $(filter yes,$(HAS_PROBE)),,--no-default-features --features kafka,mongodb)
 HAS_PROBE = $(shell scripts/setup.sh has-probe && echo yes || echo "make: no eBPF toolchain here (scripts/setup.sh probe): building without XDP" >&2)
 
 .PHONY: api help demo test setup build release deb web lint unit browser python deny test-corpus fuzz fuzz-short images bench clean
