@@ -112,7 +112,7 @@ fn truth(path: &Path) -> Said {
     let mut web = Web::default();
     let filter = "(tcp || quic) && (http.request || http.response || tls.handshake.type == 1) && !icmp && !icmpv6";
     let fields = [
-        "udp.port",
+        "quic.version",
         "http.request.method",
         "http.request.uri",
         "http.host",
@@ -128,10 +128,10 @@ fn truth(path: &Path) -> Said {
         "tls.handshake.sig_hash_alg",
     ];
     for frame in tshark(path, filter, &fields) {
-        let [udp, methods, uris, hosts, agents, statuses, types, names, protocols, hello @ ..] = &frame[..] else {
+        let [quic, methods, uris, hosts, agents, statuses, types, names, protocols, hello @ ..] = &frame[..] else {
             panic!("{frame:?}")
         };
-        let over = if udp.is_empty() { "hello" } else { "quic" };
+        let over = if quic.is_empty() { "hello" } else { "quic" };
         for (i, method) in methods.iter().enumerate() {
             let uri = uris.get(i).map_or("", String::as_str);
             web.add("request", format!("{method} {}", printable(uri)));

@@ -35,7 +35,8 @@ impl Version {
             1 | 0xff00_0021 | 0xff00_0022 => Self::V1(&SALT_V1),
             0x6b33_43cf => Self::V2,
             0xff00_001d..=0xff00_0020 => Self::V1(&SALT_DRAFT_29),
-            0xff00_0017..=0xff00_001c => Self::V1(&SALT_DRAFT_23),
+            // The last two are drafts 27 of mvfst (Meta).
+            0xff00_0017..=0xff00_001c | 0xface_b002 | 0xface_b00e => Self::V1(&SALT_DRAFT_23),
             _ => return None,
         })
     }

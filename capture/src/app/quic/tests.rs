@@ -141,7 +141,7 @@ fn the_server_s_initials_of_rfc_9001_and_9369() {
 
 #[test]
 fn a_hello_in_pieces_out_of_order_over_packets_and_coalesced() {
-    for version in [1, 0x6b33_43cf, 0xff00_001d] {
+    for version in [1, 0x6b33_43cf, 0xff00_001d, 0xface_b002] {
         let (hello, id) = (hello(), [9; 12]);
         let keys = client(version, &id);
         let mut reader = Reader::default();
