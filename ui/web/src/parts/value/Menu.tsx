@@ -131,8 +131,7 @@ function List({ now }: { now: Open }) {
     if (!element) return;
     const { width, height } = element.getBoundingClientRect();
     element.style.left = `${Math.max(4, Math.min(now.x, innerWidth - width - 8))}px`;
-    if (up) element.style.bottom = `${Math.min(innerHeight - now.y, innerHeight - height - 8)}px`;
-    else element.style.top = `${now.y}px`;
+    element.style[up ? "bottom" : "top"] = `${Math.max(4, Math.min(up ? innerHeight - now.y : now.y, innerHeight - height - 8))}px`;
     element.querySelector<HTMLElement>("[role=menuitem]")?.focus();
     const outside = (event: Event) => {
       if (event.target instanceof Node && !element.contains(event.target)) open.value = undefined;
