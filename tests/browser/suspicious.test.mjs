@@ -212,6 +212,8 @@ describe("suspicious", { skip }, () => {
     const [date] = await scoredDays("flow");
     await open(page, `#/suspicious/flow?date=${date}`);
     await page.click(".date-now");
+    // The days that have records may come after the calendar.
+    await page.waitForSelector(".calendar td button:not(:disabled)");
     const cells = await page.$$eval(".calendar td button:not(:disabled)", (buttons) => buttons.map((button) => button.title.slice(0, 10)));
     assert.deepEqual(cells, having.map((day) => day.date).filter((day) => day.startsWith(date.slice(0, 7))).sort());
     await page.keyboard.press("Escape");
