@@ -128,23 +128,7 @@ mod tests {
     use super::*;
 
     fn talk(watch: &mut Servers, src: [u8; 4], dst: [u8; 4], dst_port: u16, to_inside: bool) {
-        let row = FlowRow {
-            first_seen: 0,
-            last_seen: 1_000_000,
-            flow_start: 0,
-            segment: 0,
-            src: src.into(),
-            dst: dst.into(),
-            src_port: 40_000,
-            dst_port,
-            proto: 6,
-            src_packets: 9,
-            src_bytes: 4_000,
-            dst_packets: Some(9),
-            dst_bytes: Some(4_000),
-            conn_state: Some("SF"),
-            service: None,
-        };
+        let row = FlowRow::sample(0, src, dst, dst_port);
         watch.handle(&row, true, to_inside);
     }
 
