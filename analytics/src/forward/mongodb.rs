@@ -9,6 +9,7 @@ use mongodb::bson::{Bson, Document};
 use mongodb::error::ErrorKind;
 use mongodb::options::{ClientOptions, Credential, ServerAddress, Tls, TlsOptions};
 use mongodb::sync::{Client, Collection};
+use serde_json::Value;
 
 use super::ForwardError;
 use super::http::Taken;
@@ -41,7 +42,7 @@ impl TargetOptions {
         let (Some(database), Some(collection), None) = named else {
             return Err("the path is the database and the collection, as /spotter/alerts".to_owned());
         };
-        let hosts = hosts.split(',').map(|host| ServerAddress::parse(host).map_err(|e| format!("{host}: {e}")));
+        let hosts = hosts.split(',').map(|host| ServerAddress::parse(host).map_err(|e| format!("{host}: {}", e.kind)));
         Ok((hosts.collect::<Result<_, _>>()?, database, collection))
     }
 
@@ -74,7 +75,7 @@ impl TargetOptions {
             .server_selection_timeout(WAIT)
             .max_pool_size(1)
             .build();
-        let client = Client::with_options(options).map_err(|e| wrong(e.to_string()))?;
+        let client = Client::with_options(options).map_err(|e| wrong(e.kind.to_string()))?;
         Ok(Target::Mongodb(Mongodb(client.database(database).collection(collection))))
     }
 
@@ -102,19 +103,36 @@ impl Mongodb {
     /// How many were refused.
     fn insert_documents(&self, documents: &[Document]) -> Result<u64, String> {
         let Err(error) = self.0.insert_many(documents).ordered(false).run() else { return Ok(0) };
-        let ErrorKind::InsertMany(said) = error.kind.as_ref() else { return Err(error.to_string()) };
+        let ErrorKind::InsertMany(said) = error.kind.as_ref() else { return Err(error.kind.to_string()) };
         match (&said.write_concern_error, &said.write_errors) {
             (Some(concern), _) => Err(format!("not written by enough members: {}", concern.message)),
             (None, Some(errors)) => Ok(errors.iter().filter(|e| e.code != DUPLICATE_KEY).count() as u64),
-            (None, None) => Err(error.to_string()),
+            (None, None) => Err(error.kind.to_string()),
         }
     }
 }
 
+/// Nothing where the payload is no JSON object.
 fn document(entry: &Entry) -> Option<Document> {
-    let mut document: Document = serde_json::from_slice(&entry.payload).ok()?;
-    document.insert("_id", Bson::String(entry.id.clone()));
+    let Bson::Document(mut document) = bson(serde_json::from_slice(&entry.payload).ok()?) else { return None };
+    document.insert("_id", entry.id.clone());
     Some(document)
+}
+
+/// A value as BSON has it. Of numbers it has none of 64 bits without a sign: one beyond the largest with a sign (the hash of a group) is text.
+fn bson(value: Value) -> Bson {
+    match value {
+        Value::Null => Bson::Null,
+        Value::Bool(is) => Bson::Boolean(is),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => Bson::Int64(number),
+            (None, Some(number)) => Bson::String(number.to_string()),
+            (None, None) => number.as_f64().map_or(Bson::Null, Bson::Double),
+        },
+        Value::String(text) => Bson::String(text),
+        Value::Array(list) => Bson::Array(list.into_iter().map(bson).collect()),
+        Value::Object(fields) => Bson::Document(fields.into_iter().map(|(name, value)| (name, bson(value))).collect()),
+    }
 }
 
 #[cfg(test)]
@@ -225,7 +243,7 @@ mod tests {
         serve(listener, &kept);
         let Target::Mongodb(target) = options(&to).open().unwrap() else { panic!("another target") };
         let batch = [
-            entry(1, r#"{"rank":1,"host":"10.0.0.1","bytes":5000000000}"#),
+            entry(1, r#"{"rank":1,"host":"10.0.0.1","bytes":5000000000,"group_id":18446744073709551615}"#),
             entry(2, r#"{"rank":2,"bad":true}"#),
             entry(3, "no document"),
         ];
