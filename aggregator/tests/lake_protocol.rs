@@ -473,7 +473,7 @@ fn a_database_of_a_later_spotter_is_refused() {
 #[test]
 fn verdicts_are_events() {
     use aggregator::record::RecordId;
-    use aggregator::state::verdicts::{Ended, LogQuery, NewVerdict, Severity, Subject, TakeBack};
+    use aggregator::state::verdicts::{BatchId, Ended, LogQuery, NewVerdict, Severity, Subject, TakeBack};
     let (_dir, lake) = open();
     let state = lake.state();
     let record = RecordId([7; 16]);
@@ -509,6 +509,26 @@ fn verdicts_are_events() {
     assert_eq!(ended, [(3, &Ended::Expired), (second_id, &taken), (first, &Ended::InForce)]);
     let newest = LogQuery { limit: Some(1), before: Some(3), ..LogQuery::default() };
     assert_eq!(state.verdict_log(newest, Micros(100)).unwrap()[0].verdict.id, second_id);
+    // Many as a batch: what stands of it is taken back at once.
+    let each: Vec<NewVerdict> = [8, 9, 10]
+        .map(|byte| NewVerdict { subject: Subject::Record(RecordId([byte; 16])), expires: None, ..expired.clone() })
+        .into();
+    let (batch, given) = state.append_batch("dst_port == 23", &each).unwrap();
+    let of_batch = || -> Vec<i64> {
+        let log = state.verdict_log(LogQuery { in_force: true, ..LogQuery::default() }, Micros(100)).unwrap();
+        log.iter().filter(|logged| logged.verdict.batch == Some(batch)).map(|logged| logged.verdict.id).collect()
+    };
+    let latest = given[2];
+    assert_eq!(of_batch(), [latest, given[1], given[0]]);
+    assert_eq!(ids(), [first, given[0], given[1], latest]);
+    state.take_back(latest, "bea", Micros(62), None).unwrap();
+    let known = state.batches(&[batch]).unwrap().remove(0);
+    assert_eq!((&*known.query, known.given, known.standing), ("dst_port == 23", 3, 2));
+    let ended = |id| state.take_batch_back(id, "bea", Micros(63), Some("all wrong")).unwrap();
+    let done = ended(batch).unwrap();
+    assert_eq!((done.ended, done.before, of_batch()), (2, 1, vec![]));
+    assert_eq!((ended(batch).unwrap().ended, ended(BatchId(99))), (0, None));
+    assert_eq!(ids(), [first], "others are as they were");
     // Not even by SQL.
     let raw = rusqlite::Connection::open(state.path()).unwrap();
     assert!(raw.execute("DELETE FROM verdicts", []).is_err());

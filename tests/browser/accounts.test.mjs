@@ -89,4 +89,46 @@ describe("accounts", { skip: skip || noCommand }, () => {
     watcher.clean();
     await own.close();
   });
+
+  test("theme, contrast and zone go with the account into another browser, and are no one else's", async () => {
+    const enter = async (name) => {
+      const own = await browser.newContext({ timezoneId: "Asia/Kolkata" });
+      const shown = await own.newPage();
+      const watcher = watchAt(shown, server.base, ["401"]);
+      await shown.goto(`${server.base}/login`);
+      await signIn(shown, name, PASSWORD);
+      await shown.waitForSelector(".who");
+      return { own, shown, watcher };
+    };
+    const looks = (on) => on.evaluate(() => [document.documentElement.dataset.theme, document.documentElement.dataset.contrast, document.querySelector(".top > .zone").textContent].join());
+    const first = await enter("vera");
+    assert.equal(await looks(first.shown), "system,system,UTC");
+    await first.shown.click("button[aria-label=Display]");
+    const saved = () => first.shown.waitForResponse((answer) => answer.url().endsWith("/api/v1/me/display") && answer.ok());
+    await Promise.all([saved(), first.shown.check("label:has-text('Dark') input")]);
+    await Promise.all([saved(), first.shown.check("label:has-text('High') input")]);
+    await first.shown.keyboard.press("Escape");
+    await Promise.all([saved(), first.shown.click(".top > .zone")]);
+    const second = await enter("vera");
+    await second.shown.waitForFunction(() => document.documentElement.dataset.theme === "dark");
+    assert.equal(await looks(second.shown), "dark,more,UTC+05:30");
+    // The next page of it is painted so at once, before the server has said anything.
+    await second.shown.route("**/api/v1/me", () => {});
+    await second.shown.reload();
+    await second.shown.waitForSelector(".top > .zone");
+    assert.equal(await looks(second.shown), "dark,more,UTC+05:30");
+    await second.shown.unroute("**/api/v1/me");
+    const other = await enter("ada");
+    assert.equal(await looks(other.shown), "system,system,UTC");
+    // In the same browser somebody else does not see it either.
+    await second.shown.evaluate(() => fetch("/api/v1/logout", { method: "POST" }));
+    await second.shown.goto(`${server.base}/login`);
+    await signIn(second.shown, "ada", PASSWORD);
+    await second.shown.waitForFunction(() => document.querySelector(".who")?.textContent === "ada" && document.documentElement.dataset.theme === "system");
+    assert.equal(await looks(second.shown), "system,system,UTC");
+    for (const { own, watcher } of [first, second, other]) {
+      watcher.clean();
+      await own.close();
+    }
+  });
 });

@@ -130,6 +130,67 @@ describe("scoring", { skip }, () => {
     watcher.clean();
   });
 
+  test("all rows of the query are scored as one, found on every page of Noise, and taken back as one", async () => {
+    const all = await listed();
+    const filter = `dst_port == ${all.rows[0].dst_port}`;
+    await open(page, `#/suspicious/flow?${new URLSearchParams({ date, groups: "off", filter })}`);
+    const before = await listed(`&filter=${encodeURIComponent(filter)}`);
+    assert.ok(before.matching > 0 && before.matching < all.matching);
+    await page.focus(".main-table .grid");
+    await page.keyboard.press("s");
+    await page.check(`dialog label:has-text("rows of the query: ${filter}") input`);
+    const facts = () => page.$$eval("dialog .facts td", (cells) => cells.map((cell) => Number(cell.textContent.replaceAll(",", ""))));
+    await page.waitForSelector("dialog .facts td");
+    assert.deepEqual((await facts()).slice(0, 2), [before.matching, before.groups]);
+    assert.ok((await page.$$("dialog .sample li")).length > 0);
+    assert.deepEqual(await serious(page), []);
+    await page.check("dialog label:has-text('3 low') input");
+    await page.fill("dialog label:has-text('Why') input", "our <b>backup</b>");
+    await page.click("dialog button:text-is('Save as low')");
+    await page.waitForSelector("dialog", { state: "detached" });
+    await page.waitForSelector("text=Nothing passes the filter");
+    const given = await inForce();
+    const { batches } = await api("/api/v1/verdicts?source=flow");
+    assert.deepEqual([batches.length, batches[0].given], [1, before.matching]);
+    assert.ok(given.every((one) => one.scope === "record" && one.severity === 3 && one.note === "our <b>backup</b>" && one.batch === batches[0].id));
+    assert.equal((await listed()).matching, all.matching - before.matching);
+    // Noise says of what query it is, and takes it back as one.
+    await page.goto(`${BASE}/#/noise`);
+    await page.waitForSelector(`td:has-text("one of ${before.matching.toLocaleString("en-US")}: ${date}: ${filter}")`);
+    assert.deepEqual(await serious(page), []);
+    await page.click("button:has-text('… all ')");
+    await page.waitForSelector("text=Nobody has rated anything.");
+    assert.equal((await listed()).matching, all.matching);
+    // The whole list, and back by one key: every verdict is on a page.
+    await open(page, `#/suspicious/flow?date=${date}&groups=off`);
+    await page.keyboard.press("q");
+    await page.check("dialog label:has-text('rows of this list') input");
+    await page.waitForSelector("dialog .facts td");
+    await page.click("dialog button:text-is('Save as high')");
+    await page.waitForSelector("dialog", { state: "detached" });
+    await page.waitForFunction(() => document.querySelectorAll(".main-table .grid-row").length === 0);
+    const other = await context.newPage();
+    await other.goto(`${BASE}/#/noise`);
+    let seen = 0;
+    const ids = new Set();
+    for (;;) {
+      await other.waitForSelector(".noise table button:text-is('Take back')");
+      for (const label of await other.$$eval("[aria-label^='Take back verdict']", (all) => all.map((one) => one.getAttribute("aria-label")))) ids.add(label);
+      seen += 1;
+      const older = await other.$("text=Older ones");
+      if (!older) break;
+      const first = await other.getAttribute("[aria-label^='Take back verdict']", "aria-label");
+      await older.click();
+      await other.waitForFunction((first) => document.querySelector("[aria-label^='Take back verdict']")?.getAttribute("aria-label") !== first, first);
+    }
+    assert.deepEqual([ids.size, seen], [all.matching, Math.ceil(all.matching / 250)]);
+    await other.close();
+    await page.keyboard.press("u");
+    await back(all.rows[0].record_id);
+    assert.deepEqual([await inForce(), (await listed()).matching], [[], all.matching]);
+    watcher.clean();
+  });
+
   test("a rule shows what it takes, acts, and is ended", async () => {
     const before = await listed();
     const ip = before.rows[0].src_ip;

@@ -6,13 +6,15 @@ use super::{State, StateError};
 pub(super) const LATEST: i64 = STEPS.len() as i64;
 
 /// Step n brings version n to n + 1.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 8] = [
     include_str!("v1.sql"),
     include_str!("stories.sql"),
     include_str!("views.sql"),
     include_str!("accounts.sql"),
     include_str!("feedback.sql"),
     include_str!("defaults.sql"),
+    include_str!("batches.sql"),
+    include_str!("displays.sql"),
 ];
 
 impl State {

@@ -1,4 +1,4 @@
-//! Settings changed at run time, and positions in followed inputs.
+//! Settings changed at run time, of all and of each account, and positions in followed inputs.
 
 use rusqlite::{OptionalExtension as _, Transaction};
 
@@ -28,6 +28,23 @@ impl State {
             c.prepare("SELECT key, value FROM settings ORDER BY key")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
+        })
+    }
+
+    /// How an account wants things shown; `None` if it never said.
+    pub fn display(&self, owner: &str) -> Result<Option<String>, StateError> {
+        self.read(|c| c.query_row("SELECT value FROM displays WHERE owner = ?1", [owner], |row| row.get(0)).optional())
+    }
+
+    /// Sets how an account wants things shown.
+    pub fn set_display(&self, owner: &str, value: &str) -> Result<(), StateError> {
+        self.write(|t| {
+            t.execute(
+                "INSERT INTO displays VALUES (?1, ?2, ?3)
+                 ON CONFLICT (owner) DO UPDATE SET value = excluded.value, updated = excluded.updated",
+                (owner, value, now().0),
+            )
+            .map(drop)
         })
     }
 

@@ -4,6 +4,7 @@ use aggregator::lake::{Day, Lake, Source, Table};
 use aggregator::record::{Micros, RecordId};
 use aggregator::state::verdicts::{NewVerdict, Severity, Subject};
 use arrow::array::{Array, TimestampMicrosecondArray, UInt64Array};
+use hashbrown::HashMap;
 
 use super::{FeedbackError, Matcher, MatcherError, Seen, Span, force, rows};
 use crate::detect::domain::registered;
@@ -176,7 +177,39 @@ impl Draft {
             None => self.standing(lake, &reach, now)?,
             named => named,
         };
-        Ok(NewVerdict {
+        Ok(self.written(reach, supersedes, author, now))
+    }
+
+    /// The same verdict on each of many records, with the moment of its first packet: what [`Self::resolve`] gives for
+    /// [`Scope::Record`], with one look at what is in force. The caller has found the records.
+    ///
+    /// # Errors
+    /// It would have expired, its note is too long, the state database cannot be read.
+    pub fn on_each(
+        &self,
+        lake: &Lake,
+        records: &[(RecordId, Micros)],
+        author: &str,
+        now: Micros,
+    ) -> Result<Vec<NewVerdict>, FeedbackError> {
+        self.check(lake, now)?;
+        let mut standing: HashMap<RecordId, i64> = HashMap::new();
+        for verdict in lake.state().verdicts(self.source, now)? {
+            if let Subject::Record(record) = verdict.verdict.subject {
+                standing.insert(record, verdict.id);
+            }
+        }
+        let on = |(record, first_seen): &(RecordId, Micros)| {
+            let reach = Reach { first_seen: Some(first_seen.0), ..Reach::default() }.to_json();
+            let supersedes = standing.get(record).copied();
+            let alone = Self { record: Some(*record), scope: Scope::Record, ..self.clone() };
+            alone.written(reach, supersedes, author, now)
+        };
+        Ok(records.iter().map(on).collect())
+    }
+
+    fn written(&self, reach: String, supersedes: Option<i64>, author: &str, now: Micros) -> NewVerdict {
+        NewVerdict {
             source: self.source,
             subject: self.record.map_or(Subject::Pattern, Subject::Record),
             reach: Some(reach),
@@ -187,7 +220,7 @@ impl Draft {
             note: self.note.clone().filter(|note| !note.trim().is_empty()),
             expires: self.expires,
             supersedes,
-        })
+        }
     }
 
     /// The verdict in force on the same record, or on the same pattern: the new one takes its place.

@@ -14,7 +14,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{OriginalUri, Path, State};
 use axum::response::Response;
 
-use super::filter::condition;
+use super::filter::of_records;
 use super::investigate::{Order, Span, Subject, Target, flagged};
 use super::params::{Params, parse_source};
 use super::rows::{moment, parse_day, record_text};
@@ -44,7 +44,7 @@ struct Selection {
 /// A table as a file.
 #[utoipa::path(get, path = "/api/v1/export/{view}/{source}",
     params(("view" = String, Path, description = "`suspicious`: the list (date, filter, sort, groups, group); `records`: raw records of a subject \
-        (subject, from, to, flagged, order); `details`: the raw records around one (time, src and dst, or name, or uri and client)"),
+        (subject, from, to, flagged, filter, order); `details`: the raw records around one (time, src and dst, or name, or uri and client)"),
         ("source" = Source, Path, description = "Which records"), ExportQuery),
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 400, body = Problem),
     (status = 401, body = Problem), (status = 404, body = Problem)))]
@@ -170,33 +170,19 @@ fn stream(begun: Begun, mut work: Work, name: &str) -> Response {
 /// The list of suspicious records, as [`list`] shows it.
 async fn suspicious(app: &App, source: Source, query: &ExportQuery) -> Result<Selection, ApiError> {
     let date = query.date.as_deref().map(parse_day).transpose()?;
-    let filter = condition(source, query.filter.as_deref(), 3)?;
+    let choice = list::Choice::read(source, query.filter.as_deref(), query.group.as_deref(), query.show)?;
     let order = list::order_of(source, query.sort.as_deref())?;
-    let group = query.group.as_deref().map(list::parse_group).transpose()?;
     let found = app.blocking(move |lake| list::find(lake, source, date, None)).await?;
     let missing = || ApiError::Missing(format!("scored {} records on that day", source.as_str()));
     let found = found.ok_or_else(missing)?;
     let (date, run) = (found.date, found.run.ok_or_else(missing)?);
-    let mut params: Vec<Param> = vec![run.run_id.as_str().into(), date.to_string().into()];
-    params.extend(filter.params);
-    let mut wanted = format!("run_id = $1 AND date = $2 AND {}", filter.sql);
-    if let Some(group) = group {
-        // A number that was parsed: no text from outside.
-        wanted = format!("{wanted} AND group_id = CAST('{group}' AS BIGINT UNSIGNED)");
-    }
-    let overlay = list::overlay(app, source, &run).await?;
-    let show = list::shown(query.show, group.is_some());
-    if let Some((sql, ids)) = overlay.condition(show, params.len() + 1) {
-        wanted = format!("{wanted} AND {sql}");
-        params.push(ids);
-    }
-    let table = format!("scores_{}", source.as_str());
-    let from = if group.is_some() || query.groups.as_deref() == Some("off") {
-        format!("FROM {table} WHERE {wanted} ORDER BY {order}")
+    let list::Chosen { from, params, .. } = choice.of(app, date, &run).await?;
+    let from = if query.group.is_some() || query.groups.as_deref() == Some("off") {
+        format!("FROM {from} ORDER BY {order}")
     } else {
         format!(
             "FROM (SELECT * EXCEPT (place) FROM (SELECT *, row_number() OVER (PARTITION BY group_id ORDER BY fused_rank, rank) AS place \
-             FROM {table} WHERE {wanted}) AS ranked WHERE place = 1) ORDER BY {order}"
+             FROM {from}) AS ranked WHERE place = 1) ORDER BY {order}"
         )
     };
     let filter = query.filter.clone().unwrap_or_default();
@@ -227,6 +213,9 @@ async fn records(app: &App, source: Source, query: &ExportQuery) -> Result<Selec
         condition = format!("{condition} AND {flagged}");
         params.extend(values);
     }
+    let filter = of_records(source, query.filter.as_deref(), params.len() + 1)?;
+    condition = format!("{condition} AND {}", filter.sql);
+    params.extend(filter.params);
     let way = Order::parse(query.order.as_deref())?.sql();
     Ok(Selection {
         source,

@@ -14,6 +14,7 @@ mod ingest;
 mod investigate;
 mod list;
 pub(crate) mod live;
+mod of_query;
 pub(crate) mod overlays;
 mod params;
 mod query;
@@ -101,6 +102,7 @@ use types::{Health, Link};
         accounts::me::sessions,
         accounts::me::end_session,
         accounts::settings::set_defaults,
+        accounts::settings::set_display,
         accounts::tokens::my_tokens,
         accounts::tokens::add_token,
         accounts::tokens::revoke_mine,
@@ -122,6 +124,9 @@ use types::{Health, Link};
         verdicts::give_verdicts,
         verdicts::preview_verdict,
         verdicts::take_back_verdict,
+        of_query::preview_query,
+        of_query::give_on_query,
+        of_query::take_batch_back,
         rules::rules,
         rules::make_rule,
         rules::preview_rule,
@@ -206,6 +211,7 @@ pub(crate) fn routes() -> Routes {
         .get(VIEWER, "/api/v1/me/tokens", accounts::tokens::my_tokens)
         .post(VIEWER, "/api/v1/me/tokens", accounts::tokens::add_token)
         .delete(VIEWER, "/api/v1/me/tokens/{id}", accounts::tokens::revoke_mine)
+        .put(VIEWER, "/api/v1/me/display", accounts::settings::set_display)
         .put(ADMIN, "/api/v1/defaults", accounts::settings::set_defaults)
         .get(ADMIN, "/api/v1/users", accounts::users::users)
         .post(ADMIN, "/api/v1/users", accounts::users::add_user)
@@ -225,6 +231,9 @@ pub(crate) fn routes() -> Routes {
         .post(ANALYST, "/api/v1/verdicts", verdicts::give_verdicts)
         .post(ANALYST, "/api/v1/verdicts/preview", verdicts::preview_verdict)
         .delete(ANALYST, "/api/v1/verdicts/{id}", verdicts::take_back_verdict)
+        .post(ANALYST, "/api/v1/verdicts/query", of_query::give_on_query)
+        .post(ANALYST, "/api/v1/verdicts/query/preview", of_query::preview_query)
+        .delete(ANALYST, "/api/v1/verdict-batches/{id}", of_query::take_batch_back)
         .get(VIEWER, "/api/v1/rules", rules::rules)
         .post(ANALYST, "/api/v1/rules", rules::make_rule)
         .post(ANALYST, "/api/v1/rules/preview", rules::preview_rule)

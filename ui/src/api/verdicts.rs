@@ -2,7 +2,7 @@
 
 use aggregator::lake::Lake;
 use aggregator::record::Micros;
-use aggregator::state::verdicts::{Ended, LogQuery, Logged, Severity, Subject, TakeBack};
+use aggregator::state::verdicts::{BatchId, Ended, LogQuery, Logged, Severity, Subject, TakeBack};
 use aggregator::{lake, state};
 use analytics::feedback::preview::{Listed, RecordsError, Target};
 use analytics::feedback::{Draft, FeedbackError, Reach};
@@ -49,7 +49,8 @@ impl From<lake::Source> for Source {
     }
 }
 
-fn draft(body: VerdictDraft) -> Result<Draft, ApiError> {
+/// What a request says, as the library has it.
+pub(super) fn draft(body: VerdictDraft) -> Result<Draft, ApiError> {
     let VerdictDraft { source, record_id, date, scope, matcher, severity, note, expires, supersedes } = body;
     Ok(Draft {
         source: source.lake(),
@@ -99,6 +100,7 @@ pub(super) fn shown(logged: &Logged) -> Verdict {
         superseded_by,
         taken_back_by,
         taken_back_at,
+        batch: logged.verdict.batch.map(|batch| batch.0),
     }
 }
 
@@ -123,18 +125,22 @@ pub(super) async fn verdicts(
         source: query.source.map(Source::lake),
         record: record.map(aggregator::record::RecordId),
         before: query.before,
-        limit: ended.then_some(limit + 1),
+        in_force: !ended,
+        limit: Some(limit + 1),
     };
     let work = app.blocking(move |lake| {
         let mut found = lake.state().verdict_log(log, state::now())?;
-        found.retain(|logged| ended || logged.ended == Ended::InForce);
-        Ok(found)
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let mut ids: Vec<BatchId> = found.iter().filter_map(|logged| logged.verdict.batch).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Ok((found, more, lake.state().batches(&ids)?))
     });
-    let mut found = app.in_turn(work).await?;
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
+    let (found, more, batches) = app.in_turn(work).await?;
     let next_before = more.then(|| found.last().map(|logged| logged.verdict.id)).flatten();
-    Ok(Json(VerdictList { verdicts: found.iter().map(shown).collect(), next_before }))
+    let batches = batches.into_iter().map(Into::into).collect();
+    Ok(Json(VerdictList { verdicts: found.iter().map(shown).collect(), batches, next_before }))
 }
 
 /// Gives verdicts, all or none. They act at once on the lists, and on the ranks in the next run.
@@ -152,15 +158,24 @@ pub(super) async fn give_verdicts(
     let work = app.blocking(move |lake| {
         let now = state::now();
         let new = drafts.iter().map(|draft| draft.resolve(lake, &caller.name, now)).collect::<Result<Vec<_>, _>>()?;
-        let ids = lake.state().append_verdicts(&new)?;
+        // Many rows that were chosen are one deed: taken back as one, too.
+        let (batch, ids) = match new.len() {
+            1 => (None, lake.state().append_verdicts(&new)?),
+            many => {
+                let (batch, ids) = lake.state().append_batch(&format!("{many} rows that were chosen"), &new)?;
+                (Some(batch), ids)
+            }
+        };
+        let batches = lake.state().batches(batch.as_slice())?;
         let given: Vec<Verdict> = ids.into_iter().rev().map(|id| one(lake, id, now)).collect::<Result<_, _>>()?;
         for verdict in given.iter().rev() {
             let subject = format!("{} verdict {}", verdict.source.as_str(), verdict.id);
             lake.state().append_audit(&entry(&caller, "verdict.give", &subject, &said(verdict)))?;
         }
-        Ok(given)
+        let batches = batches.into_iter().map(Into::into).collect();
+        Ok(VerdictList { verdicts: given, batches, next_before: None })
     });
-    Ok((Extension(Audited), Json(VerdictList { verdicts: app.in_turn(work).await?, next_before: None })))
+    Ok((Extension(Audited), Json(app.in_turn(work).await?)))
 }
 
 /// What a verdict says, for the audit log.

@@ -515,3 +515,33 @@ async fn an_administrator_sets_the_zone_that_everybody_begins_with() {
     assert_eq!(set(&root, "UTC").await, StatusCode::OK);
     assert_eq!(zone().await, "UTC");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_account_has_its_display_in_every_browser() {
+    let server = Server::with_accounts().await;
+    let (vic, again, ann) = (server.log_in("vic").await, server.log_in("vic").await, server.log_in("ann").await);
+    let shown = async |cookie: &str| server.ask("GET", "/api/v1/me", cookie, None).await.json()["display"].clone();
+    let set =
+        async |cookie: &str, body: Value| server.ask("PUT", "/api/v1/me/display", cookie, Some(body)).await.status;
+    let usual = json!({"theme": "system", "contrast": "system", "zone": ""});
+    assert_eq!((shown(&vic).await, shown(&ann).await), (usual.clone(), usual.clone()));
+    let dark = json!({"theme": "dark", "contrast": "more", "zone": "Asia/Kolkata"});
+    assert_eq!(set(&vic, dark.clone()).await, StatusCode::OK, "a viewer's own choice");
+    assert_eq!((shown(&again).await, shown(&ann).await), (dark.clone(), usual));
+    for bad in [
+        json!({"theme": "<b>", "contrast": "more", "zone": ""}),
+        json!({"theme": "dark", "contrast": "more", "zone": "Europe/Nowhere"}),
+        json!({"theme": "dark", "contrast": "more"}),
+        json!({"theme": "dark", "contrast": "more", "zone": "", "more": 1}),
+    ] {
+        assert_eq!(set(&vic, bad.clone()).await, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    assert_eq!(shown(&vic).await, dark);
+    for zone in ["", "utc", "local", "UTC"] {
+        let body = json!({"theme": "light", "contrast": "system", "zone": zone});
+        assert_eq!((set(&vic, body.clone()).await, shown(&again).await), (StatusCode::OK, body));
+    }
+    // What cannot be read is as if it were not there.
+    server.lake().state().set_display("ann", "{\"theme\": \"sepia\"}").unwrap();
+    assert_eq!(shown(&ann).await["theme"], "system");
+}

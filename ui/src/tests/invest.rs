@@ -165,6 +165,53 @@ async fn the_timeline_has_every_source_in_order_whatever_the_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_and_its_files_obey_the_query_and_say_which_sources_it_is_not_about() {
+    let server = server();
+    let asked = |filter: &str| format!("subject=10.0.0.1&{}&filter={filter}", both_days());
+    let ids = |rows: &[Value]| -> Vec<String> {
+        rows.iter().map(|row| row["record_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let cases: [(&str, Vec<String>, Value); 6] = [
+        ("ip%20%3D%3D%20198.51.100.0%2F24", vec![id(1), id(201)], json!([])),
+        ("ip%20!%3D%2010.0.0.53", vec![id(1), id(201)], json!([])),
+        ("qname%20%3D%3D%20evil.example", vec![id(103)], json!(["flow", "proxy"])),
+        ("dst_port%20%3D%3D%2023", vec![id(1)], json!(["dns", "proxy"])),
+        (
+            "client_ip%20%3D%3D%2010.0.0.1%20and%20not%20ip%20%3D%3D%20198.51.100.80",
+            vec![id(101), id(102), id(103)],
+            json!(["flow"]),
+        ),
+        ("drop", vec![id(201)], json!([])),
+    ];
+    for (filter, expected, without) in cases {
+        let page = ok(&server, &format!("/api/v1/timeline?{}", asked(filter))).await;
+        assert_eq!((ids(page["rows"].as_array().unwrap()), &page["without"]), (expected.clone(), &without), "{filter}");
+        // A page at a time, and from the files.
+        let first = ok(&server, &format!("/api/v1/timeline?{}&limit=1", asked(filter))).await;
+        assert_eq!(ids(first["rows"].as_array().unwrap()), expected[..1], "{filter}");
+        let mut rows = Vec::new();
+        for source in
+            ["flow", "dns", "proxy"].iter().filter(|source| !without.as_array().unwrap().contains(&json!(source)))
+        {
+            let file = server.get(&format!("/api/v1/export/records/{source}?format=jsonl&{}", asked(filter))).await;
+            assert_eq!(file.status, StatusCode::OK, "{}", file.text());
+            rows.extend(file.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
+        }
+        let (mut found, mut wanted) = (ids(&rows), expected);
+        (found.sort(), wanted.sort());
+        assert_eq!(found, wanted, "{filter}");
+    }
+    for (bad, what) in
+        [("rank%20%3D%3D%201", "rank"), ("ip%20%3D%3D", "character"), ("nothing%20%3D%3D%201", "nothing")]
+    {
+        let answer = server.get(&format!("/api/v1/timeline?{}", asked(bad))).await;
+        assert!(answer.status == StatusCode::BAD_REQUEST && answer.text().contains(what), "{bad}: {}", answer.text());
+    }
+    let one = server.get(&format!("/api/v1/timeline?{}&sources=dns", asked("dst_port%20%3D%3D%2023"))).await;
+    assert_eq!(one.status, StatusCode::BAD_REQUEST, "none of the sources that are asked has the field");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_shows_who_crosses_the_border_and_which_pairs_are_new() {
     let server = server();
     let telnet = ok(&server, &format!("/api/v1/service/tcp/23?{}", day())).await;

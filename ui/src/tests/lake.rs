@@ -174,6 +174,16 @@ pub(super) fn known() -> (tempfile::TempDir, Lake) {
     (dir, lake)
 }
 
+/// A run of that day with so many rows, each of a group and a port of its own: 1, 2, …
+pub(super) fn write_list(lake: &Lake, rows: u32) {
+    let of = |n: u32| {
+        let mut record = flow_record(n, &format!("{DAY}T03:00:00Z"), "10.0.0.1", "198.51.100.1", 23, 1);
+        record["src_port"] = json!(n);
+        flow_score(n, n, n.into(), 1, &record, "src")
+    };
+    write_run(lake, "run-2", Source::Flow, DAY, &(1..=rows).map(of).collect::<Vec<_>>());
+}
+
 fn write_names(lake: &Lake) {
     let question = |n: u32, time: &str, name: &str, rcode: Value| {
         json!({

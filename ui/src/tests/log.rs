@@ -158,6 +158,25 @@ async fn a_verdict_is_in_the_audit_log_with_what_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_on_a_query_is_one_entry_with_the_query_and_its_rows_and_so_is_its_end() {
+    let server = Server::with_accounts().await;
+    let (ann, vic) = (server.log_in("ann").await, server.log_in("vic").await);
+    let body = json!({"source": "flow", "date": DAY, "filter": "dst_port == 23", "severity": 2, "note": "telnet"});
+    let refused = server.ask("POST", "/api/v1/verdicts/query", &vic, Some(body.clone())).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let answer = server.ask("POST", "/api/v1/verdicts/query", &ann, Some(body)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let batch = answer.json()["batch"].clone();
+    let ended = server.ask("DELETE", &format!("/api/v1/verdict-batches/{batch}"), &ann, None).await;
+    assert_eq!(ended.status, StatusCode::OK, "{}", ended.text());
+    let mut entries = entries(&server, 0).await;
+    let end = entries.pop().unwrap();
+    assert_eq!(end, ["ann", "verdict.take_back", &format!("verdict batch {batch}"), "4 verdicts, 0 had ended before"]);
+    let detail = format!("severity 2, scope record, 4 rows of run run-1, {DAY}: dst_port == 23, note \"telnet\"");
+    assert_eq!(entries.pop().unwrap(), ["ann", "verdict.give", &format!("flow verdict batch {batch}"), &detail]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_spot_s_graphql_reads_is_a_search_with_its_rows() {
     let server = Server::with_accounts().await;
     let vic = server.log_in("vic").await;

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use serde_json::{Value, json};
 
-use super::lake::{DAY, UNSCORED, id, known};
+use super::lake::{DAY, UNSCORED, id, known, write_list};
 use super::{Answer, Server};
 
 fn server() -> Server {
@@ -48,6 +48,11 @@ async fn a_verdict_takes_its_rows_out_of_the_list_at_once_and_undo_brings_them_b
     let given =
         ok(&server, "POST", "/api/v1/verdicts", json!({"verdicts": [draft("endpoints", 2, 3), draft("record", 1, 1)]}))
             .await;
+    assert_eq!(
+        given["batches"],
+        json!([{"id": 1, "query": "2 rows that were chosen", "given": 2, "standing": 2}]),
+        "what was chosen together is taken back together"
+    );
     let given = given["verdicts"].as_array().unwrap();
     assert_eq!(given[1]["matcher"], json!({"host": "10.0.0.2", "peer": "198.51.100.2", "port": "23", "proto": 6}));
     assert_eq!((&given[1]["note"], &given[1]["state"]), (&json!("<b>known</b>"), &json!("in_force")));
@@ -178,4 +183,95 @@ async fn the_storyboard_places_peers_as_soon_as_a_geo_file_is_there() {
     assert_eq!((&place["latitude"], &place["longitude"]), (&json!(64.1), &json!(-21.9)));
     assert_eq!(place["location"], "Reykjavik, Capital, IS, Cloud, Inc");
     assert_eq!(after["places"].as_array().unwrap().len(), 1, "who is nowhere is left out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rows_of_a_query_are_rated_as_one_and_taken_back_as_one() {
+    let server = server();
+    let asked =
+        |filter: &str| json!({"source": "flow", "date": DAY, "filter": filter, "severity": 3, "note": "scanner"});
+    let preview = ok(&server, "POST", "/api/v1/verdicts/query/preview", asked("src_ip == 10.0.0.0/8")).await;
+    let expected = json!({"date": DAY, "run_id": "run-1", "rows": 3, "groups": 2, "rated": 0, "best_rank": 1,
+        "sample": [id(1), id(2), id(4)], "most": 5000});
+    assert_eq!(preview, expected);
+    assert_eq!(listed(&server, "").await, (vec![1, 2, 4, 3, 5], 0), "a preview saves nothing");
+
+    // One of them has a verdict already; the new one stands in its place, and it in the new one's when that is taken back.
+    let high =
+        json!({"verdicts": [{"source": "flow", "record_id": id(2), "date": DAY, "scope": "record", "severity": 1}]});
+    let high = ok(&server, "POST", "/api/v1/verdicts", high).await["verdicts"][0]["id"].clone();
+    let mut all = asked("src_ip == 10.0.0.0/8");
+    all["show"] = json!("all");
+    (all["run_id"], all["rows"]) = (json!("run-1"), json!(3));
+    let given = ok(&server, "POST", "/api/v1/verdicts/query", all).await;
+    assert_eq!(given["verdicts"], 3);
+    assert_eq!(listed(&server, "").await, (vec![3, 5], 3), "the group's third row was not found and is not rated");
+    let list = server.get("/api/v1/verdicts").await.json();
+    let (verdicts, batch) = (list["verdicts"].as_array().unwrap(), &given["batch"]);
+    assert!(verdicts.iter().all(|one| one["scope"] == "record"
+        && one["severity"] == 3
+        && one["note"] == "scanner"
+        && one["batch"] == *batch));
+    let records: Vec<&Value> = verdicts.iter().map(|one| &one["record_id"]).collect();
+    assert_eq!(records, [&json!(id(4)), &json!(id(2)), &json!(id(1))]);
+    let query = format!("{DAY}, scored or not: src_ip == 10.0.0.0/8");
+    assert_eq!(list["batches"], json!([{"id": batch, "query": query, "given": 3, "standing": 3}]));
+    // A page at a time reaches every one, those that ended too.
+    let (mut seen, mut before) = (Vec::new(), String::new());
+    loop {
+        let page = server.get(&format!("/api/v1/verdicts?ended=on&limit=1{before}")).await.json();
+        seen.push(page["verdicts"][0]["id"].as_i64().unwrap());
+        let Some(next) = page["next_before"].as_i64() else { break };
+        before = format!("&before={next}");
+    }
+    assert_eq!(seen.len(), 4);
+
+    // One of the batch was changed meanwhile: what stands of it is taken back.
+    let path = format!("/api/v1/verdicts/{}", verdicts[0]["id"]);
+    ok(&server, "DELETE", &path, Value::Null).await;
+    let path = format!("/api/v1/verdict-batches/{batch}?note=wrong");
+    assert_eq!(ok(&server, "DELETE", &path, Value::Null).await, json!({"taken_back": 2, "ended_before": 1}));
+    assert_eq!(send(&server, "DELETE", &path, &Value::Null).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(listed(&server, "").await, (vec![1, 4, 3, 5], 1));
+    let list = server.get("/api/v1/verdicts").await.json();
+    assert_eq!((&list["verdicts"][0]["id"], list["verdicts"].as_array().unwrap().len()), (&high, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_on_a_query_is_refused_where_the_list_is_another_or_too_long() {
+    let server = server();
+    let asked = |more: Value| {
+        let mut body = json!({"source": "flow", "date": DAY, "severity": 3});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let cases = [
+        (json!({"filter": "src_ip =="}), StatusCode::BAD_REQUEST, "at character"),
+        (json!({"filter": "dst_port == 1"}), StatusCode::BAD_REQUEST, "no row"),
+        (json!({"severity": 4}), StatusCode::BAD_REQUEST, "severity"),
+        (json!({"expires": "2016-01-01T00:00:00Z"}), StatusCode::BAD_REQUEST, "expired"),
+        (json!({"run_id": "run-0"}), StatusCode::CONFLICT, "scored again"),
+        (json!({"rows": 4}), StatusCode::CONFLICT, "5 rows now, not 4"),
+        (json!({"date": UNSCORED}), StatusCode::NOT_FOUND, "scored flow records"),
+        (json!({"date": "yesterday"}), StatusCode::BAD_REQUEST, "date"),
+        (json!({"note": "x".repeat(4001)}), StatusCode::BAD_REQUEST, "4000"),
+    ];
+    for (more, status, wanted) in cases {
+        let answer = send(&server, "POST", "/api/v1/verdicts/query", &asked(more)).await;
+        assert!(answer.status == status && answer.text().contains(wanted), "{wanted}: {}", answer.text());
+    }
+    for batch in ["1", "x", "99999999999999999999"] {
+        let answer = send(&server, "DELETE", &format!("/api/v1/verdict-batches/{batch}"), &Value::Null).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    }
+    assert_eq!(server.get("/api/v1/verdicts?ended=on").await.json()["verdicts"], json!([]), "nothing was saved");
+    write_list(server.lake(), 5001);
+    let preview = ok(&server, "POST", "/api/v1/verdicts/query/preview", asked(json!({}))).await;
+    assert_eq!((&preview["rows"], &preview["most"]), (&json!(5001), &json!(5000)));
+    let answer = send(&server, "POST", "/api/v1/verdicts/query", &asked(json!({}))).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.text().contains("finds 5001 rows") && answer.text().contains("5000 at most"), "{}", answer.text());
+    let given = ok(&server, "POST", "/api/v1/verdicts/query", asked(json!({"filter": "src_port != 1"}))).await;
+    assert_eq!(given["verdicts"], 5000);
+    assert_eq!(listed(&server, "limit=10").await, (vec![1], 5000));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { zone } from "../src/app/settings";
+import { display } from "../src/app/settings";
 import { ticks, timeTicks } from "../src/parts/chart/scale";
 import { entityHref, exportHref, serviceHref, valueHref } from "../src/parts/subject/links";
 
@@ -16,7 +16,7 @@ describe("axes", () => {
   });
 
   test("times stand at round moments of the zone, never too many", () => {
-    zone.value = "utc";
+    display.value = { ...display.value, zone: "utc" };
     const from = Date.parse("2016-07-08T00:00:30Z") / 1000;
     const labels = timeTicks(from, from + 86_400, 8).map((tick) => tick.label);
     expect(labels).toEqual(["03:00", "06:00", "09:00", "12:00", "15:00", "18:00", "21:00", "07-09"]);

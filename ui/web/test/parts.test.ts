@@ -86,9 +86,18 @@ describe("the tree of requests", () => {
     expect(walk(root)).toEqual(["Requests", 1, ["GET", 1, ["h", 1, ["/a?b#c", 1, ["10.0.0.1", 2], ["10.0.0.2", 1]]]], ["CONNECT", 3, ["k:443", 3, ["/", 3, ["10.0.0.1", 3]]]]]);
   });
   it("knows the way to a record", () => {
-    expect(wayTo(root, "1").map((id) => id.split("\u0000").at(-1))).toEqual(["", "GET", "h", "/a?b#c", "10.0.0.2"]);
+    const all = (at: typeof root): (typeof root)[] => [at, ...at.children.flatMap(all)];
+    const names = new Map(all(root).map((branch) => [branch.id, branch.name]));
+    expect(wayTo(root, "1").map((id) => names.get(id))).toEqual(["Requests", "GET", "h", "/a?b#c", "10.0.0.2"]);
     expect(wayTo(root, "4")).toEqual([]);
     expect(new Set(idsOf(root)).size).toBe(idsOf(root).length);
+  });
+  it("names branches shortly, each its own way, and the same on every day", () => {
+    const many = treeOf(Array.from({ length: 5000 }, (_, at) => proxy(at, "GET", `h${at % 50}`, `http://h${at % 50}/p${at}`, "10.0.0.1")));
+    const ids = idsOf(many);
+    expect([ids.length, new Set(ids).size]).toEqual([10_052, 10_052]);
+    expect(ids.every((id) => /^[0-9a-z]{0,11}$/.test(id))).toBe(true);
+    expect(treeOf(rows.toReversed()).children.map((branch) => branch.id).toSorted()).toEqual(root.children.map((branch) => branch.id).toSorted());
   });
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { address } from "../src/api/client";
 import { type At, FIRST, format, href, parse, VERSION } from "../src/app/route";
 import type { Day } from "../src/api/types";
-import { usualZone, zone } from "../src/app/settings";
+import { display, usualZone } from "../src/app/settings";
 import { fromSpot } from "../src/app/spot";
 import { addressOf, viewOf } from "../src/pages/suspicious/view";
 import { reveal, visible } from "../src/parts/table/window";
@@ -67,25 +67,25 @@ describe("the address is the state", () => {
 describe("times", () => {
   it("are shown in the zone that is chosen, to the microsecond, with the offset", () => {
     const time = "2016-07-08T22:15:01.123456Z";
-    zone.value = "utc";
+    display.value = { ...display.value, zone: "utc" };
     expect([clock(time), exact(time)]).toEqual(["22:15:01.123", "2016-07-08 22:15:01.123456 UTC"]);
-    zone.value = "local";
+    display.value = { ...display.value, zone: "local" };
     const at = new Date(time);
     expect(clock(time)).toBe(`${at.toTimeString().slice(0, 8)}.123`);
     expect(exact(time)).toContain(".123456 UTC");
-    zone.value = "utc";
+    display.value = { ...display.value, zone: "utc" };
   });
   it("are shown and read in a zone that is named, before and after its clocks change", () => {
-    zone.value = "Europe/Berlin";
+    display.value = { ...display.value, zone: "Europe/Berlin" };
     expect([exact("2016-07-08T22:15:01.123456Z"), exact("2016-01-08T22:15:01.5Z")]).toEqual(["2016-07-09 00:15:01.123456 UTC+02:00", "2016-01-08 23:15:01.5 UTC+01:00"]);
     expect(zoneLabel()).toBe("Europe/Berlin");
     const read = (text: string) => readMoment(text)?.toISOString();
     expect([read("2016-07-09 00:15"), read("2016-01-08 23:15")]).toEqual(["2016-07-08T22:15:00.000Z", "2016-01-08T22:15:00.000Z"]);
     // In the morning of 27 March 2016 clocks went from 02:00 to 03:00.
     expect([read("2016-03-27 01:59"), read("2016-03-27 03:01")]).toEqual(["2016-03-27T00:59:00.000Z", "2016-03-27T01:01:00.000Z"]);
-    zone.value = "Asia/Kolkata";
+    display.value = { ...display.value, zone: "Asia/Kolkata" };
     expect([clock("2016-07-08T22:15:01Z"), zoneLabel()]).toEqual(["03:45:01", "UTC+05:30"]);
-    zone.value = "";
+    display.value = { ...display.value, zone: "" };
     usualZone.value = "America/New_York";
     expect(exact("2016-07-08T22:15:01Z")).toBe("2016-07-08 18:15:01 UTC−04:00");
     // What this browser does not know is as if nobody had chosen.
@@ -109,14 +109,14 @@ describe("times", () => {
     expect(opened("v=1&ago=0&last=60&groups=off", "flow")).toEqual({ groups: "off" });
   });
   it("are read as they are typed", () => {
-    zone.value = "utc";
+    display.value = { ...display.value, zone: "utc" };
     expect(readMoment("2016-07-08 10:15")?.toISOString()).toBe("2016-07-08T10:15:00.000Z");
     expect(readMoment("2016-07-08T10:15:30+02:00")?.toISOString()).toBe("2016-07-08T08:15:30.000Z");
     expect(readMoment("2016-07-08")?.toISOString()).toBe("2016-07-08T00:00:00.000Z");
     for (const bad of ["", "2016-02-30", "2016-07-08 24:00", "2016-07-08 10:60", "yesterday", "2016-07-08 10:15 +2"]) expect(readMoment(bad), bad).toBeUndefined();
-    zone.value = "local";
+    display.value = { ...display.value, zone: "local" };
     expect(readMoment("2016-07-08 10:15")?.getTime()).toBe(new Date(2016, 6, 8, 10, 15).getTime());
-    zone.value = "utc";
+    display.value = { ...display.value, zone: "utc" };
   });
   it("of a range are absolute and move by its length", () => {
     const range = lastRange(new Date("2016-07-08T10:00:00Z"), 3_600_000);

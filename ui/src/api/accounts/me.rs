@@ -1,5 +1,6 @@
 //! One's own account.
 
+use aggregator::lake::Lake;
 use aggregator::state::now;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -7,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
-use super::settings::zone;
+use super::settings::{display, zone};
 use super::{Told, done};
 use crate::api::params::body;
 use crate::api::rows::moment;
@@ -28,8 +29,13 @@ pub(crate) async fn me(State(app): State<Shared>, caller: Caller) -> Result<Json
     };
     let name = caller.name.to_string();
     let owner = name.clone();
-    let (zone, views) = app.blocking(move |lake| Ok((zone(lake)?, defaults(lake, &owner)?))).await?;
-    Ok(Json(Me { name, role, via: via.to_owned(), zone, views }))
+    let is_account = caller.via == Via::Session;
+    let work = move |lake: &Lake| {
+        let display = is_account.then(|| display(lake, &owner)).transpose()?;
+        Ok((zone(lake)?, defaults(lake, &owner)?, display))
+    };
+    let (zone, views, display) = app.blocking(work).await?;
+    Ok(Json(Me { name, role, via: via.to_owned(), zone, views, display }))
 }
 
 /// What belongs to an account of one's own needs a session of it: neither the console nor a token will do.

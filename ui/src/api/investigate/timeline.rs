@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::judged::{flagged, judge};
 use super::{Span, Subject, Target};
+use crate::api::filter::{of_records, sources_of};
 use crate::api::params::{Params, parse_source};
 use crate::api::rows::{parse_limit, parse_moment, parse_record_id, read};
 use crate::api::types::{Event, Problem, Source, Timeline, TimelineQuery};
@@ -28,6 +29,7 @@ pub(in crate::api) async fn timeline(
     let span = Span::parse(&query.from, &query.to)?;
     let limit = parse_limit(query.limit)?;
     let sources = parse_sources(query.sources.as_deref())?;
+    let asked = sources_of(&sources, query.filter.as_deref())?;
     let order = Order::parse(query.order.as_deref())?;
     let cursor = query.cursor.as_deref().map(Cursor::parse).transpose()?;
     let flagged = query.flagged.unwrap_or(false);
@@ -35,10 +37,12 @@ pub(in crate::api) async fn timeline(
     let is_first = cursor.is_none();
     let work = async {
         let target = Target::find(&app, subject, span).await?;
-        let page = Page { target: &target, order, cursor, flagged, limit };
-        page.read(&app, &sources).await
+        let filter = query.filter.as_deref();
+        let page = Page { target: &target, order, cursor, flagged, filter, limit };
+        page.read(&app, &asked).await
     };
-    let page = app.in_turn(work).await?;
+    let mut page = app.in_turn(work).await?;
+    page.without = sources.into_iter().filter(|source| !asked.contains(source)).collect();
     Ok((is_first.then_some(Extension(Searched(Some(page.rows.len() as u64)))), Json(page)))
 }
 
@@ -107,6 +111,7 @@ struct Page<'a> {
     order: Order,
     cursor: Option<Cursor>,
     flagged: bool,
+    filter: Option<&'a str>,
     limit: u32,
 }
 
@@ -130,6 +135,7 @@ impl Page<'_> {
         Ok(Timeline {
             subject: self.target.subject.text(),
             addresses: self.target.addresses.clone(),
+            without: Vec::new(),
             next_cursor: rows.last().filter(|_| more).map(Cursor::of),
             rows,
         })
@@ -166,6 +172,9 @@ impl Page<'_> {
             conditions.push(flagged);
             params.extend(values);
         }
+        let filter = of_records(source, self.filter, params.len() + 1)?;
+        conditions.push(filter.sql);
+        params.extend(filter.params);
         let ask = u64::from(self.limit) + 1;
         let way = self.order.sql();
         let sql = format!(

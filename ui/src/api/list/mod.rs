@@ -5,24 +5,24 @@ use std::sync::Arc;
 use aggregator::record::RecordId;
 use analytics::context::Context;
 use analytics::feedback;
-use analytics::sql::Param;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use serde::Deserialize;
 
+mod chosen;
 mod rows;
 mod run;
 
+pub(super) use self::chosen::{Choice, Chosen};
 use self::rows::{COMMON, Listed};
 use self::run::Found;
 pub(super) use self::run::{find, run_of};
 use super::context::known_of;
-use super::filter::condition;
 use super::params::Params;
 use super::rows::{parse_day, parse_limit, parse_record_id, read};
 use super::types::{
-    DayQuery, DnsList, DnsRow, FlowList, FlowRow, ListQuery, ListState, Problem, ProxyList, ProxyRow, Run, Show,
-    Source, Switch,
+    DayQuery, DnsList, DnsRow, FlowList, FlowRow, ListQuery, ListState, Problem, ProxyList, ProxyRow, Run, Source,
+    Switch,
 };
 use crate::app::{App, Shared};
 use crate::door::Searched;
@@ -109,8 +109,7 @@ async fn page<R: Listed>(app: &App, query: ListQuery) -> Result<Page<R>, ApiErro
     let order = order_by::<R>(query.sort.as_deref())?;
     let (run_id, offset) = parse_cursor(query.cursor.as_deref())?;
     let date = query.date.as_deref().map(parse_day).transpose()?;
-    let filter = condition(source, query.filter.as_deref(), 3)?;
-    let group = query.group.as_deref().map(parse_group).transpose()?;
+    let choice = Choice::read(source, query.filter.as_deref(), query.group.as_deref(), query.show)?;
     let found = app.blocking(move |lake| find(lake, source, date, run_id.as_deref())).await?;
 
     let empty = |found: Option<Found>| Page {
@@ -131,33 +130,19 @@ async fn page<R: Listed>(app: &App, query: ListQuery) -> Result<Page<R>, ApiErro
     let Some(Found { date, records, run }) = found else { return Ok(empty(None)) };
     let Some(run) = run else { return Ok(empty(Some(Found { date, records, run: None }))) };
 
-    let mut params: Vec<Param> = vec![run.run_id.as_str().into(), date.to_string().into()];
-    params.extend(filter.params);
-    let mut wanted = format!("run_id = $1 AND date = $2 AND {}", filter.sql);
-    if let Some(group) = group {
-        // A number that was parsed: no text from outside.
-        wanted = format!("{wanted} AND group_id = CAST('{group}' AS BIGINT UNSIGNED)");
-    }
-    let overlay = overlay(app, source, &run).await?;
+    let Chosen { from, params, overlay, show } = choice.of(app, date, &run).await?;
     let context = app.context().await?;
-    let show = shown(query.show, group.is_some());
-    if let Some((sql, ids)) = overlay.condition(show, params.len() + 1) {
-        wanted = format!("{wanted} AND {sql}");
-        params.push(ids);
-    }
-    let table = format!("scores_{}", source.as_str());
-    let counts =
-        format!("SELECT count(*) AS matching, count(DISTINCT group_id) AS group_count FROM {table} WHERE {wanted}");
+    let counts = format!("SELECT count(*) AS matching, count(DISTINCT group_id) AS group_count FROM {from}");
     let counts: Vec<Counts> = read(app.rows(&counts, params.clone(), 1).await?, "scores")?;
     let Counts { matching, group_count: groups } = counts.into_iter().next().unwrap_or_default();
 
-    let flat = group.is_some() || query.groups == Some(Switch::Off);
+    let flat = query.group.is_some() || query.groups == Some(Switch::Off);
     let columns = format!("{COMMON}, {}", R::COLUMNS);
     let (from, total) = if flat {
-        (format!("{table} WHERE {wanted}"), matching)
+        (from, matching)
     } else {
         let places = format!(
-            "SELECT *, row_number() OVER (PARTITION BY group_id ORDER BY fused_rank, rank) AS place FROM {table} WHERE {wanted}"
+            "SELECT *, row_number() OVER (PARTITION BY group_id ORDER BY fused_rank, rank) AS place FROM {from}"
         );
         (format!("({places}) AS ranked WHERE place = 1"), groups)
     };
@@ -177,13 +162,8 @@ async fn page<R: Listed>(app: &App, query: ListQuery) -> Result<Page<R>, ApiErro
     })
 }
 
-/// Which rows are shown. Whoever opens a group wants to see all of it.
-pub(super) fn shown(asked: Option<Show>, of_a_group: bool) -> feedback::Show {
-    asked.map_or(if of_a_group { feedback::Show::All } else { feedback::Show::Open }, Into::into)
-}
-
 /// What is said of the rows of a run.
-pub(super) async fn overlay(app: &App, source: Source, run: &Run) -> Result<Arc<feedback::Overlay>, ApiError> {
+async fn overlay(app: &App, source: Source, run: &Run) -> Result<Arc<feedback::Overlay>, ApiError> {
     let (overlays, run_id) = (Arc::clone(&app.overlays), run.run_id.clone());
     app.blocking(move |lake| overlays.of(lake, source.lake(), &run_id)).await
 }
@@ -209,7 +189,7 @@ struct Counts {
     group_count: u64,
 }
 
-pub(super) fn parse_group(text: &str) -> Result<u64, ApiError> {
+fn parse_group(text: &str) -> Result<u64, ApiError> {
     Some(text)
         .filter(|text| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
         .and_then(|text| u64::from_str_radix(text, 16).ok())

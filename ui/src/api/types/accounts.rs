@@ -19,6 +19,44 @@ pub struct Me {
     pub zone: String,
     /// The saved views that pages begin with.
     pub views: Vec<SavedView>,
+    /// How things are shown, in every browser of the account; `null` where there is no account to keep it.
+    pub display: Option<Display>,
+}
+
+/// How things are shown to an account.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Display {
+    /// Light or dark.
+    pub theme: Theme,
+    /// High contrast.
+    pub contrast: Contrast,
+    /// In which zone times are shown: `utc`, `local` (the browser's), an IANA zone, or empty: the one for everybody.
+    pub zone: String,
+}
+
+/// Light or dark.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Theme {
+    /// What the browser asks for.
+    #[default]
+    System,
+    /// Light.
+    Light,
+    /// Dark.
+    Dark,
+}
+
+/// High contrast.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Contrast {
+    /// What the browser asks for.
+    #[default]
+    System,
+    /// High.
+    More,
 }
 
 /// What an administrator sets for everybody.

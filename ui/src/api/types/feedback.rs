@@ -234,6 +234,28 @@ pub struct Verdict {
     pub taken_back_by: Option<String>,
     /// When it was taken back.
     pub taken_back_at: Option<String>,
+    /// The batch it was given in.
+    pub batch: Option<i64>,
+}
+
+/// Verdicts that were given in one go, on what a query found.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct VerdictBatch {
+    /// Its number.
+    pub id: i64,
+    /// What was asked: the day and the query, in words.
+    pub query: String,
+    /// Verdicts that were given.
+    pub given: u64,
+    /// Those of them that nobody has superseded or taken back.
+    pub standing: u64,
+}
+
+impl From<aggregator::state::verdicts::Batch> for VerdictBatch {
+    fn from(batch: aggregator::state::verdicts::Batch) -> Self {
+        let aggregator::state::verdicts::Batch { id, query, given, standing } = batch;
+        Self { id: id.0, query, given, standing }
+    }
 }
 
 /// Verdicts, latest first.
@@ -241,6 +263,8 @@ pub struct Verdict {
 pub struct VerdictList {
     /// The verdicts.
     pub verdicts: Vec<Verdict>,
+    /// The batches they were given in.
+    pub batches: Vec<VerdictBatch>,
     /// Give it back as `before` for what follows; `null` at the end.
     pub next_before: Option<i64>,
 }

@@ -464,7 +464,7 @@ pub struct ExportQuery {
     pub format: String,
     /// `suspicious`: the day; the latest that is scored if left out.
     pub date: Option<String>,
-    /// `suspicious`: the list's query.
+    /// `suspicious`, `records`: the query.
     pub filter: Option<String>,
     /// `suspicious`: the list's order.
     pub sort: Option<String>,

@@ -20,6 +20,8 @@ pub struct TimelineQuery {
     pub sources: Option<String>,
     /// `true`: only records that a current run keeps or a verdict names.
     pub flagged: Option<bool>,
+    /// A query: of sources that do not have its fields nothing is given.
+    pub filter: Option<String>,
     /// `asc` (if left out) or `desc`.
     pub order: Option<String>,
     /// Where the last page ended: its `next_cursor`.
@@ -35,6 +37,8 @@ pub struct Timeline {
     pub subject: String,
     /// For a name: the addresses whose flows are shown.
     pub addresses: Vec<String>,
+    /// Sources that do not have the fields of the query.
+    pub without: Vec<Source>,
     /// Send it as `cursor` for the next page; null after the last.
     pub next_cursor: Option<String>,
     /// The rows.

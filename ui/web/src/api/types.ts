@@ -131,6 +131,14 @@ export interface AuditEntry {
   time: string;
 }
 
+/** A batch that was taken back. */
+export interface BatchTakenBack {
+  /** Those that had been superseded or taken back before. */
+  ended_before: number;
+  /** Verdicts that are out of force now. */
+  taken_back: number;
+}
+
 /** A block of a text. */
 export interface Block {
   /** `heading`, `paragraph`, `item`, `quote`, `code`, or `rule`. */
@@ -271,6 +279,9 @@ export interface Connections {
   subject: string;
 }
 
+/** High contrast. */
+export type Contrast = "system" | "more";
+
 /** A counter of the ledger. */
 export interface Counter {
   /** Its name. */
@@ -319,6 +330,16 @@ export interface Defaults {
 
 /** Who opens connections between the subject and a peer. */
 export type Direction = "in" | "out" | "two_way";
+
+/** How things are shown to an account. */
+export interface Display {
+  /** High contrast. */
+  contrast: Contrast;
+  /** Light or dark. */
+  theme: Theme;
+  /** In which zone times are shown: `utc`, `local` (the browser's), an IANA zone, or empty: the one for everybody. */
+  zone: string;
+}
 
 /** One raw DNS question. */
 export interface DnsDetail {
@@ -677,6 +698,14 @@ export interface FlowRow {
 /** What became of a verdict or rule. */
 export type Force = "in_force" | "expired" | "superseded" | "taken_back";
 
+/** A batch that was given. */
+export interface GivenBatch {
+  /** Its number: it is taken back by it. */
+  batch: number;
+  /** Verdicts in it, one a row. */
+  verdicts: number;
+}
+
 /** That the server runs. The only answer that needs no session. */
 export interface Health {
   /** Always `ok`: a server that cannot answer does not. */
@@ -997,6 +1026,7 @@ export interface Matcher {
 
 /** Who is signed in. */
 export interface Me {
+  display: Display | null;
   /** Name of the account; `console` for a session from a one-time link. */
   name: string;
   /** What it may do. */
@@ -1371,6 +1401,47 @@ export interface QueryFault {
   start: number;
 }
 
+/** What a verdict on a query's rows would reach. */
+export interface QueryReach {
+  /** Best place among them. */
+  best_rank: number | null;
+  /** The day. */
+  date: string;
+  /** Groups they are of. */
+  groups: number;
+  /** Rows that one verdict may be given on. */
+  most: number;
+  /** Rows among them that have a verdict already: theirs take its place. */
+  rated: number;
+  /** Rows the query finds. */
+  rows: number;
+  /** The run whose list it is. */
+  run_id: string;
+  /** The most suspicious of the rows, 20 at most. */
+  sample: string[];
+}
+
+/** The same verdict on every row that a query of a day's list finds. */
+export interface QueryVerdict {
+  /** The day, UTC. */
+  date: string;
+  /** Until when, RFC 3339; for ever if left out. */
+  expires: string | null;
+  /** The query; all rows if left out or empty. */
+  filter: string | null;
+  /** Why. */
+  note: string | null;
+  /** Rows that were seen: given only if there are still as many. */
+  rows: number | null;
+  /** The run that was looked at: given only if it is still the day's. */
+  run_id: string | null;
+  /** 1 high, 2 medium, 3 low. */
+  severity: number;
+  show: Show | null;
+  /** Kind of record. */
+  source: Source;
+}
+
 /** One column of a record. */
 export interface RecordColumn {
   /** Name, as in the data model. */
@@ -1727,6 +1798,9 @@ export interface Sessions {
   sessions: SessionInfo[];
 }
 
+/** Which rows of a list. */
+export type Show = "open" | "rated" | "ruled" | "all";
+
 /** Which records: the three sources of Apache Spot. */
 export type Source = "flow" | "dns" | "proxy";
 
@@ -1985,6 +2059,9 @@ export interface TextSpan {
   start: number;
 }
 
+/** Light or dark. */
+export type Theme = "system" | "light" | "dark";
+
 /** One page. */
 export interface Timeline {
   /** For a name: the addresses whose flows are shown. */
@@ -1995,6 +2072,8 @@ export interface Timeline {
   rows: Event[];
   /** As it is looked for. */
   subject: string;
+  /** Sources that do not have the fields of the query. */
+  without: Source[];
 }
 
 /** An API token. */
@@ -2088,6 +2167,8 @@ export type ValueKind = "address" | "name" | "uri" | "agent";
 export interface Verdict {
   /** Who said so. */
   author: string;
+  /** The batch it was given in. */
+  batch: number | null;
   /** Until when. */
   expires: string | null;
   /** Its number. */
@@ -2120,6 +2201,18 @@ export interface Verdict {
   time: string;
 }
 
+/** Verdicts that were given in one go, on what a query found. */
+export interface VerdictBatch {
+  /** Verdicts that were given. */
+  given: number;
+  /** Its number. */
+  id: number;
+  /** What was asked: the day and the query, in words. */
+  query: string;
+  /** Those of them that nobody has superseded or taken back. */
+  standing: number;
+}
+
 /** A verdict to be given. */
 export interface VerdictDraft {
   /** The record's day: it is looked for there only. */
@@ -2149,6 +2242,8 @@ export interface VerdictDrafts {
 
 /** Verdicts, latest first. */
 export interface VerdictList {
+  /** The batches they were given in. */
+  batches: VerdictBatch[];
   /** Give it back as `before` for what follows; `null` at the end. */
   next_before: number | null;
   /** The verdicts. */
@@ -2296,6 +2391,7 @@ export interface Changes {
   "PUT /api/v1/defaults": { body: Defaults; answer: Defaults };
   "POST /api/v1/links": { body: undefined; answer: Link };
   "POST /api/v1/logout": { body: undefined; answer: Done };
+  "PUT /api/v1/me/display": { body: Display; answer: Display };
   "POST /api/v1/me/password": { body: PasswordChange; answer: Done };
   "DELETE /api/v1/me/sessions/{id}": { body: undefined; answer: Done };
   "POST /api/v1/me/tokens": { body: NewTokenRequest; answer: MadeToken };
@@ -2316,8 +2412,11 @@ export interface Changes {
   "DELETE /api/v1/tokens/{id}": { body: undefined; answer: Done };
   "POST /api/v1/users": { body: NewAccount; answer: Done };
   "PATCH /api/v1/users/{name}": { body: AccountChange; answer: Done };
+  "DELETE /api/v1/verdict-batches/{id}": { body: undefined; answer: BatchTakenBack };
   "POST /api/v1/verdicts": { body: VerdictDrafts; answer: VerdictList };
   "POST /api/v1/verdicts/preview": { body: VerdictDraft; answer: Preview };
+  "POST /api/v1/verdicts/query": { body: QueryVerdict; answer: GivenBatch };
+  "POST /api/v1/verdicts/query/preview": { body: QueryVerdict; answer: QueryReach };
   "DELETE /api/v1/verdicts/{id}": { body: undefined; answer: Verdict };
   "POST /api/v1/views": { body: NewSavedView; answer: SavedView };
   "DELETE /api/v1/views/{id}": { body: undefined; answer: SavedView };

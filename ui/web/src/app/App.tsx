@@ -12,10 +12,10 @@ import { days, loadDays } from "../parts/time/days";
 import { ValueMenu } from "../parts/value/Menu";
 import { zoneLabel } from "../text/time";
 import { followKeys, useKeys, visit, visitAddress, visited } from "./keys";
-import { loadMe, may, me } from "./me";
+import { choose, loadMe, may, me } from "./me";
 import { FIRST, format, go, href, route, tooNew } from "./route";
 import { Settings } from "./Settings";
-import { shownZone, usualZone, zone } from "./settings";
+import { shownZone, usualZone } from "./settings";
 
 const Help = later(() => import("./Help").then((code) => code.Help), "the keys");
 
@@ -49,7 +49,7 @@ export const App: FunctionComponent = () => {
         </a>
         <Navigation />
         <span class="spacer" />
-        <button type="button" class="zone" title="Zone of the times shown. Press to switch between UTC and another: what is usual here, else this browser's." onClick={() => (zone.value = shownZone.value !== "utc" ? "utc" : usualZone.value === "UTC" ? "local" : "")}>
+        <button type="button" class="zone" title="Zone of the times shown. Press to switch between UTC and another: what is usual here, else this browser's." onClick={() => choose({ zone: shownZone.value !== "utc" ? "utc" : usualZone.value === "UTC" ? "local" : "" })}>
           {zoneLabel()}
         </button>
         {me.value ? (

@@ -2,27 +2,29 @@
 
 import { useState } from "preact/hooks";
 import { zoneOffset } from "../text/time";
-import { contrast, isZone, theme, usualZone, zone } from "./settings";
+import { choose } from "./me";
+import { display, isZone, usualZone } from "./settings";
 import "./settings.css";
 
 export function Choices() {
-  const other = !["", "utc", "local"].includes(zone.value);
+  const { theme, contrast, zone } = display.value;
+  const other = !["", "utc", "local"].includes(zone);
   const [named, setNamed] = useState(other);
   const now = new Date();
   return (
     <div class="settings">
-      <Choice label="Theme" now={theme.value} options={[["system", "As the system"], ["light", "Light"], ["dark", "Dark"]]} onChoose={(value) => (theme.value = value)} />
-      <Choice label="Contrast" now={contrast.value} options={[["system", "As the system"], ["more", "High"]]} onChoose={(value) => (contrast.value = value)} />
+      <Choice label="Theme" now={theme} options={[["system", "As the system"], ["light", "Light"], ["dark", "Dark"]]} onChoose={(theme) => choose({ theme })} />
+      <Choice label="Contrast" now={contrast} options={[["system", "As the system"], ["more", "High"]]} onChoose={(contrast) => choose({ contrast })} />
       <Choice
         label="Times"
-        now={named ? "named" : zone.value}
+        now={named ? "named" : zone}
         options={[["", `As for everybody: ${usualZone.value}`], ["utc", "UTC"], ["local", `Local, now ${zoneOffset(now, "local")}`], ["named", "Of a place"]]}
         onChoose={(value) => {
           setNamed(value === "named");
-          if (value !== "named") zone.value = value;
+          if (value !== "named") choose({ zone: value });
         }}
       />
-      {named ? <ZoneField label="Zone" value={other ? zone.value : ""} onChoose={(name) => (zone.value = name)} /> : null}
+      {named ? <ZoneField label="Zone" value={other ? zone : ""} onChoose={(zone) => choose({ zone })} /> : null}
     </div>
   );
 }

@@ -2,13 +2,14 @@
 
 import { later } from "../parts/later";
 import { Popover } from "../parts/Popover";
-import { theme } from "./settings";
+import { display } from "./settings";
 
 const Choices = later(() => import("./Choices").then((code) => code.Choices), "the settings");
 
 export function Settings() {
+  const { theme } = display.value;
   return (
-    <Popover label="Display" sign={theme.value === "dark" ? "●" : theme.value === "light" ? "○" : "◐"} class="icon" align="end">
+    <Popover label="Display" sign={theme === "dark" ? "●" : theme === "light" ? "○" : "◐"} class="icon" align="end">
       {() => <Choices />}
     </Popover>
   );

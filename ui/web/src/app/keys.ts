@@ -59,7 +59,8 @@ export function visited(name: string, path: readonly string[]): At {
   // A day goes along where there are records of the other source, too.
   const has = (date: string) => !days.value || recorded(days.value, asSource(path[0])).some((day) => day.date === date);
   const kept = Object.fromEntries(Object.entries(now.params).filter(([param, value]) => carries.includes(param) && (param !== "date" || has(value))));
-  return { page: name, path, params: view ? { ...kept, ...opened(view.query, path[0]) } : kept };
+  const { at, ...params } = view ? opened(view.query, path[0]) : {};
+  return { page: name, path: at?.split("/") ?? path, params: { ...kept, ...params } };
 }
 
 export const visitAddress = (name: string, path: readonly string[]): string => format(visited(name, path));

@@ -1,33 +1,23 @@
-// How this browser shows things: theme, contrast, zone. Kept in this browser; nothing of it is in an address, so a link
-// looks to everyone the way they chose.
+// How things are shown: theme, contrast, zone. The server keeps it for the account, in whichever browser (`choose` in me.ts); what this
+// browser remembers is for the first paint, and for whoever has no account. Nothing of it is in an address, so a link looks to everyone
+// the way they chose.
 
-import { computed, effect, type Signal, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
+import type { Display } from "../api/types";
 
-export type Theme = "system" | "light" | "dark";
-export type Contrast = "system" | "more";
+const NAME = "spotter.display";
+const USUAL: Display = { theme: "system", contrast: "system", zone: "" };
 
-/** A choice that is kept; the first one is what is meant where none is. */
-function kept<T extends string>(key: string, standard: T, isKnown: (value: string) => boolean): Signal<T> {
-  const name = `spotter.${key}`;
-  let start = standard;
+function remembered(): Display {
   try {
-    const value = localStorage.getItem(name);
-    if (value !== null && isKnown(value)) start = value as T;
+    return { ...USUAL, ...JSON.parse(localStorage.getItem(NAME) ?? "{}") };
   } catch {
-    // Storage is off: the choice lasts as long as the page.
+    // Storage is off, or holds something else.
+    return USUAL;
   }
-  const setting = signal<T>(start);
-  effect(() => {
-    const { value } = setting;
-    try {
-      if (value === standard) localStorage.removeItem(name);
-      else localStorage.setItem(name, value);
-    } catch {
-      // As above.
-    }
-  });
-  return setting;
 }
+
+export const display = signal(remembered());
 
 /** Does this browser know the IANA zone? */
 export function isZone(name: string): boolean {
@@ -38,24 +28,23 @@ export function isZone(name: string): boolean {
   }
 }
 
-export const theme = kept<Theme>("theme", "system", (value) => ["light", "dark"].includes(value));
-export const contrast = kept<Contrast>("contrast", "system", (value) => value === "more");
-/** In which zone times are shown: "utc", "local" (this browser's), an IANA zone, or nothing: the one an administrator chose
-    for everybody. They are kept, sent and linked in UTC. */
-export const zone = kept<string>("zone", "", (value) => ["utc", "local"].includes(value) || isZone(value));
 /** The zone an administrator chose for everybody. */
 export const usualZone = signal("UTC");
-/** The zone that times are shown in: "utc", "local" or an IANA zone that this browser knows. */
+/** The zone that times are shown in: "utc", "local" or an IANA zone that this browser knows. They are kept, sent and linked in UTC. */
 export const shownZone = computed(() => {
-  const name = zone.value || usualZone.value;
+  const name = display.value.zone || usualZone.value;
   return name === "local" || (name !== "UTC" && isZone(name)) ? name : "utc";
 });
 
 /** Puts theme and contrast on the document, where the styles look for them. */
 export function followSettings(): void {
   effect(() => {
-    const { dataset } = document.documentElement;
-    dataset["theme"] = theme.value;
-    dataset["contrast"] = contrast.value;
+    const { theme, contrast } = display.value;
+    Object.assign(document.documentElement.dataset, { theme, contrast });
+    try {
+      localStorage.setItem(NAME, JSON.stringify(display.value));
+    } catch {
+      // It lasts as long as the page.
+    }
   });
 }

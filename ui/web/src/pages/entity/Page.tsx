@@ -8,6 +8,7 @@ import { Chart } from "../../parts/chart/Chart";
 import { TimeChart } from "../../parts/chart/TimeChart";
 import { Facets } from "../../parts/subject/Facets";
 import { entityHref, investigateHref, WAYS } from "../../parts/subject/links";
+import { Pivots } from "../../parts/subject/Pivots";
 import { StoryDialog } from "../../parts/subject/StoryDialog";
 import { SubjectBar } from "../../parts/subject/SubjectBar";
 import { Failed, Loading, Notice } from "../../parts/State";
@@ -26,7 +27,8 @@ import "./style.css";
 export function Page({ at }: { at: At }) {
   const subject = at.path.join("/");
   const { range, end } = useRange(at);
-  const ask = (next: string, { from, to }: Range) => go({ page: /^[0-9.]+$|:/.test(next) ? "ip" : "name", path: [next], params: { from, to } });
+  // Other days of the same are shown in the same way.
+  const ask = (next: string, { from, to }: Range) => go({ page: /^[0-9.]+$|:/.test(next) ? "ip" : "name", path: [next], params: { ...(next === subject ? at.params : {}), from, to, date: "" } });
   return (
     <div class="sheet">
       <SubjectBar subject={subject} range={range} end={end} onAsk={ask}>
@@ -52,6 +54,7 @@ function Entity({ at, subject, range }: { at: At; subject: string; range: Range 
       {found && found.ways.length > 0 ? <VolumeChart subject={subject} range={range} /> : null}
       <TimelineTable at={at} subject={subject} range={range} />
       {found ? <Facets facets={found.facets} range={range} /> : null}
+      <Pivots query={at.params["filter"] ?? ""} to={(filter) => ({ ...at, params: { ...at.params, filter } })} range={range} />
       {story && found ? <StoryDialog subject={found.subject} source={found.kind === "name" ? "dns" : "flow"} range={range} onClose={() => setStory(false)} /> : null}
     </>
   );

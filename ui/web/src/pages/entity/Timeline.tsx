@@ -8,9 +8,11 @@ import { Bytes, Time } from "../../parts/cells";
 import { Dialog } from "../../parts/Dialog";
 import { ExportMenu } from "../../parts/ExportMenu";
 import { entityHref, exportHref, investigateHref } from "../../parts/subject/links";
+import { Host } from "../../parts/subject/Pivots";
 import { Failed } from "../../parts/State";
 import { type Column, Grid } from "../../parts/table/Grid";
 import type { Range } from "../../parts/time/RangePicker";
+import { Value } from "../../parts/value/Value";
 import { toast } from "../../parts/toast";
 import { escapeText } from "../../text/hostile";
 import { SOURCE_NAMES, SOURCES, type Source } from "../../text/source";
@@ -30,24 +32,27 @@ export function TimelineTable({ at, subject, range }: Props) {
   const sources = at.params["sources"] ?? "";
   const flagged = at.params["flagged"] === "on";
   const order = at.params["order"] === "desc" ? "desc" : "asc";
+  const filter = at.params["filter"] ?? "";
   const [rows, setRows] = useState<readonly Event[]>([]);
   const [cursor, setCursor] = useState<string | null>();
   const [error, setError] = useState<ApiError>();
   const [at_, setAt] = useState(-1);
   const [open, setOpen] = useState<Event>();
+  const [without, setWithout] = useState<readonly Source[]>([]);
   const [turn, setTurn] = useState(0);
   const running = useRef<AbortController>(undefined);
-  const key = `${subject} ${range.from} ${range.to} ${sources} ${flagged} ${order}`;
+  const key = `${subject} ${range.from} ${range.to} ${sources} ${flagged} ${order} ${filter}`;
 
   const load = (from: string | undefined, before: readonly Event[]) => {
     running.current?.abort();
     const abort = new AbortController();
     running.current = abort;
-    get("/api/v1/timeline", { subject, from: range.from, to: range.to, sources: sources || undefined, flagged: flagged ? "true" : undefined, order, cursor: from, limit: 500 }, abort.signal).then(
+    get("/api/v1/timeline", { subject, from: range.from, to: range.to, sources: sources || undefined, flagged: flagged ? "true" : undefined, order, filter, cursor: from, limit: 500 }, abort.signal).then(
       (page) => {
         running.current = undefined;
         setRows([...before, ...page.rows]);
         setCursor(page.next_cursor);
+        setWithout(page.without);
         setError(undefined);
       },
       (reason: unknown) => !abort.signal.aborted && ((running.current = undefined), setError(asApiError(reason))),
@@ -74,6 +79,16 @@ export function TimelineTable({ at, subject, range }: Props) {
           {cursor === undefined ? "loading …" : `${count(rows.length)}${cursor === null ? "" : "+"} ${rows.length === 1 ? "record" : "records"}`}
         </span>
         <span class="spacer" />
+        <form
+          class="query"
+          role="search"
+          onSubmit={(event) => {
+            event.preventDefault();
+            change({ filter: new FormData(event.currentTarget).get("query")?.toString().trim() });
+          }}
+        >
+          <input key={filter} name="query" type="search" defaultValue={filter} aria-label="Query: which of the records" placeholder="ip == 10.0.0.0/8 and port == 445" spellcheck={false} autocomplete="off" />
+        </form>
         <div class="tabs" role="group" aria-label="Sources">
           {SOURCES.map((source) => (
             <button key={source} type="button" class="small" aria-pressed={shown.includes(source)} onClick={() => toggle(source)}>
@@ -90,16 +105,17 @@ export function TimelineTable({ at, subject, range }: Props) {
           </button>
         </div>
         {shown.length === 1 ? (
-          <ExportMenu to={(format) => exportHref(shown[0] ?? "flow", format, subject, range, { flagged, order })} />
+          <ExportMenu to={(format) => exportHref(shown[0] ?? "flow", format, subject, range, { flagged, order, filter })} />
         ) : (
           // An export is of one table: of several, one file each.
-          shown.map((source) => <ExportMenu key={source} label={`Export ${SOURCE_NAMES[source]}`} to={(format) => exportHref(source, format, subject, range, { flagged, order })} />)
+          shown.filter((source) => !without.includes(source)).map((source) => <ExportMenu key={source} label={`Export ${SOURCE_NAMES[source]}`} to={(format) => exportHref(source, format, subject, range, { flagged, order, filter })} />)
         )}
       </header>
+      {filter && without.length > 0 ? <p class="quiet none-found">The query asks for fields that records of {without.map((source) => SOURCE_NAMES[source]).join(" and ")} do not have: they are left out.</p> : null}
       {error ? (
         <Failed error={error} retry={() => setTurn(turn + 1)} />
       ) : cursor === null && rows.length === 0 ? (
-        <p class="none-found">{flagged ? "Nothing suspicious in this time." : "No record in this time. Choose another range above."}</p>
+        <p class="none-found">{filter ? "No record passes the query in this time." : flagged ? "Nothing suspicious in this time." : "No record in this time. Choose another range above."}</p>
       ) : (
         <div class="timeline-grid main-table" style={cursor === null ? { "--rows": rows.length } : undefined}>
           <Grid
@@ -124,24 +140,41 @@ export function TimelineTable({ at, subject, range }: Props) {
   );
 }
 
+/** What was asked for; where it is a field of a query, with its menu. */
+function what({ source, what: text }: Event) {
+  const shown = <Wire text={text} limit={300} class="mono" />;
+  if (source === "dns")
+    return (
+      <Value field="qname" value={text} kind="name">
+        {shown}
+      </Value>
+    );
+  const uri = source === "proxy" ? text.slice(text.indexOf(" ") + 1) : "";
+  return uri ? (
+    <Value field="uri" value={uri}>
+      {shown}
+    </Value>
+  ) : (
+    shown
+  );
+}
+
 function columns(range: Range): Column<Event>[] {
   const address = (ip: string | null, port: number | null) =>
     ip === null ? (
       <span class="none">–</span>
     ) : (
-      <span class="value" data-field="ip" data-value={ip} data-kind="ip">
-        <a class="mono" href={entityHref(ip, range)}>
-          {escapeText(ip)}
-        </a>
+      <>
+        <Host ip={ip} range={range} />
         {port === null ? null : <span class="quiet mono">:{port}</span>}
-      </span>
+      </>
     );
   return [
     { key: "time", label: `Time (${zoneLabel()})`, width: "196px", render: (row) => <Time time={row.first_seen} date="seconds" /> },
     { key: "source", label: "Source", width: "62px", render: (row) => <span class={`pill src-${row.source}`}>{SOURCE_NAMES[row.source]}</span> },
     { key: "src", label: "From", width: "minmax(150px, 1fr)", render: (row) => address(row.src_ip, row.src_port) },
     { key: "dst", label: "To", width: "minmax(150px, 1fr)", render: (row) => address(row.dst_ip, row.dst_port) },
-    { key: "what", label: "What", width: "minmax(200px, 2.4fr)", render: (row) => <Wire text={row.what} limit={300} class="mono" /> },
+    { key: "what", label: "What", width: "minmax(200px, 2.4fr)", render: what },
     { key: "outcome", label: "Outcome", width: "92px", render: (row) => (row.outcome ? <Wire text={row.outcome} limit={40} /> : <span class="none">–</span>) },
     { key: "detail", label: "Detail", width: "minmax(120px, 1.4fr)", render: (row) => (row.detail ? <Wire text={row.detail} limit={200} class="quiet" /> : null) },
     { key: "out", label: "Sent", width: "78px", align: "end", render: (row) => <Bytes value={row.bytes_out} /> },

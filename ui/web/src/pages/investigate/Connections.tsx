@@ -1,13 +1,13 @@
 // Apache Spot's expanded search: one row for each pair of addresses and ports. Loaded when it is asked for.
 
-import { useState } from "preact/hooks";
 import { useAnswer } from "../../api/useAnswer";
+import { useParam } from "../../app/param";
 import { Bytes, Time } from "../../parts/cells";
 import { ExportMenu } from "../../parts/ExportMenu";
-import { entityHref, exportHref } from "../../parts/subject/links";
+import { exportHref } from "../../parts/subject/links";
+import { Host } from "../../parts/subject/Pivots";
 import { Failed } from "../../parts/State";
 import type { Range } from "../../parts/time/RangePicker";
-import { escapeText } from "../../text/hostile";
 import { port, protocol } from "../../text/names";
 import { bytes, count } from "../../text/units";
 
@@ -18,8 +18,8 @@ const SORTS = [
 ] as const;
 
 export function Connections({ subject, range }: { subject: string; range: Range }) {
-  const [open, setOpen] = useState(false);
-  const [sort, setSort] = useState<string>("connections");
+  const [sort, setSort] = useParam("pairs", ["", "connections", "bytes", "first_seen"]);
+  const open = sort !== "";
   const { value, error, loading, retry } = useAnswer("/api/v1/investigation/connections", open ? { subject, from: range.from, to: range.to, sort } : undefined);
   return (
     <section class="panel-box scroll-x" aria-labelledby="connections">
@@ -27,7 +27,7 @@ export function Connections({ subject, range }: { subject: string; range: Range 
         <h2 id="connections">Connections</h2>
         <span class="quiet">by both addresses and ports</span>
         <span class="spacer" />
-        <button type="button" class="small" aria-expanded={open} onClick={() => setOpen(!open)}>
+        <button type="button" class="small" aria-expanded={open} onClick={() => setSort(open ? "" : "connections")}>
           {open ? "Close" : "Show"}
         </button>
         {open ? (
@@ -71,9 +71,9 @@ export function Connections({ subject, range }: { subject: string; range: Range 
                 <tr key={`${row.src_ip} ${row.src_port} ${row.dst_ip} ${row.dst_port} ${row.proto}`}>
                   <td class="num"><Time time={row.first_seen} date /></td>
                   <td class="num"><Time time={row.last_seen} date /></td>
-                  <td><a class="mono" href={entityHref(row.src_ip, range)}>{escapeText(row.src_ip)}</a></td>
+                  <td><Host ip={row.src_ip} field="src_ip" range={range} /></td>
                   <td class="end num">{port(row.src_port, row.proto, "src")}</td>
-                  <td><a class="mono" href={entityHref(row.dst_ip, range)}>{escapeText(row.dst_ip)}</a></td>
+                  <td><Host ip={row.dst_ip} field="dst_ip" range={range} /></td>
                   <td class="end num">{port(row.dst_port, row.proto, "dst")}</td>
                   <td>{protocol(row.proto)}</td>
                   <td class="end num">{count(row.connections)}</td>

@@ -3,10 +3,12 @@
 import { useState } from "preact/hooks";
 import type { Investigation, Peer, Way } from "../../api/types";
 import { useAnswer } from "../../api/useAnswer";
+import { useParam } from "../../app/param";
 import { type At, go, href } from "../../app/route";
 import { Bytes, Time } from "../../parts/cells";
 import { Facets } from "../../parts/subject/Facets";
-import { entityHref, WAYS } from "../../parts/subject/links";
+import { entityHref, isAddress, WAYS } from "../../parts/subject/links";
+import { Host, Pivots } from "../../parts/subject/Pivots";
 import { StoryDialog } from "../../parts/subject/StoryDialog";
 import { SubjectBar } from "../../parts/subject/SubjectBar";
 import { Failed, Loading, Notice } from "../../parts/State";
@@ -26,7 +28,8 @@ import "./style.css";
 export function Page({ at }: { at: At }) {
   const subject = at.params["subject"] ?? "";
   const { range, end } = useRange(at);
-  const ask = (next: string, { from, to }: Range) => go({ page: "investigate", path: [], params: { subject: next, from, to } });
+  // Other days of the same are shown in the same way.
+  const ask = (next: string, { from, to }: Range) => go({ page: "investigate", path: [], params: { ...(next === subject ? at.params : {}), subject: next, from, to, date: "" } });
   return (
     <div class="sheet">
       <SubjectBar subject={subject} range={range} end={end} onAsk={ask} />
@@ -134,6 +137,7 @@ export function Findings({ found, range }: { found: Investigation; range: Range 
       {found.peers.length > 0 ? <Peers peers={found.peers} range={range} /> : null}
       <Facets facets={found.facets} range={range} />
       {found.ways.length > 0 ? <Connections subject={found.subject} range={range} /> : null}
+      {found.kind === "uri" ? null : <Pivots query="" to={(filter) => ({ page: isAddress(found.subject) ? "ip" : "name", path: [found.subject], params: { from: range.from, to: range.to, filter } })} range={range} />}
     </>
   );
 }
@@ -190,11 +194,11 @@ const LISTS = [
 ] as const;
 
 function Peers({ peers, range }: { peers: readonly Peer[]; range: Range }) {
-  const [list, setList] = useState<"rank_bytes" | "rank_connections">("rank_bytes");
-  const [way, setWay] = useState<Peer["way"]>();
+  const [list, setList] = useParam("order", ["rank_bytes", "rank_connections"]);
+  const [way, setWay] = useParam("way", ["all", "in", "out", "two_way"]);
   const ways = (["in", "out", "two_way"] as const).filter((one) => peers.some((peer) => peer.way === one));
   const shown = peers
-    .filter((peer) => (way === undefined || peer.way === way) && peer[list] <= 20)
+    .filter((peer) => (way === "all" || peer.way === way) && peer[list] <= 20)
     .toSorted((a, b) => (list === "rank_bytes" ? b.bytes_in + b.bytes_out - a.bytes_in - a.bytes_out : b.connections - a.connections));
   return (
     <section class="panel-box scroll-x" aria-labelledby="peers">
@@ -209,7 +213,7 @@ function Peers({ peers, range }: { peers: readonly Peer[]; range: Range }) {
           ))}
         </div>
         <div class="tabs" role="group" aria-label="Way">
-          <button type="button" class="small" aria-pressed={way === undefined} onClick={() => setWay(undefined)}>
+          <button type="button" class="small" aria-pressed={way === "all"} onClick={() => setWay("all")}>
             All
           </button>
           {ways.map((one) => (
@@ -240,9 +244,7 @@ function Peers({ peers, range }: { peers: readonly Peer[]; range: Range }) {
             {shown.map((peer) => (
               <tr key={peer.peer}>
                 <td>
-                  <a href={entityHref(peer.peer, range)} class="mono">
-                    {escapeText(peer.peer)}
-                  </a>
+                  <Host ip={peer.peer} range={range} />
                   {peer.internal ? <span class="pill">inside</span> : null}
                 </td>
                 <td class={`way-${peer.way}`}>{WAYS[peer.way]}</td>

@@ -2,12 +2,14 @@
 // day of any host or network.
 
 import { useEffect, useState } from "preact/hooks";
+import { useParam } from "../../app/param";
 import type { At } from "../../app/route";
 import { Chart } from "../../parts/chart/Chart";
 import { type Series, TimeChart } from "../../parts/chart/TimeChart";
 import { Notice } from "../../parts/State";
 import { entityHref } from "../../parts/subject/links";
 import { lastRange, type Range } from "../../parts/time/RangePicker";
+import { SavedViewsMenu } from "../../parts/views/SavedViews";
 import { escapeText } from "../../text/hostile";
 import { minute, stamp } from "../../text/time";
 import { bytes, count } from "../../text/units";
@@ -45,7 +47,7 @@ export function Page({ at }: { at: At }) {
 }
 
 function Now({ feed }: { feed: Feed }) {
-  const [unit, setUnit] = useState<"bytes" | "packets">("bytes");
+  const [unit, setUnit] = useParam("unit", ["bytes", "packets"]);
   const all = merge(feed.points.value);
   const sources = [...feed.latest.value.values()];
   const drops = new Map<string, { packets: number; total: number }>();
@@ -78,6 +80,7 @@ function Now({ feed }: { feed: Feed }) {
             </button>
           ))}
         </div>
+        <SavedViewsMenu page="live" />
       </div>
       {all.length === 0 ? (
         <Notice title="Nothing is captured right now">

@@ -3,7 +3,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { type ApiError, asApiError, get, send } from "../../api/client";
-import type { Force, Heuristic, Preview, Rule, RuleAction, RuleDraft, Verdict } from "../../api/types";
+import type { Force, Heuristic, Preview, Rule, RuleAction, RuleDraft, Verdict, VerdictBatch } from "../../api/types";
 import { change, href } from "../../app/route";
 import { useKeys } from "../../app/keys";
 import { Dialog } from "../../parts/Dialog";
@@ -28,11 +28,17 @@ interface Data {
   rules: readonly Rule[];
   heuristics: readonly Heuristic[];
   verdicts: readonly Verdict[];
-  more: boolean;
+  batches: ReadonlyMap<number, VerdictBatch>;
+  /** What the page after this one is asked with. */
+  next: number | null;
 }
+
+/** What can be taken back. */
+type Back = "rules" | "verdicts" | "verdict-batches";
 
 export function Page({ at }: PageProps) {
   const ended = at.params["ended"] === "on";
+  const before = /^\d{1,15}$/.exec(at.params["before"] ?? "")?.[0];
   const [data, setData] = useState<Data>();
   const [error, setError] = useState<ApiError>();
   const [turn, setTurn] = useState(0);
@@ -41,23 +47,22 @@ export function Page({ at }: PageProps) {
   useEffect(() => {
     const abort = new AbortController();
     const which = { ended: ended ? "on" : "off" };
-    Promise.all([get("/api/v1/rules", which, abort.signal), get("/api/v1/verdicts", which, abort.signal)]).then(
-      ([{ rules, heuristics }, { verdicts, next_before }]) => {
-        setData({ rules, heuristics, verdicts, more: next_before !== null });
+    Promise.all([get("/api/v1/rules", which, abort.signal), get("/api/v1/verdicts", { ...which, before }, abort.signal)]).then(
+      ([{ rules, heuristics }, { verdicts, batches, next_before }]) => {
+        setData({ rules, heuristics, verdicts, batches: new Map(batches.map((batch) => [batch.id, batch])), next: next_before });
         setError(undefined);
       },
       (reason: unknown) => !abort.signal.aborted && setError(asApiError(reason)),
     );
     return () => abort.abort();
-  }, [ended, turn]);
+  }, [ended, before, turn]);
   useKeys("Noise", [{ keys: ["n"], text: "new rule", run: () => setDraft({}) }]);
 
   if (!data) return error ? <Failed error={error} retry={again} /> : <Loading what="rules and verdicts" />;
-  const takeBack = async (what: "rules" | "verdicts", id: number) => {
+  const takeBack = async (what: Back, id: number) => {
     try {
-      if (what === "rules") await send("DELETE /api/v1/rules/{id}", undefined, { id });
-      else await send("DELETE /api/v1/verdicts/{id}", undefined, { id });
-      toast({ text: what === "rules" ? `Rule ${id} is out of force` : `Verdict ${id} was taken back`, tone: "good" });
+      await send(`DELETE /api/v1/${what}/{id}`, undefined, { id });
+      toast({ text: what === "rules" ? `Rule ${id} is out of force` : what === "verdicts" ? `Verdict ${id} was taken back` : "All of the batch was taken back", tone: "good" });
     } catch (reason) {
       const { message, detail } = asApiError(reason);
       toast({ text: `${message}. ${detail}`, tone: "bad" });
@@ -71,7 +76,7 @@ export function Page({ at }: PageProps) {
         <p class="quiet">Allowed: known to be benign, behind everything else. Suppressed: not shown. Both act at once on the lists and count what they matched in each run.</p>
         <span class="spacer" />
         <label class="switch">
-          <input type="checkbox" checked={ended} onChange={(event) => change({ ended: event.currentTarget.checked ? "on" : "" }, "replace")} />
+          <input type="checkbox" checked={ended} onChange={(event) => change({ ended: event.currentTarget.checked ? "on" : "", before: "" }, "replace")} />
           Those that ended too
         </label>
         <button type="button" class="primary" onClick={() => setDraft({})}>
@@ -105,8 +110,13 @@ export function Page({ at }: PageProps) {
         <h2>Verdicts</h2>
         <p class="quiet">What analysts said, latest first.</p>
       </header>
-      {data.verdicts.length === 0 ? <p class="quiet">Nobody has rated anything.</p> : <Verdicts verdicts={data.verdicts} onTakeBack={(id) => void takeBack("verdicts", id)} />}
-      {data.more ? <p class="quiet">The latest 250 are shown.</p> : null}
+      {data.verdicts.length === 0 ? <p class="quiet">{before ? "There is no older one." : "Nobody has rated anything."}</p> : <Verdicts verdicts={data.verdicts} batches={data.batches} onTakeBack={(what, id) => void takeBack(what, id)} />}
+      {before || data.next !== null ? (
+        <nav class="pages" aria-label="Pages of verdicts">
+          {before ? <button type="button" onClick={() => change({ before: "" })}>The latest</button> : null}
+          {data.next !== null ? <button type="button" onClick={() => change({ before: String(data.next) })}>Older ones</button> : null}
+        </nav>
+      ) : null}
       {draft ? (
         <RuleDialog
           start={draft}
@@ -182,7 +192,9 @@ function Rules({ rules, onRetire }: { rules: readonly Rule[]; onRetire: (id: num
   );
 }
 
-function Verdicts({ verdicts, onTakeBack }: { verdicts: readonly Verdict[]; onTakeBack: (id: number) => void }) {
+function Verdicts({ verdicts, batches, onTakeBack }: { verdicts: readonly Verdict[]; batches: Data["batches"]; onTakeBack: (what: Back, id: number) => void }) {
+  /** The batch that a verdict is the first of here. */
+  const begun = (verdict: Verdict, at: number) => (verdict.batch === verdicts[at - 1]?.batch ? undefined : batches.get(verdict.batch ?? 0));
   return (
     <table class="plain">
       <thead>
@@ -201,7 +213,7 @@ function Verdicts({ verdicts, onTakeBack }: { verdicts: readonly Verdict[]; onTa
         </tr>
       </thead>
       <tbody>
-        {verdicts.map((verdict) => (
+        {verdicts.map((verdict, at) => (
           <tr key={verdict.id} class={verdict.state === "in_force" ? "" : "ended"}>
             <td>
               {verdict.severity} {SEVERITY[verdict.severity]}
@@ -216,6 +228,11 @@ function Verdicts({ verdicts, onTakeBack }: { verdicts: readonly Verdict[]; onTa
                   <a href={href("suspicious", [verdict.source], { show: "all", selected: verdict.record_id })}>record</a>
                 </>
               ) : null}
+              {verdict.batch ? (
+                <span class="note quiet">
+                  one of {count(batches.get(verdict.batch)?.given ?? 1)}: <Wire text={batches.get(verdict.batch)?.query ?? ""} limit={160} class="mono" />
+                </span>
+              ) : null}
             </td>
             <td>
               <Wire text={verdict.author} limit={30} />
@@ -226,8 +243,13 @@ function Verdicts({ verdicts, onTakeBack }: { verdicts: readonly Verdict[]; onTa
             <td>{STATES[verdict.state]}</td>
             <td class="end">
               {verdict.state === "in_force" ? (
-                <button type="button" class="small" aria-label={`Take back verdict ${verdict.id}`} onClick={() => onTakeBack(verdict.id)}>
+                <button type="button" class="small" aria-label={`Take back verdict ${verdict.id}`} onClick={() => onTakeBack("verdicts", verdict.id)}>
                   Take back
+                </button>
+              ) : null}
+              {begun(verdict, at)?.standing ? (
+                <button type="button" class="small" onClick={() => onTakeBack("verdict-batches", verdict.batch ?? 0)}>
+                  … all {count(begun(verdict, at)?.standing ?? 0)}
                 </button>
               ) : null}
             </td>

@@ -5,13 +5,12 @@ import { useAnswer } from "../../api/useAnswer";
 import { type At, change, go, href } from "../../app/route";
 import { Bytes, Time } from "../../parts/cells";
 import { Facets } from "../../parts/subject/Facets";
-import { entityHref } from "../../parts/subject/links";
+import { Host, Pivots } from "../../parts/subject/Pivots";
 import { SubjectBar } from "../../parts/subject/SubjectBar";
 import { Failed, Loading, Notice } from "../../parts/State";
 import type { Range } from "../../parts/time/RangePicker";
 import { useRange } from "../../parts/time/useRange";
 import { toast } from "../../parts/toast";
-import { escapeText } from "../../text/hostile";
 import { oneIn, bytes, count, share } from "../../text/units";
 import { Wire } from "../../text/Wire";
 import "../../parts/subject/style.css";
@@ -125,8 +124,8 @@ function Body({ found, range }: { found: ServiceFindings; range: Range }) {
                 <tr key={row.record_id}>
                   <td class="end num"><a href={href("suspicious", ["flow"], { date: row.date, selected: row.record_id })}>{count(row.rank)}</a></td>
                   <td class="num"><Time time={row.first_seen} date /></td>
-                  <td><a class="mono" href={entityHref(row.src_ip, range)}>{escapeText(row.src_ip)}</a></td>
-                  <td><a class="mono" href={entityHref(row.dst_ip, range)}>{escapeText(row.dst_ip)}</a></td>
+                  <td><Host ip={row.src_ip} field="src_ip" range={range} /></td>
+                  <td><Host ip={row.dst_ip} field="dst_ip" range={range} /></td>
                   <td class="end num">{count(row.alike)}</td>
                   <td class="end num">{oneIn(row.percentile)}</td>
                 </tr>
@@ -153,8 +152,8 @@ function Body({ found, range }: { found: ServiceFindings; range: Range }) {
                 {found.new_pairs.map((pair) => (
                   <tr key={`${pair.src_ip} ${pair.dst_ip}`}>
                     <td class="num"><Time time={pair.first_seen} date /></td>
-                    <td><a class="mono" href={entityHref(pair.src_ip, range)}>{escapeText(pair.src_ip)}</a></td>
-                    <td><a class="mono" href={entityHref(pair.dst_ip, range)}>{escapeText(pair.dst_ip)}</a></td>
+                    <td><Host ip={pair.src_ip} field="src_ip" range={range} /></td>
+                    <td><Host ip={pair.dst_ip} field="dst_ip" range={range} /></td>
                     <td class="end num">{count(pair.connections)}</td>
                     <td class="end num"><Bytes value={pair.bytes} /></td>
                   </tr>
@@ -165,6 +164,7 @@ function Body({ found, range }: { found: ServiceFindings; range: Range }) {
         </section>
       ) : null}
       <Facets facets={found.facets} range={range} />
+      <Pivots query={`proto == ${found.proto} and dst_port == ${found.port}`} to={(filter) => ({ page: "suspicious", path: ["flow"], params: { date: found.leaders[0]?.date ?? "", filter } })} range={range} />
     </>
   );
 }

@@ -3,6 +3,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Board } from "../../api/types";
+import { useMirror } from "../../app/param";
 import { Chart } from "../../parts/chart/Chart";
 import { timeTicks } from "../../parts/chart/scale";
 import { useWidth } from "../../parts/chart/useWidth";
@@ -15,6 +16,8 @@ import { count } from "../../text/units";
 const ROW = 24;
 const LABEL = 210;
 const RIGHT = 14;
+/** A view that has been moved is in the address after so many ms. */
+const REST = 300;
 /** Marks closer than this, px, are one. */
 const CLOSE = 7;
 const TONES = { in: "s2", out: "s1", two_way: "s4" } as const;
@@ -29,6 +32,15 @@ interface Mark {
 export function Drops({ board, range }: { board: Board; range: Range }) {
   const whole = { from: Date.parse(board.from) / 1000, to: Date.parse(board.to) / 1000 };
   const [view, setView] = useState(whole);
+  useMirror(
+    "seen",
+    view.from === whole.from && view.to === whole.to ? "" : `${Math.round(view.from)}-${Math.round(view.to)}`,
+    (text) => {
+      const [from = 0, to = 0] = /^\d+-\d+$/.test(text) ? text.split("-").map(Number) : [];
+      setView(from < to && from >= whole.from && to <= whole.to ? { from, to } : whole);
+    },
+    REST,
+  );
   const { box, width } = useWidth(900);
   const svg = useRef<SVGSVGElement>(null);
   const dragged = useRef<number>(undefined);

@@ -1,7 +1,8 @@
 // Impact analysis: bars of each way; press one to see what it is made of, press "Back" to return.
 
-import { useState } from "preact/hooks";
 import type { BoardNode } from "../../api/types";
+import { useParam } from "../../app/param";
+import { change, route } from "../../app/route";
 import { Chart } from "../../parts/chart/Chart";
 import { useWidth } from "../../parts/chart/useWidth";
 import { escapeText } from "../../text/hostile";
@@ -12,8 +13,10 @@ const LABEL = 190;
 const TONES = ["s1", "s2", "s3", "s4", "s5", "s6"];
 
 export function Impact({ root }: { root: BoardNode }) {
-  const [path, setPath] = useState<readonly number[]>([]);
-  const [by, setBy] = useState<"bytes" | "count">(root.bytes > 0 ? "bytes" : "count");
+  const path = [...(route.value.params["into"] ?? "").matchAll(/\d{1,4}/g)].map(Number);
+  const setPath = (next: readonly number[]) => change({ into: next.join("-") }, "replace");
+  const [chosen, setBy] = useParam("bars", ["bytes", "count"]);
+  const by = root.bytes > 0 ? chosen : "count";
   const { box, width } = useWidth(480);
   let at = root;
   const names: string[] = [];

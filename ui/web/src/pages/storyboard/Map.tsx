@@ -6,6 +6,7 @@ import { feature } from "topojson-client";
 import type { GeometryCollection, Topology } from "topojson-specification";
 import landUrl from "world-atlas/land-110m.json?url";
 import type { Board, Place } from "../../api/types";
+import { useMirror, useParam } from "../../app/param";
 import { Chart } from "../../parts/chart/Chart";
 import { useWidth } from "../../parts/chart/useWidth";
 import { WAYS } from "../../parts/subject/links";
@@ -13,14 +14,26 @@ import { escapeText } from "../../text/hostile";
 import { bytes } from "../../text/units";
 
 const TONES = { in: "s2", out: "s1", two_way: "s4" } as const;
+/** A globe that was turned is in the address after so many ms. */
+const REST = 300;
 type Land = ReturnType<typeof feature>;
 
 export function Map({ board }: { board: Board }) {
   const [land, setLand] = useState<Land>();
-  const [globe, setGlobe] = useState(false);
+  const [shape, setShape] = useParam("shape", ["map", "globe"]);
+  const globe = shape === "globe";
   const home = board.places.find((place) => place.is_subject);
   const middle: [number, number] = home ? [-home.longitude, -home.latitude] : [0, -20];
   const [turn, setTurn] = useState<[number, number]>(middle);
+  useMirror(
+    "turn",
+    globe && (turn[0] !== middle[0] || turn[1] !== middle[1]) ? turn.map(Math.round).join(" ") : "",
+    (text) => {
+      const [longitude, latitude] = text.split(" ").map(Number);
+      setTurn(Number.isFinite(longitude) && Number.isFinite(latitude) ? [longitude as number, Math.max(-90, Math.min(90, latitude as number))] : middle);
+    },
+    REST,
+  );
   const { box, width } = useWidth(600);
   const drag = useRef<[number, number]>(undefined);
   useEffect(() => {
@@ -58,7 +71,7 @@ export function Map({ board }: { board: Board }) {
       summary={`${board.places.length} places of peers.`}
       twin={{ columns: ["Address", "Place", "Latitude", "Longitude", "Way", "Bytes"], rows: board.places.map((place) => [place.ip, place.location, place.latitude, place.longitude, place.is_subject ? "itself" : WAYS[place.way], place.bytes]) }}
       tools={
-        <button type="button" class="small" aria-pressed={globe} onClick={() => setGlobe(!globe)}>
+        <button type="button" class="small" aria-pressed={globe} onClick={() => setShape(globe ? "map" : "globe")}>
           Globe
         </button>
       }

@@ -1,10 +1,12 @@
 // Storyboard: the executive threat briefing, and of each threat its progression, impact, places and times.
 
+import { useEffect } from "preact/hooks";
 import type { Board, Stories } from "../../api/types";
 import { useAnswer } from "../../api/useAnswer";
-import { type At, href } from "../../app/route";
+import { type At, go, href } from "../../app/route";
 import { Failed, Loading, Notice } from "../../parts/State";
 import type { Range } from "../../parts/time/RangePicker";
+import { SavedViewsMenu } from "../../parts/views/SavedViews";
 import { minute } from "../../text/time";
 import { Wire } from "../../text/Wire";
 import { Drops } from "./Drops";
@@ -23,10 +25,20 @@ export function Page({ at }: { at: At }) {
   const { subject, from, to } = at.params;
   const given = subject && from && to ? { subject, range: { from, to } } : undefined;
   const chosen = id ?? (given ? undefined : list.value?.stories[0]?.story_id);
+  // The latest story of today is another one tomorrow: the address says which is shown, so that it can be sent.
+  useEffect(() => {
+    if (id === undefined && chosen !== undefined) go({ page: "storyboard", path: [String(chosen)], params: at.params }, "replace");
+  }, [id, chosen]);
   return (
     <div class="board">
       <Briefing stories={list.value} chosen={chosen} />
       <div class="board-main">
+        {chosen !== undefined || given ? (
+          <div class="subject-bar">
+            <span class="spacer" />
+            <SavedViewsMenu page="storyboard" />
+          </div>
+        ) : null}
         {list.error ? <Failed error={list.error} retry={list.retry} /> : null}
         {chosen !== undefined ? (
           <StoryPanel key={chosen} id={chosen} onChanged={list.retry}>

@@ -1,8 +1,8 @@
 // Incident progression: a dendrogram from the subject over ways and contexts to hosts. Branches close and open; names lead
 // to the pages about them. The same as a tree for the keyboard.
 
-import { useState } from "preact/hooks";
 import type { BoardNode } from "../../api/types";
+import { change, route } from "../../app/route";
 import { Chart } from "../../parts/chart/Chart";
 import { useWidth } from "../../parts/chart/useWidth";
 import { valueHref } from "../../parts/subject/links";
@@ -28,10 +28,10 @@ function place(root: BoardNode, closed: ReadonlySet<string>): { nodes: Placed[];
   const visit = (node: BoardNode, path: string, depth: number, parent: Placed | undefined): Placed => {
     const placed: Placed = { node, path, depth, y: 0, parent, closed: closed.has(path) };
     nodes.push(placed);
-    const children = placed.closed ? [] : node.children.map((child, index) => visit(child, `${path}/${index}`, depth + 1, placed));
+    const children = placed.closed ? [] : node.children.map((child, index) => visit(child, `${path}-${index}`, depth + 1, placed));
     if (!placed.closed && node.hidden > 0 && node.children.length > 0) {
       const more: BoardNode = { name: `and ${count(node.hidden)} more`, kind: "more", count: 0, bytes: 0, hidden: 0, children: [] };
-      children.push(visit(more, `${path}/more`, depth + 1, placed));
+      children.push(visit(more, `${path}-more`, depth + 1, placed));
     }
     const first = children[0];
     const last = children.at(-1);
@@ -52,7 +52,7 @@ function flatten(node: BoardNode, above: string[] = []): (string | number)[][] {
 }
 
 export function Progression({ root, range }: { root: BoardNode; range: Range }) {
-  const [closed, setClosed] = useState<ReadonlySet<string>>(new Set());
+  const closed = new Set((route.value.params["closed"] ?? "").split(" "));
   const { box, width } = useWidth();
   const { nodes, height } = place(root, closed);
   const depth = Math.max(...nodes.map((node) => node.depth), 1);
@@ -61,7 +61,7 @@ export function Progression({ root, range }: { root: BoardNode; range: Range }) 
   const toggle = (path: string) => {
     const next = new Set(closed);
     if (!next.delete(path)) next.add(path);
-    setClosed(next);
+    change({ closed: [...next].join(" ").trim() }, "replace");
   };
   return (
     <Chart

@@ -5,8 +5,10 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { asApiError, get } from "../../api/client";
 import type { Matcher } from "../../api/types";
 import { useKeys } from "../../app/keys";
+import { useMirror } from "../../app/param";
 import { route } from "../../app/route";
 import { shownZone } from "../../app/settings";
+import { startOf } from "../../parts/feedback/start";
 import { worst } from "../../parts/known";
 import { later } from "../../parts/later";
 import { Failed, Loading, Notice } from "../../parts/State";
@@ -55,6 +57,8 @@ export function Page({ at: place }: PageProps) {
   useEffect(() => {
     marked.value = new Map();
   }, [at.source, date]);
+  useMirror("marks", [...marked.value.keys()].join(" "), (text) => void import("./restore").then((code) => code.markAgain(at.source, date, text)));
+  useMirror("open", [...list.members.value.keys()].slice(0, 100).join(" "), (text) => void import("./restore").then((code) => code.openAgain(list, text)));
   // The latest day of today is another one tomorrow: the address says which is shown, so that it can be sent.
   useEffect(() => {
     if (date && !at.date) show({ date }, "replace");
@@ -113,11 +117,12 @@ export function Page({ at: place }: PageProps) {
   const afterVerdict = () => {
     marked.value = new Map();
     // What was rated leaves the list; the keyboard stays where it was, on what came up.
-    void list.load(wanted).then(() => {
+    void list.load().then(() => {
       const last = list.lines.value.length - 1;
       cursor.value = Math.min(cursor.value, last);
       const row = list.lines.value[cursor.value]?.row;
-      if (viewOf(route.value).selected && row && at.shows === "open") show({ selected: row.record_id }, "replace");
+      const now = viewOf(route.value);
+      if (now.selected && row && now.shows === "open") show({ selected: row.record_id }, "replace");
     });
   };
   const rateNow = (severity: Severity) => {
@@ -133,13 +138,9 @@ export function Page({ at: place }: PageProps) {
     const what = rows.length > 1 ? `${count(rows.length)} rows` : `rank ${count(first.standing.rank)}${drafts[0]?.scope === "group" ? `, its group of ${count(size)}` : ""}`;
     void rate(drafts, what, afterVerdict);
   };
-  const openScore = () => {
-    const rows = subjects();
-    if (rows.length > 0) dialog.value = { rows };
-    else toast({ text: "Choose a row first, or use quick scoring for an address or a name." });
-  };
+  const openScore = () => void (dialog.value = { rows: subjects() });
   const takeLastBack = () => {
-    if (!undo(afterVerdict)) toast({ text: "Nothing was scored here since the page was opened. Choose “Scored” to find older verdicts." });
+    if (!undo()) toast({ text: "Nothing was scored here since the page was opened. Choose “Scored” to find older verdicts." });
   };
 
   useKeys("Suspicious", [
@@ -159,7 +160,7 @@ export function Page({ at: place }: PageProps) {
         if (severity) rateNow(severity);
       },
     },
-    { keys: ["s"], text: "score: how far, and what it touches", run: openScore },
+    { keys: ["s"], text: "score: how far, what it touches; all rows of the query", run: openScore },
     { keys: ["q"], text: "quick scoring", run: () => void (dialog.value = { rows: [] }) },
     { keys: ["u"], text: "take the last score back", run: takeLastBack },
     {
@@ -179,7 +180,7 @@ export function Page({ at: place }: PageProps) {
         if (to) show({ date: to, selected: "" });
       },
     },
-    { keys: ["r"], text: "read the list again", run: () => void list.load(wanted) },
+    { keys: ["r"], text: "read the list again", run: () => void list.load() },
     { keys: ["v"], text: "the picture beside the table", run: () => show({ graph: !at.graph }, "replace") },
     { keys: ["Escape"], text: "close the details", run: () => (at.selected ? close() : false) },
   ]);
@@ -233,9 +234,9 @@ export function Page({ at: place }: PageProps) {
       <div class={at.graph ? "upper with-graph" : "upper"}>
         <div class="main-table">
           {list.error.value && !head ? (
-            <Failed error={list.error.value} retry={() => void list.load(wanted)} />
+            <Failed error={list.error.value} retry={() => void list.load()} />
           ) : (
-            <Body at={at} wanted={wanted} date={date} lines={ready ? lines : []}>
+            <Body at={at} date={date} lines={ready ? lines : []}>
               <Grid<Line>
                 label={`Suspicious ${at.source} records of ${date}, most suspicious first`}
                 columns={shown}
@@ -275,6 +276,7 @@ export function Page({ at: place }: PageProps) {
         <ScoreDialog
           source={at.source}
           date={date}
+          list={{ at, matching: head?.matching ?? 0 }}
           rows={dialog.value.rows}
           start={dialog.value.start}
           grouped={!at.flat}
@@ -292,30 +294,8 @@ interface Scoring {
   start?: Partial<Matcher>;
 }
 
-/** The condition that scoring a value begins with. */
-function startOf(field: string, value: string): Partial<Matcher> | undefined {
-  switch (field) {
-    case "src_ip":
-    case "dst_ip":
-    case "client_ip":
-    case "server_ip":
-      return { address: value };
-    case "qname":
-    case "host":
-      return { domain: value };
-    case "dst_port":
-      return { port: value };
-    case "uri":
-      return { uri: value };
-    case "agent":
-      return { agent: value };
-    default:
-      return undefined;
-  }
-}
-
 /** The table, or what to do where there is nothing in it. */
-function Body({ at, wanted, date, lines, children }: { at: View; wanted: Wanted; date: string; lines: readonly Line[]; children: preact.ComponentChildren }) {
+function Body({ at, date, lines, children }: { at: View; date: string; lines: readonly Line[]; children: preact.ComponentChildren }) {
   const head = list.source.value === at.source ? list.head.value : undefined;
   if (!date) {
     return (
@@ -347,7 +327,7 @@ function Body({ at, wanted, date, lines, children }: { at: View; wanted: Wanted;
             spotter score --source {at.source} --date {date}
           </code>
         </p>
-        <button type="button" onClick={() => void list.load(wanted)}>
+        <button type="button" onClick={() => void list.load()}>
           Look again
         </button>
       </Notice>

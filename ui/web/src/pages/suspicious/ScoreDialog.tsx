@@ -1,9 +1,9 @@
 // A verdict with its reach: how far, what that touches, why, until when. With a row it begins from the row; without one it
-// is Spot's quick scoring, on an address, a name or a URI.
+// is Spot's quick scoring, on an address, a name or a URI. Either can be about all rows of the query instead.
 
 import { useEffect, useState } from "preact/hooks";
 import { type ApiError, asApiError, get, send } from "../../api/client";
-import type { Matcher, Preview, VerdictScope, VerdictDraft } from "../../api/types";
+import type { Matcher, Preview, QueryVerdict, VerdictScope, VerdictDraft } from "../../api/types";
 import { Dialog } from "../../parts/Dialog";
 import { CONDITIONS, matcherOf, readCondition } from "../../parts/feedback/matcher";
 import type { Source } from "../../text/source";
@@ -11,7 +11,8 @@ import { clock, stamp } from "../../text/time";
 import { count } from "../../text/units";
 import { Wire } from "../../text/Wire";
 import type { Row } from "./list";
-import { draftOf, rate, scopeOf, SEVERITIES, type Severity } from "./scoring";
+import { draftOf, give, rate, scopeOf, SEVERITIES, type Severity } from "./scoring";
+import type { View } from "./view";
 import { subject } from "./words";
 
 const DAY = 86_400_000;
@@ -21,9 +22,14 @@ const PAUSE = 250;
 /** Rows of the reach that are shown. */
 const SHOWN = 8;
 
+/** How far: as the server says it, or all that the query finds. */
+type Far = VerdictScope | "query";
+
 interface Props {
   source: Source;
   date: string;
+  /** The list that is shown, and its rows; none: nothing is said of a query. */
+  list?: { at: View; matching: number };
   /** Rows it begins from; none: quick scoring. */
   rows: readonly Row[];
   grouped: boolean;
@@ -33,10 +39,10 @@ interface Props {
   onDone: () => void;
 }
 
-export function ScoreDialog({ source, date, rows, grouped, start, onClose, onDone }: Props) {
+export function ScoreDialog({ source, date, list, rows, grouped, start, onClose, onDone }: Props) {
   const [first] = rows;
   const [severity, setSeverity] = useState<Severity>(1);
-  const [scope, setScope] = useState<VerdictScope>(first && !start ? scopeOf(first, grouped) : "pattern");
+  const [scope, setScope] = useState<Far>(first && !start ? scopeOf(first, grouped) : "pattern");
   const [fields, setFields] = useState<Record<string, string>>(() => Object.fromEntries(Object.entries(start ?? {}).map(([key, value]) => [key, String(value)])));
   const [quick, setQuick] = useState("");
   const [note, setNote] = useState("");
@@ -54,12 +60,17 @@ export function ScoreDialog({ source, date, rows, grouped, start, onClose, onDon
       ? matcher && typeof matcher !== "string"
         ? [{ source, record_id: first?.record_id ?? null, date, scope, matcher, severity, supersedes: null, ...common }]
         : []
-      : rows.map((row) => draftOf(source, row, severity, scope, common));
+      : scope === "query" ? [] : rows.map((row) => draftOf(source, row, severity, scope, common));
+  const query: QueryVerdict | undefined = scope === "query" && list ? { source, date, filter: list.at.filter, show: list.at.shows, severity, run_id: null, rows: null, ...common } : undefined;
+  const [found, error] = useReach(query, (body, signal) => send("POST /api/v1/verdicts/query/preview", body, {}, signal));
+  const wrongQuery = error ? error.detail || error.message : found && found.rows > found.most ? `One verdict may be given on ${count(found.most)} rows at most: narrow the query, or score a pattern.` : found?.rows === 0 ? "The query finds no row." : "";
+  const isReady = query ? found !== undefined && !wrongQuery : drafts.length > 0;
 
   const save = async () => {
     setSaving(true);
-    const what = scope === "pattern" ? "the pattern" : rows.length > 1 ? `${count(rows.length)} rows` : subject(source, rows[0] as Row);
-    if (await rate(drafts, what, onDone)) onClose();
+    const what = scope === "pattern" ? "the pattern" : rows.length > 1 ? `${count(rows.length)} rows` : rows[0] ? subject(source, rows[0]) : "";
+    const asked = query && found ? give(severity, `${count(found.rows)} rows of the query`, send("POST /api/v1/verdicts/query", { ...query, run_id: found.run_id, rows: found.rows }), onDone) : rate(drafts, what, onDone);
+    if (await asked) onClose();
     setSaving(false);
   };
 
@@ -73,7 +84,7 @@ export function ScoreDialog({ source, date, rows, grouped, start, onClose, onDon
           <button type="button" onClick={onClose}>
             Cancel
           </button>
-          <button type="button" class="primary" disabled={saving || drafts.length === 0} onClick={() => void save()}>
+          <button type="button" class="primary" disabled={saving || !isReady} onClick={() => void save()}>
             Save as {SEVERITIES[severity]}
           </button>
         </>
@@ -83,7 +94,7 @@ export function ScoreDialog({ source, date, rows, grouped, start, onClose, onDon
         class="score"
         onSubmit={(event) => {
           event.preventDefault();
-          if (drafts.length > 0 && !saving) void save();
+          if (isReady && !saving) void save();
         }}
       >
         <div class="score-form">
@@ -101,8 +112,8 @@ export function ScoreDialog({ source, date, rows, grouped, start, onClose, onDon
               </label>
             ))}
           </fieldset>
-          {first ? <Scopes source={source} row={first} many={rows.length > 1} scope={scope} onScope={setScope} /> : null}
-          {!first ? (
+          <Scopes source={source} row={first} many={rows.length > 1} query={list ? `all ${count(list.matching)} rows of ${list.at.filter ? `the query: ${list.at.filter}` : "this list"}` : ""} scope={scope} onScope={setScope} />
+          {!first && !query ? (
             <label class="field">
               <span>{QUICK[source]}</span>
               <input autoFocus value={quick} spellcheck={false} onInput={(event) => setQuick(event.currentTarget.value)} />
@@ -137,7 +148,27 @@ export function ScoreDialog({ source, date, rows, grouped, start, onClose, onDon
           </label>
           {wrong ? <p class="bad">{wrong}</p> : null}
         </div>
-        <Reach source={source} date={date} draft={rows.length > 1 && scope !== "pattern" ? undefined : drafts[0]} rows={rows} scope={scope} />
+        {query ? (
+          <section class="reach" aria-label="What it touches" aria-live="polite">
+            <h3>What it touches</h3>
+            {wrongQuery ? <p class="bad">{wrongQuery}</p> : found ? <p>Each row by its record alone: nothing else, on no other day. Undo takes all back at once.</p> : <p class="quiet">Counting …</p>}
+            {found ? (
+              <>
+                <table class="facts">
+                  <tbody>
+                    <Fact label={`rows of the list of ${found.date}`} value={found.rows} />
+                    <Fact label="groups they are of" value={found.groups} />
+                    <Fact label="rated already: this takes their place" value={found.rated} />
+                    <Fact label="best rank" value={found.best_rank} />
+                  </tbody>
+                </table>
+                <Sample source={source} date={found.date} ids={found.sample} known={rows} />
+              </>
+            ) : null}
+          </section>
+        ) : (
+          <Reach source={source} date={date} draft={rows.length > 1 && scope !== "pattern" ? undefined : drafts[0]} rows={rows} scope={scope as VerdictScope} />
+        )}
         <button type="submit" hidden />
       </form>
     </Dialog>
@@ -176,14 +207,16 @@ const SCOPES: readonly { scope: VerdictScope; label: (row: Row) => string; fits:
   { scope: "pattern", label: () => "what these conditions say …", fits: () => true },
 ];
 
-function Scopes({ source, row, many, scope, onScope }: { source: Source; row: Row; many: boolean; scope: VerdictScope; onScope: (scope: VerdictScope) => void }) {
-  return (
+function Scopes({ source, row, many, query, scope, onScope }: { source: Source; row: Row | undefined; many: boolean; query: string; scope: Far; onScope: (scope: Far) => void }) {
+  const fitting: [Far, string][] = row ? SCOPES.filter((one) => one.fits(source, row)).map((one) => [one.scope, many && one.scope !== "pattern" ? MANY[one.scope] : one.label(row)]) : [["pattern", "what is written below"]];
+  if (query) fitting.push(["query", query]);
+  return fitting.length < 2 ? null : (
     <fieldset class="scopes">
       <legend>How far</legend>
-      {SCOPES.filter((one) => one.fits(source, row)).map((one) => (
-        <label key={one.scope}>
-          <input type="radio" name="scope" checked={scope === one.scope} onChange={() => onScope(one.scope)} />
-          <Wire text={many && one.scope !== "pattern" ? MANY[one.scope] : one.label(row)} limit={90} />
+      {fitting.map(([far, label]) => (
+        <label key={far}>
+          <input type="radio" name="scope" checked={scope === far} onChange={() => onScope(far)} />
+          <Wire text={label} limit={90} />
         </label>
       ))}
     </fieldset>
@@ -200,9 +233,9 @@ const MANY: Record<Exclude<VerdictScope, "pattern">, string> = {
   agent: "everything of each one's user agent",
 };
 
-/** What a verdict would touch, before it is given. */
-function Reach({ source, date, draft, rows, scope }: { source: Source; date: string; draft: VerdictDraft | undefined; rows: readonly Row[]; scope: VerdictScope }) {
-  const [reach, setReach] = useState<Preview>();
+/** What something would touch, before it is given: asked for when typing rests. */
+function useReach<D extends { severity: number }, R>(draft: D | undefined, ask: (draft: D, signal: AbortSignal) => Promise<R>): [R | undefined, ApiError | undefined] {
+  const [reach, setReach] = useState<R>();
   const [error, setError] = useState<ApiError>();
   const asked = draft ? JSON.stringify({ ...draft, note: null, expires: null, severity: 1 }) : "";
   useEffect(() => {
@@ -213,13 +246,19 @@ function Reach({ source, date, draft, rows, scope }: { source: Source; date: str
     }
     const abort = new AbortController();
     const timer = setTimeout(() => {
-      send("POST /api/v1/verdicts/preview", JSON.parse(asked) as VerdictDraft, {}, abort.signal).then(setReach, (reason: unknown) => !abort.signal.aborted && setError(asApiError(reason)));
+      ask(JSON.parse(asked) as D, abort.signal).then(setReach, (reason: unknown) => !abort.signal.aborted && setError(asApiError(reason)));
     }, PAUSE);
     return () => {
       clearTimeout(timer);
       abort.abort();
     };
   }, [asked]);
+  return [reach, error];
+}
+
+/** What a verdict would touch. */
+function Reach({ source, date, draft, rows, scope }: { source: Source; date: string; draft: VerdictDraft | undefined; rows: readonly Row[]; scope: VerdictScope }) {
+  const [reach, error] = useReach<VerdictDraft, Preview>(draft, (body, signal) => send("POST /api/v1/verdicts/preview", body, {}, signal));
   if (rows.length > 1 && scope !== "pattern") {
     return (
       <section class="reach" aria-label="What it touches">
@@ -235,7 +274,7 @@ function Reach({ source, date, draft, rows, scope }: { source: Source; date: str
     <section class="reach" aria-label="What it touches" aria-live="polite">
       <h3>What it touches</h3>
       {error ? <p class="bad">{error.detail || error.message}</p> : null}
-      {!reach && !error ? <p class="quiet">{asked ? "Counting …" : "Nothing yet."}</p> : null}
+      {!reach && !error ? <p class="quiet">{draft ? "Counting …" : "Nothing yet."}</p> : null}
       {reach && !error ? (
         <>
           <table class="facts">

@@ -74,8 +74,9 @@ export class SuspiciousList {
     );
   }
 
-  /** Loads the first page. What was asked before is given up. */
-  async load(wanted: Wanted): Promise<void> {
+  /** Loads the first page, of what was asked last where nothing else is. What is on its way is given up. */
+  async load(wanted = this.wanted): Promise<void> {
+    if (!wanted) return;
     this.abort.abort();
     this.abort = new AbortController();
     const { signal } = this.abort;
@@ -121,9 +122,13 @@ export class SuspiciousList {
 
   /** Opens or closes the group that `row` leads. */
   async expand(row: Row, open: boolean): Promise<void> {
+    if (row.standing.group_size > 1) await this.openGroup(row.standing.group_id, open);
+  }
+
+  /** Opens or closes a group. */
+  async openGroup(id: string, open: boolean): Promise<void> {
     const { wanted } = this;
-    const id = row.standing.group_id;
-    if (!wanted || row.standing.group_size < 2 || wanted.flat) return;
+    if (!wanted || wanted.flat) return;
     const now = this.members.value;
     if (now.has(id) === open) return;
     const put = (value: Members | undefined) => {

@@ -5,7 +5,6 @@ import { asApiError, send } from "../../api/client";
 import type { VerdictScope, VerdictDraft } from "../../api/types";
 import { toast } from "../../parts/toast";
 import type { Source } from "../../text/source";
-import { count } from "../../text/units";
 import type { Row } from "./list";
 
 export type Severity = 1 | 2 | 3;
@@ -22,34 +21,47 @@ export function draftOf(source: Source, row: Row, severity: Severity, scope: Ver
   return { source, record_id: row.record_id, date: row.first_seen.slice(0, 10), scope, matcher: null, severity, note: null, expires: null, supersedes: null, ...more };
 }
 
-/** What was given last, latest last: `u` takes it back. */
-const given = signal<readonly (readonly number[])[]>([]);
-/** Batches that can be taken back, at most. */
+/** Ways back from what was given here, latest last: `u` takes the last one. */
+let given: readonly (() => void)[] = [];
+/** How many of them are kept. */
 const MOST = 50;
 
 /** Rows chosen for a verdict on all of them, by record_id. */
 export const marked = signal<ReadonlyMap<string, Row>>(new Map());
 
+/** Rows that may be marked: as many as a request may rate, and an address hold. */
+const MARKS = 100;
+
 export function mark(row: Row, on: boolean): void {
   const next = new Map(marked.value);
-  if (on) next.set(row.record_id, row);
-  else next.delete(row.record_id);
+  if (!on) next.delete(row.record_id);
+  else if (next.size < MARKS) next.set(row.record_id, row);
+  else toast({ text: `${MARKS} rows may be marked. Score “all rows of the query” for more.`, tone: "bad" });
   marked.value = next;
 }
 
 /** Gives verdicts, says so with a way back, and calls `done` when the server has them. */
 export async function rate(drafts: readonly VerdictDraft[], what: string, done: () => void): Promise<boolean> {
   const [first] = drafts;
-  if (!first) return false;
+  return first ? give(first.severity as Severity, what, send("POST /api/v1/verdicts", { verdicts: [...drafts] }).then(({ verdicts, batches }) => ({ id: verdicts[0]?.id ?? 0, batch: batches[0]?.id })), done) : false;
+}
+
+/** Says that verdicts were given, once they are, with a way back: of one, or of a batch as one. */
+export async function give(severity: Severity, what: string, asked: Promise<{ id?: number; batch?: number | undefined }>, done: () => void): Promise<boolean> {
   try {
-    const { verdicts } = await send("POST /api/v1/verdicts", { verdicts: [...drafts] });
-    const ids = verdicts.map((verdict) => verdict.id);
-    given.value = [...given.value, ids].slice(-MOST);
-    toast({
-      text: `Rated ${SEVERITIES[first.severity as Severity] ?? first.severity}: ${what}. The ranks of others change with the next run.`,
-      tone: "good",
-      action: { label: "Undo", run: () => takeBack(ids, done) },
-    });
+    const { id, batch } = await asked;
+    const back = async () => {
+      given = given.filter((other) => other !== back);
+      try {
+        await (batch ? send("DELETE /api/v1/verdict-batches/{id}", undefined, { id: batch }) : send("DELETE /api/v1/verdicts/{id}", undefined, { id }));
+        toast({ text: `Taken back: ${what}` });
+      } catch (error) {
+        fail("Nothing was taken back", error);
+      }
+      done();
+    };
+    given = [...given, back].slice(-MOST);
+    toast({ text: `Rated ${SEVERITIES[severity]}: ${what}. The ranks of others change with the next run.`, tone: "good", action: { label: "Undo", run: back } });
     done();
     return true;
   } catch (error) {
@@ -58,28 +70,11 @@ export async function rate(drafts: readonly VerdictDraft[], what: string, done: 
   }
 }
 
-/** Takes verdicts back. */
-export async function takeBack(ids: readonly number[], done: () => void): Promise<void> {
-  given.value = given.value.filter((batch) => batch !== ids && batch.join() !== ids.join());
-  let back = 0;
-  try {
-    for (const id of ids) {
-      await send("DELETE /api/v1/verdicts/{id}", undefined, { id });
-      back += 1;
-    }
-    toast({ text: ids.length === 1 ? "The verdict was taken back" : `${count(ids.length)} verdicts were taken back` });
-  } catch (error) {
-    fail(back === 0 ? "The verdict was not taken back" : `${back} of ${ids.length} verdicts were taken back`, error);
-  }
-  done();
-}
-
 /** Takes back what was given last here; false if nothing was. */
-export function undo(done: () => void): boolean {
-  const last = given.value.at(-1);
-  if (!last) return false;
-  void takeBack(last, done);
-  return true;
+export function undo(): boolean {
+  const last = given.at(-1);
+  last?.();
+  return last !== undefined;
 }
 
 function fail(what: string, error: unknown): void {

@@ -3,7 +3,9 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useKeys } from "../../app/keys";
+import { route } from "../../app/route";
 import { type Range, RangePicker } from "../time/RangePicker";
+import { SavedViewsMenu } from "../views/SavedViews";
 
 interface Props {
   subject: string;
@@ -19,24 +21,27 @@ export function SubjectBar({ subject, range, end, onAsk, children }: Props) {
   useEffect(() => setText(subject), [subject]);
   useKeys("This page", [{ keys: ["/"], text: "what to look for", run: () => document.getElementById("subject")?.focus() }]);
   return (
-    <form
-      class="subject-bar"
-      role="search"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (text.trim() && range) onAsk(text.trim(), range);
-      }}
-    >
-      <label class="sr-only" for="subject">
-        Address, network, name or URI
-      </label>
-      <input id="subject" type="text" value={text} placeholder="Address, network, name or URI" spellcheck={false} autocomplete="off" onInput={(event) => setText(event.currentTarget.value)} />
-      <button type="submit" class="primary" disabled={!range}>
-        Look
-      </button>
-      {range ? <RangePicker range={range} end={end} onPick={(next) => onAsk(text.trim() || subject, next)} /> : null}
+    <div class="subject-bar">
+      <form
+        class="through"
+        role="search"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (text.trim() && range) onAsk(text.trim(), range);
+        }}
+      >
+        <label class="sr-only" for="subject">
+          Address, network, name or URI
+        </label>
+        <input id="subject" type="text" value={text} placeholder="Address, network, name or URI" spellcheck={false} autocomplete="off" onInput={(event) => setText(event.currentTarget.value)} />
+        <button type="submit" class="primary" disabled={!range}>
+          Look
+        </button>
+        {range ? <RangePicker range={range} end={end} onPick={(next) => onAsk(text.trim() || subject, next)} /> : null}
+      </form>
       <span class="spacer" />
       {children}
-    </form>
+      <SavedViewsMenu page={route.value.page} />
+    </div>
   );
 }

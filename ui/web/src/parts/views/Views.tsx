@@ -15,7 +15,7 @@ import { endOfRecords, listed, opened, TIMES } from "./time";
 import "./style.css";
 
 /** What belongs to the moment and not to the view. */
-const PASSING = ["selected", "anchor"];
+const PASSING = ["selected", "anchor", "marks", "open", "grown", "branches", "before", "seen"];
 
 type When = "none" | "relative" | "absolute";
 
@@ -44,16 +44,18 @@ function queryOf(page: string, when: When): string {
   const kept = Object.fromEntries(Object.entries(params).filter(([param]) => !drop.includes(param)));
   // A day that nobody chose is not in the address.
   const day = when === "absolute" && !TIMES.some((param) => kept[param]) ? { date: listed(page.split("/")[1] ?? "")[0] ?? "" } : {};
-  return format({ page: name, path, params: { ...kept, ...day, ...(when === "relative" ? relative(page)?.params : {}) } }).split("?")[1] ?? "";
+  // What a page is about is part of its view, where it stands in the path: the address, the service, the story.
+  const about = path.length > 0 && page === name ? { at: path.join("/") } : {};
+  return format({ page: name, path, params: { ...kept, ...about, ...day, ...(when === "relative" ? relative(page)?.params : {}) } }).split("?")[1] ?? "";
 }
 
 /** Shows a view; a time that it does not say stays. */
 function openView(view: SavedView): void {
   const { page, path, params } = route.value;
-  const wanted = opened(view.query, path[0]);
+  const { at, ...wanted } = opened(view.query, path[0]);
   const has = TIMES.some((param) => wanted[param]);
   const kept = Object.fromEntries(Object.entries(params).filter(([param]) => !has && TIMES.includes(param)));
-  go({ page, path, params: { ...kept, ...wanted } });
+  go({ page, path: at?.split("/") ?? path, params: { ...kept, ...wanted } });
 }
 
 export function Views({ page, close }: { page: string; close: () => void }) {
@@ -103,7 +105,7 @@ export function Views({ page, close }: { page: string; close: () => void }) {
                   </>
                 )}
                 {view.own && view.shared ? "shared " : null}
-                {said(parse(`#/x?${view.query}`).params)}
+                {said(parse(`#/x?${view.query}`).params)} <Wire text={parse(`#/x?${view.query}`).params["at"] ?? ""} limit={40} />
               </span>
             </button>
             {view.own ? (

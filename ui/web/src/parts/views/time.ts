@@ -2,6 +2,7 @@
 // before the latest that has records, or `last`, seconds up to the end of the records. Opened, a relative time becomes an
 // absolute one.
 
+import { me } from "../../app/me";
 import { parse } from "../../app/route";
 import { asSource } from "../../text/source";
 import { stamp } from "../../text/time";
@@ -23,7 +24,7 @@ export function listed(source: string): string[] {
   return recorded(all, asSource(source)).map((day) => day.date).filter((date) => date <= from);
 }
 
-/** The parameters of a view that is opened now; `source` of a suspicious page. */
+/** The parameters of a view that is opened now; `source` of a suspicious page. `at`: what follows the page in its path. */
 export function opened(query: string, source = ""): Record<string, string> {
   const { ago, last, ...params } = parse(`#/x?${query}`).params as Record<string, string>;
   if (ago !== undefined) {
@@ -37,4 +38,11 @@ export function opened(query: string, source = ""): Record<string, string> {
     params["to"] = stamp(new Date(end));
   }
   return params;
+}
+
+/** What links to a page of one thing begin with for whoever is signed in: its chosen view, but for its time and its subject. */
+export function begun(page: string): Record<string, string> {
+  const view = me.value?.views.find((one) => one.page === page);
+  const { at: _at, subject: _subject, ...params } = view ? opened(view.query) : {};
+  return Object.fromEntries(Object.entries(params).filter(([name]) => !TIMES.includes(name)));
 }

@@ -3,8 +3,10 @@
 
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { asApiError, get } from "../../../api/client";
-import { contrast, theme } from "../../../app/settings";
+import { useMirror } from "../../../app/param";
+import { display } from "../../../app/settings";
 import { Chart } from "../../../parts/chart/Chart";
+import { isAddress } from "../../../parts/subject/links";
 import { toast } from "../../../parts/toast";
 import { include } from "../../../parts/value/compose";
 import { escapeText } from "../../../text/hostile";
@@ -30,6 +32,8 @@ interface Props {
 
 /** Names drawn beside nodes at first glance. */
 const LABELS = 22;
+/** Nodes with their neighbours that the address says. */
+const GROWN = 20;
 const NONE: ReadonlySet<string> = new Set();
 /** Colours that the styles give to the canvas. */
 const INKS = ["extreme", "high", "raised", "usual", "line", "accent", "surface", "text", "quiet"];
@@ -39,6 +43,12 @@ const split = (hide: string) => new Set(hide.split(" ").filter(Boolean));
 export function Network({ source, date, rows, selected, query, hide }: Props) {
   const hidden = useMemo(() => split(hide), [hide]);
   const [neighbours, setNeighbours] = useState<readonly Neighbour[]>([]);
+  const grown = [...new Set(neighbours.map((one) => one.of))];
+  useMirror("grown", grown.slice(0, GROWN).join(" "), (text) => {
+    // One after the other: a neighbour may have been added to a neighbour.
+    const each = text.split(" ").filter(Boolean).slice(0, GROWN).map((id) => expanded(source, id, date));
+    Promise.all(each).then((found) => setNeighbours(found.flat()), failed);
+  });
   const graph = useMemo(() => graphOf(rows, hidden, neighbours), [rows, hidden, neighbours]);
   const many = useMemo(() => hubs(graph), [graph]);
   const { positions, settled, drag, release } = useLayout(graph);
@@ -71,7 +81,7 @@ export function Network({ source, date, rows, selected, query, hide }: Props) {
   const rowLit = hovered.value || selected;
   useLayoutEffect(() => {
     if (canvas.current && positions) draw(canvas.current, graph, positions, frame, light, rowLit);
-  }, [graph, positions, frame, light, rowLit, theme.value, contrast.value, box.current?.clientWidth, mounts]);
+  }, [graph, positions, frame, light, rowLit, display.value, box.current?.clientWidth, mounts]);
   useEffect(() => {
     const element = box.current;
     if (!element) return;
@@ -110,11 +120,12 @@ export function Network({ source, date, rows, selected, query, hide }: Props) {
   };
   const expand = async (of: Node) => {
     try {
-      const found = await expanded(source, of, date);
+      const found = await expanded(source, of.id, date);
       setNeighbours([...neighbours.filter((other) => other.of !== of.id), ...found]);
       if (found.length === 0) toast({ text: "The raw records of the day know no more neighbours." });
+      else if (grown.length >= GROWN && !grown.includes(of.id)) toast({ text: `The address says the neighbours of ${GROWN} nodes: those of ${escapeText(of.id, 60)} are shown here, and not by a link.` });
     } catch (error) {
-      toast({ text: `The neighbours could not be read: ${asApiError(error).message}`, tone: "bad" });
+      failed(error);
     }
   };
 
@@ -278,14 +289,17 @@ export function Network({ source, date, rows, selected, query, hide }: Props) {
   );
 }
 
+const failed = (error: unknown) => void toast({ text: `The neighbours could not be read: ${asApiError(error).message}`, tone: "bad" });
+
 /** Neighbours of a node by the raw records of the day. */
-async function expanded(source: Source, node: Node, date: string): Promise<Neighbour[]> {
+async function expanded(source: Source, of: string, date: string): Promise<Neighbour[]> {
   if (source === "flow") {
-    const { peers } = await get("/api/v1/around/flow", { ip: node.id, date, limit: 20 });
-    return peers.map((peer) => ({ of: node.id, id: peer.peer, internal: peer.internal }));
+    const { peers } = await get("/api/v1/around/flow", { ip: of, date, limit: 20 });
+    return peers.map((peer) => ({ of, id: peer.peer, internal: peer.internal }));
   }
-  const { names } = await get("/api/v1/around/dns", { [node.field === "qname" ? "name" : "client"]: node.id, date, limit: 20 });
-  return [...new Set(names.map((name) => (node.field === "qname" ? name.client_ip : name.qname)))].map((id) => ({ of: node.id, id, internal: false }));
+  const isClient = isAddress(of);
+  const { names } = await get("/api/v1/around/dns", { [isClient ? "client" : "name"]: of, date, limit: 20 });
+  return [...new Set(names.map((name) => (isClient ? name.qname : name.client_ip)))].map((id) => ({ of, id, internal: false }));
 }
 
 /** Positions of a graph's nodes as the worker finds them. */

@@ -16,5 +16,5 @@ interface Props {
 }
 
 export function Picture(props: Props) {
-  return props.source === "proxy" ? <ProxyTree {...props} /> : <Network key={props.source} {...props} />;
+  return props.source === "proxy" ? <ProxyTree {...props} /> : <Network key={`${props.source} ${props.date}`} {...props} />;
 }

@@ -3,6 +3,7 @@
 
 import { hierarchy, tree } from "d3-hierarchy";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMirror } from "../../../app/param";
 import { Chart } from "../../../parts/chart/Chart";
 import { escapeText } from "../../../text/hostile";
 import { count } from "../../../text/units";
@@ -21,6 +22,8 @@ const LINE = 20;
 const STEP = [80, 90, 210, 250];
 /** Branches drawn at a time; what is behind is said. */
 const MOST = 400;
+/** Open branches that the address says. */
+const SAID = 100;
 const NONE: ReadonlySet<string> = new Set();
 /** Room left of the root, and right of the clients for their names. */
 const LEFT = 24;
@@ -38,6 +41,8 @@ interface Placed {
 export function ProxyTree({ rows, selected }: Props) {
   const root = useMemo(() => treeOf(rows), [rows]);
   const [open, setOpen] = useState<ReadonlySet<string>>(() => standard(root));
+  const said = namesOf(root, open);
+  useMirror("branches", said.length > SAID ? said.slice(0, SAID).join(" ") : said.join(" "), (text) => setOpen(text === "" ? standard(root) : new Set([root.id, ...text.split(" ")])));
   const [at, setAt] = useState("");
   const { frame, setFrame, box, pan, by, key } = usePanZoom({ x: LEFT, y: 0, k: 1 });
   const way = useMemo(() => new Set(wayTo(root, selected || hovered.value)), [root, selected, hovered.value]);
@@ -120,6 +125,7 @@ export function ProxyTree({ rows, selected }: Props) {
       tools={
         <>
           {left > 0 ? <span class="legend">{count(left)} more are not drawn</span> : null}
+          {said.length > SAID ? <span class="legend" title="Whoever opens a link finds the others closed">{SAID} of {count(said.length)} open branches are in the address</span> : null}
           <button type="button" class="small" onClick={() => setOpen(new Set(idsOf(root)))}>
             Open all
           </button>
@@ -216,6 +222,14 @@ function Leaf({ id, one: { branch, x, y, depth }, open, way, at, onToggle, onPic
 }
 
 const nameOf = (placed: readonly Placed[], id: string) => `branch-${placed.findIndex((one) => one.branch.id === id)}`;
+
+/** The open branches as the address says them; nothing where they are those that are open at first, and a word for none. */
+function namesOf(root: Branch, open: ReadonlySet<string>): string[] {
+  const usual = standard(root);
+  const now = [...open].filter((id) => id !== root.id);
+  if (now.length === usual.size - 1 && now.every((id) => usual.has(id))) return [];
+  return now.length === 0 ? ["none"] : now;
+}
 
 /** Root and methods are open, hosts are seen. */
 function standard(root: Branch): ReadonlySet<string> {

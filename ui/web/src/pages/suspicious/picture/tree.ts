@@ -8,7 +8,7 @@ export type Level = "root" | "method" | "host" | "path" | "client";
 export const LEVELS: readonly Level[] = ["root", "method", "host", "path", "client"];
 
 export interface Branch {
-  /** The way from the root, as one text. */
+  /** The way from the root, in few characters that an address can hold. */
   id: string;
   level: Level;
   name: string;
@@ -48,7 +48,7 @@ export function treeOf(rows: readonly Row[]): Branch {
     let at = root;
     add(at, row);
     for (const [level, name, field, value] of steps) {
-      const id = `${at.id}\u0000${name}`;
+      const id = short(`${at.id} ${name}`);
       let next = at.children.find((child) => child.id === id);
       if (!next) {
         next = branch(level, id, name, field, value);
@@ -59,6 +59,17 @@ export function treeOf(rows: readonly Row[]): Branch {
     }
   }
   return root;
+}
+
+/** 53 bits of a text, base 36: two multiplicative hashes (FNV-1a with two offsets) side by side. */
+function short(text: string): string {
+  let [a, b] = [0x811c9dc5, 0x27d4eb2f];
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    a = Math.imul(a ^ code, 0x01000193);
+    b = Math.imul(b ^ code, 0x85ebca6b);
+  }
+  return ((a >>> 0) * 0x200000 + ((b ^ (b >>> 13)) >>> 11)).toString(36);
 }
 
 function add(at: Branch, row: ProxyRow): void {

@@ -1,0 +1,31 @@
+// State that the address says, so that a reload and a link show it again. None of it is a step of the history.
+
+import { useEffect, useRef } from "preact/hooks";
+import { change, route } from "./route";
+
+/** A choice that stands in the address alone; the usual one is not written. */
+export function useParam<T extends string>(name: string, known: readonly T[]): [T, (next: T) => void] {
+  const [usual] = known as [T];
+  const value = known.find((one) => one === route.value.params[name]) ?? usual;
+  return [value, (next) => change({ [name]: next === usual ? "" : next }, "replace")];
+}
+
+/** Keeps state and address alike: `text` is written when it changes and has rested for so many ms; what the address said first, or says
+    anew, is given to `restore`. */
+export function useMirror(name: string, text: string, restore: (text: string) => void, rest = 0): void {
+  const said = route.value.params[name] ?? "";
+  const last = useRef("");
+  useEffect(() => {
+    if (text === last.current) return;
+    const write = setTimeout(() => {
+      last.current = text;
+      change({ [name]: text }, "replace");
+    }, rest);
+    return () => clearTimeout(write);
+  }, [text]);
+  useEffect(() => {
+    if (said === last.current) return;
+    last.current = said;
+    restore(said);
+  }, [said]);
+}
