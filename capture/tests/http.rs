@@ -281,3 +281,59 @@ fn what_is_not_http_is_left_alone() {
     assert!(seen.is_empty(), "{seen:?}");
     assert_eq!(counter(&decoder, "streams_opened"), 0);
 }
+
+/// Headers of the PROXY protocol, versions 1 and 2, the second with what a load balancer adds (TLVs).
+fn proxy_headers() -> [Vec<u8>; 3] {
+    let tlvs = [&[0x20, 0, 200][..], &[b'x'; 200]].concat();
+    let length = 12 + tlvs.len() as u16;
+    let addresses = [192, 0, 2, 1, 10, 0, 0, 2, 0xdc, 4, 0, 80];
+    let head = b"\r\n\r\n\0\r\nQUIT\n\x21\x11";
+    [
+        b"PROXY TCP4 192.0.2.1 10.0.0.2 56324 80\r\n".to_vec(),
+        b"PROXY UNKNOWN\r\n".to_vec(),
+        [&head[..], &length.to_be_bytes(), &addresses, &tlvs].concat(),
+    ]
+}
+
+#[test]
+fn a_request_behind_a_proxys_header_is_found_however_it_is_cut() {
+    let request = "GET /a HTTP/1.1\r\nHost: b.example\r\n\r\n";
+    let expected = [format!("GET /a {} #0", request.len()), "204 27 #0".to_owned()];
+    for header in proxy_headers() {
+        let whole = [&header, request.as_bytes()].concat();
+        let mut cuts: Vec<Vec<&[u8]>> = (1..whole.len()).map(|at| vec![&whole[..at], &whole[at..]]).collect();
+        cuts.push(vec![&whole]);
+        cuts.push(whole.chunks(1).collect());
+        cuts.push(whole.chunks(7).collect());
+        for parts in cuts {
+            let mut c = Conversation::connected(8080);
+            parts.iter().for_each(|part| c.say(Client, part));
+            c.say(Server, "HTTP/1.1 204 No Content\r\n\r\n");
+            let (seen, decoder) = c.finish();
+            assert_eq!(short(&seen), expected, "{} parts, {:?}", parts.len(), parts[0]);
+            assert_eq!(counter(&decoder, "proxy_headers"), 1);
+        }
+        // The request first.
+        let mut c = Conversation::connected(8080);
+        let at = c.skip(Client, header.len());
+        c.say(Client, request);
+        c.packet(Client, ACK, at, 0, &header, header.len() as u32);
+        assert_eq!(short(&c.finish().0), expected[..1]);
+    }
+}
+
+#[test]
+fn one_header_is_passed_over_and_no_more() {
+    let [line, _, binary] = proxy_headers();
+    let get = b"GET / HTTP/1.1\r\n\r\n";
+    for wrong in [[&line[..], &binary, get].concat(), [&b"PROXY TCP4 "[..], &[b'1'; 300], get].concat()] {
+        let mut c = Conversation::connected(8080);
+        c.say(Client, &wrong);
+        assert_eq!(short(&c.finish().0), [""; 0]);
+    }
+    // A header that promises more than is waited for holds nothing back: what begins in a segment of its own is found.
+    let mut c = Conversation::connected(8080);
+    c.say(Client, [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff"[..], &[0; 400]].concat());
+    c.say(Client, get);
+    assert_eq!(short(&c.finish().0), ["GET / 18 #0"]);
+}

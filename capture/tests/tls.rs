@@ -4,7 +4,8 @@
 
 mod conversation;
 
-use capture::{Body, TlsClientHello};
+use capture::app::{AppConfig, AppDecoder};
+use capture::{AddressPair, Body, Fragment, Ip, IpVersion, Link, Nanos, Packet, Service, Tcp, TlsClientHello};
 use conversation::From::{Client, Server};
 use conversation::{ACK, Conversation, SYN, counter};
 
@@ -160,4 +161,43 @@ fn a_hello_sent_again_is_one_hello() {
     c.packet(Client, SYN, start.wrapping_sub(1), 0, b"", 0);
     c.packet(Client, ACK, start, 0, &handshake, handshake.len() as u32);
     assert_eq!(c.seen.0.len(), 2);
+}
+
+/// HAProxy's `send-proxy` and `send-proxy-v2` before TLS: the flow is TLS's, the hello is found.
+#[test]
+fn a_hello_behind_a_proxys_header() {
+    let handshake = hello(1_800);
+    let binary = [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", &[1, 1, 1, 1, 2, 2, 2, 2, 0x30, 0x39, 1, 0xbb][..]].concat();
+    for header in [b"PROXY TCP4 1.1.1.1 2.2.2.2 12345 443\r\n".to_vec(), binary] {
+        let whole = [&header, &records(&handshake, 20_000)[..]].concat();
+        for size in [1, 13, header.len(), header.len() + 2, 1_400, 20_000] {
+            let mut c = Conversation::connected(8_443);
+            whole.chunks(size).for_each(|part| c.say(Client, part));
+            let hello = only_hello(c);
+            assert_eq!((hello.sni.as_deref(), hello.bytes), (Some("www.example.com"), handshake.len() as u64));
+            assert_eq!(hello.ja4.as_deref(), Some("t13d1516h2_8daaf6152771_e5627efa2ab1"));
+        }
+        let packet = Packet {
+            ts: Nanos(0),
+            pair: AddressPair {
+                src: Ip::v4([10, 0, 0, 1]),
+                dst: Ip::v4([10, 0, 0, 2]),
+                src_port: 40_000,
+                dst_port: 8_443,
+                proto: 6,
+                version: IpVersion::V4,
+            },
+            ip_bytes: 0,
+            payload_bytes: whole.len() as u32,
+            tcp: Tcp::default(),
+            tos: 0,
+            fragment: Fragment::Whole,
+            link: Link::default(),
+            tunnel: None,
+            service: None,
+        };
+        let decoder = AppDecoder::new(AppConfig::default());
+        assert_eq!(decoder.recognise(&packet, &whole), Some(Service::Tls));
+        assert_eq!(decoder.recognise(&packet, &header), None);
+    }
 }

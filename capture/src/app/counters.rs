@@ -54,6 +54,8 @@ counters! {
     quic_over_limit,
     /// QUIC connections forgotten for room before their hello was whole.
     quic_evicted,
+    /// Headers of the PROXY protocol passed over, before what is read of a TCP stream.
+    proxy_headers,
     /// TCP streams followed.
     streams_opened,
     /// TCP streams closed because the table was full.

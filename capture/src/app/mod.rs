@@ -10,6 +10,7 @@
 mod counters;
 mod dns;
 mod http;
+mod preface;
 mod quic;
 mod recognise;
 mod start;

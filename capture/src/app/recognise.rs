@@ -1,5 +1,6 @@
 //! Which protocol a payload gives away by its first bytes. Ports only decide where bytes say little.
 
+use super::preface::{self, Preface};
 use super::{dns, start};
 use crate::{DnsTransport, Packet, Service};
 
@@ -11,7 +12,11 @@ pub(super) fn service(packet: &Packet, payload: &[u8]) -> Option<Service> {
     let (src, dst) = (packet.pair.src_port, packet.pair.dst_port);
     match packet.pair.proto {
         UDP => udp(src, dst, payload),
-        TCP => tcp(src, dst, payload),
+        TCP => match preface::of(payload) {
+            // Of what a proxy carries, not of what it says before.
+            Preface::Whole(length) => tcp(src, dst, payload.get(length..).unwrap_or_default()),
+            _ => tcp(src, dst, payload),
+        },
         _ => None,
     }
 }

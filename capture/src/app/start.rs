@@ -1,6 +1,8 @@
 //! Does a payload begin something whose stream is worth following? Asked for every TCP payload outside a
 //! followed stream, so the common answer, no, must come after a byte or two.
 
+use super::preface::{self, Preface};
+
 /// What a payload begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
@@ -39,8 +41,18 @@ const STATUS: &[u8] = b"HTTP/1.";
 /// How far the end of a request line with an unknown method is looked for.
 const LINE: usize = 8_192;
 
-/// What `payload` begins.
+/// What `payload` begins, perhaps behind a header of the PROXY protocol.
 pub(super) fn classify(payload: &[u8]) -> Start {
+    match preface::of(payload) {
+        Preface::Whole(length) if length == payload.len() => Start::Maybe,
+        Preface::Whole(length) => classify_own(payload.get(length..).unwrap_or_default()),
+        Preface::Part => Start::Maybe,
+        Preface::None => classify_own(payload),
+    }
+}
+
+/// The same of the client's own bytes.
+pub(super) fn classify_own(payload: &[u8]) -> Start {
     match *payload {
         [0x16, 3, 0..=4, _, _, 1, ..] => Start::Tls,
         [0x16] | [0x16, 3] | [0x16, 3, 0..=4] | [0x16, 3, 0..=4, _] | [0x16, 3, 0..=4, _, _] => Start::Maybe,

@@ -5,6 +5,7 @@ use super::key::{Key, Side};
 use crate::app::counters::Counters;
 use crate::app::dns::tcp::DnsStream;
 use crate::app::http::HttpConnection;
+use crate::app::preface::{self, Preface};
 use crate::app::start::{self, Start};
 use crate::app::tls::ClientHelloStream;
 use crate::{DnsTransport, Message, Nanos, Packet};
@@ -12,7 +13,7 @@ use crate::{DnsTransport, Message, Nanos, Packet};
 const FIN: u8 = 1;
 const SYN: u8 = 2;
 const ACK: u8 = 16;
-/// What a stream may say before it must be clear what it carries.
+/// What a stream may say before it must be clear what it carries, without what a proxy says first ([`preface::MAX`]).
 const MAX_UNDECIDED: usize = 16;
 
 /// What a decoder of a stream is given beside the bytes.
@@ -27,8 +28,8 @@ pub(in crate::app) struct Context<'a> {
 
 #[derive(Debug)]
 enum Carries {
-    /// Not clear yet: the side whose bytes will tell, and what it said so far.
-    Undecided(Side, Vec<u8>),
+    /// Not clear yet: the side whose bytes will tell, and what it said so far; what a proxy said before is not among it any more.
+    Undecided(Side, Vec<u8>, bool),
     Dns(Box<[DnsStream; 2]>),
     Http(Box<HttpConnection>),
     Tls(Box<ClientHelloStream>),
@@ -53,7 +54,7 @@ impl Connection {
 
     /// What it carries will be seen by its first bytes.
     pub(super) fn undecided(side: Side) -> Self {
-        Self::new(Carries::Undecided(side, Vec::new()))
+        Self::new(Carries::Undecided(side, Vec::new(), false))
     }
 
     /// DNS; `from_start` tells of the low and the high side that their first byte will be seen.
@@ -79,7 +80,7 @@ impl Connection {
     /// Bytes held back.
     pub(super) fn buffered(&self) -> usize {
         let held = match &self.carries {
-            Carries::Undecided(_, bytes) => bytes.capacity(),
+            Carries::Undecided(_, bytes, _) => bytes.capacity(),
             Carries::Dns(streams) => streams.iter().map(DnsStream::buffered).sum(),
             Carries::Http(http) => http.buffered(),
             Carries::Tls(hello) => hello.buffered(),
@@ -177,13 +178,18 @@ impl Connection {
 impl Carries {
     fn take(&mut self, side: Side, ts: Nanos, piece: Piece<'_>, context: &mut Context<'_>) {
         match self {
-            Self::Undecided(asked, _) if *asked != side => (),
-            Self::Undecided(_, bytes) => match piece {
-                Piece::Data(data) if bytes.is_empty() => self.decide(side, ts, data, context),
+            Self::Undecided(asked, ..) if *asked != side => (),
+            Self::Undecided(_, bytes, is_own) => match piece {
                 Piece::Data(data) => {
-                    bytes.extend_from_slice(data);
-                    let so_far = std::mem::take(bytes);
-                    self.decide(side, ts, &so_far, context);
+                    let is_own = *is_own;
+                    let mut so_far = std::mem::take(bytes);
+                    let data = if so_far.is_empty() {
+                        data
+                    } else {
+                        so_far.extend_from_slice(data);
+                        &so_far
+                    };
+                    self.begin(side, ts, data, is_own, context);
                 }
                 Piece::Cut(_) | Piece::Passed(_) | Piece::Lost(_) => *self = Self::Nothing,
             },
@@ -204,15 +210,31 @@ impl Carries {
         }
     }
 
-    fn decide(&mut self, side: Side, ts: Nanos, bytes: &[u8], context: &mut Context<'_>) {
-        *self = match start::classify(bytes) {
+    /// The beginning of a stream, `is_own` without what a proxy says before.
+    fn begin(&mut self, side: Side, ts: Nanos, bytes: &[u8], is_own: bool, context: &mut Context<'_>) {
+        let header = if is_own { Preface::None } else { preface::of(bytes) };
+        match header {
+            Preface::Whole(length) => {
+                context.counters.proxy_headers += 1;
+                match bytes.get(length..) {
+                    Some(own) if !own.is_empty() => self.decide(side, ts, own, true, context),
+                    _ => *self = Self::Undecided(side, Vec::new(), true),
+                }
+            }
+            Preface::Part => *self = Self::Undecided(side, bytes.to_vec(), false),
+            Preface::None => self.decide(side, ts, bytes, is_own, context),
+        }
+    }
+
+    fn decide(&mut self, side: Side, ts: Nanos, bytes: &[u8], is_own: bool, context: &mut Context<'_>) {
+        *self = match start::classify_own(bytes) {
             Start::Http => {
                 let client = if start::is_response(bytes) { side.other() } else { side };
                 Self::Http(Box::new(HttpConnection::new(client)))
             }
             Start::Tls => Self::Tls(Box::new(ClientHelloStream::new(side))),
             Start::Maybe if bytes.len() <= MAX_UNDECIDED => {
-                *self = Self::Undecided(side, bytes.to_vec());
+                *self = Self::Undecided(side, bytes.to_vec(), is_own);
                 return;
             }
             Start::Maybe | Start::Other => Self::Nothing,
