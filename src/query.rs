@@ -14,8 +14,8 @@ use clap::builder::TypedValueParser as _;
 
 /// Ask the lake in SQL. Reads only: SELECT, EXPLAIN, SHOW and DESCRIBE.
 ///
-/// Tables: flow, dns, proxy, scores (and scores_flow, scores_dns, scores_proxy), ledger, interfaces. Views with Apache
-/// Spot's columns: spot_flow, spot_dns, spot_proxy. `date`, `hour` and `sensor` choose files before they are read.
+/// Tables: flow, dns, proxy, dhcp, scores (and scores_flow, scores_dns, scores_proxy), ledger, interfaces. Views with Apache
+/// Spot's columns: spot_flow, spot_dns, spot_proxy; with Zeek's: zeek_dhcp. `date`, `hour` and `sensor` choose files before they are read.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  spotter query \"show tables\"\n  spotter query \"describe flow\"\n  \
     spotter query \"select src_ip, count(*) n from flow where date = '2026-11-22' group by 1 order by n desc limit 10\"\n  \

@@ -4,6 +4,7 @@ use capture::live::{MicroDirection, Microflow};
 use capture::{AddressPair, Body, Fragment, Link, Message, Nanos, Packet, Sink, Tcp};
 
 use crate::config::AggregatorConfig;
+use crate::dhcp_match::{self, DhcpMatcher};
 use crate::dns_match::{self, DnsMatcher};
 use crate::flow::nanos;
 use crate::flows::{self, Flows};
@@ -32,6 +33,7 @@ pub struct Aggregator {
     clock: Clock,
     flows: Flows,
     dns: DnsMatcher,
+    dhcp: DhcpMatcher,
     http: HttpMatcher,
     records: Records,
     stats: Stats,
@@ -54,6 +56,7 @@ impl Aggregator {
             clock: Clock::new(nanos(timeouts.active.max(timeouts.idle_tcp).max(timeouts.idle_other))),
             flows: Flows::new(&config, hasher, ids.clone()),
             dns: DnsMatcher::new(&config, hasher, ids.clone()),
+            dhcp: DhcpMatcher::new(&config, ids.clone()),
             http: HttpMatcher::new(&config, ids),
             records: Records::default(),
             stats: Stats::default(),
@@ -65,9 +68,10 @@ impl Aggregator {
     /// live capture calls it when no packet came. Times before the latest seen are ignored.
     pub fn advance(&mut self, now: Nanos) {
         let now = self.clock.tell(now);
-        let Self { flows, dns, http, records, stats, .. } = self;
+        let Self { flows, dns, dhcp, http, records, stats, .. } = self;
         flows.advance(now, flows::Out { records: &mut records.flow, stats });
         dns.advance(now, &mut dns_match::Out { records: &mut records.dns, stats });
+        dhcp.advance(now, &mut dhcp_match::Out { records: &mut records.dhcp, stats });
         http.advance(now, &mut http_match::Out { records: &mut records.proxy, stats });
     }
 
@@ -135,16 +139,17 @@ impl Aggregator {
 
     /// How many records wait to be taken.
     pub fn finished(&self) -> usize {
-        self.records.flow.len() + self.records.dns.len() + self.records.proxy.len()
+        self.records.len()
     }
 
     /// The end of the input: everything still open is finished, with end reason 4 (3 if the connection had
     /// ended).
     pub fn finish(&mut self) {
         let now = self.clock.now;
-        let Self { flows, dns, http, records, stats, .. } = self;
+        let Self { flows, dns, dhcp, http, records, stats, .. } = self;
         flows.finish(now, flows::Out { records: &mut records.flow, stats });
         dns.finish(&mut dns_match::Out { records: &mut records.dns, stats });
+        dhcp.finish(&mut dhcp_match::Out { records: &mut records.dhcp, stats });
         http.finish(&mut http_match::Out { records: &mut records.proxy, stats });
     }
 
@@ -156,6 +161,7 @@ impl Aggregator {
             late_packets: self.clock.late,
             clock_steps_back: self.clock.steps_back,
             dns_waiting: self.dns.waiting() as u64,
+            dhcp_waiting: self.dhcp.waiting() as u64,
             http_requests_waiting: requests as u64,
             http_responses_waiting: responses as u64,
             ..self.stats
@@ -178,7 +184,7 @@ impl Sink for Aggregator {
     }
 
     fn message(&mut self, message: Message) {
-        let Self { clock, dns, http, records, stats, .. } = self;
+        let Self { clock, dns, dhcp, http, records, stats, .. } = self;
         let now = clock.now;
         let Message { first_ts, ts, pair, body } = message;
         let carried = Carried { first_ts, ts, pair };
@@ -186,6 +192,9 @@ impl Sink for Aggregator {
         match body {
             Body::Dns(body) => {
                 dns.handle(now, &carried, *body, &mut dns_match::Out { records: &mut records.dns, stats });
+            }
+            Body::Dhcp(body) => {
+                dhcp.handle(now, &carried, *body, &mut dhcp_match::Out { records: &mut records.dhcp, stats });
             }
             Body::HttpRequest(body) => {
                 http.request(now, &carried, *body, &mut http_match::Out { records: proxy, stats });

@@ -53,6 +53,8 @@ pub struct Timeouts {
     pub dns_udp: Duration,
     /// The same over TCP. 30 s.
     pub dns_tcp: Duration,
+    /// How long a DHCP transaction waits for its next message; it is written when it is twice as old. 30 s, as in Zeek.
+    pub dhcp: Duration,
     /// How long an HTTP request waits for the end of its response. 300 s.
     pub http: Duration,
 }
@@ -66,6 +68,7 @@ impl Default for Timeouts {
             tcp_end: Duration::from_secs(2),
             dns_udp: Duration::from_secs(5),
             dns_tcp: Duration::from_secs(30),
+            dhcp: Duration::from_secs(30),
             http: Duration::from_secs(300),
         }
     }
@@ -83,6 +86,10 @@ pub struct Limits {
     pub max_dns: usize,
     /// Most bytes of text they hold, same rule. 64 MiB.
     pub max_dns_bytes: usize,
+    /// Most DHCP transactions at once; past it the one nearest to its deadline is written as it is. 16,384.
+    pub max_dhcp: usize,
+    /// Most bytes of text they hold, same rule. 16 MiB.
+    pub max_dhcp_bytes: usize,
     /// Most HTTP requests that wait for a response; past it the oldest is written unanswered. 16,384.
     pub max_http: usize,
     /// Most bytes of text they hold, same rule. 64 MiB.
@@ -96,6 +103,8 @@ impl Default for Limits {
             max_flows: 1 << 19,
             max_dns: 1 << 16,
             max_dns_bytes: 64 << 20,
+            max_dhcp: 1 << 14,
+            max_dhcp_bytes: 16 << 20,
             max_http: 1 << 14,
             max_http_bytes: 64 << 20,
         }

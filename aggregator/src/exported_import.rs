@@ -48,6 +48,7 @@ pub(crate) fn read(
                 let ts = match &row {
                     LogRow::Connection(row) => row.first,
                     LogRow::Dns(row) => row.first,
+                    LogRow::Dhcp(row) => row.first,
                     LogRow::Request(row) => row.first,
                 };
                 first = Some(first.map_or(ts, |first| first.min(ts)));

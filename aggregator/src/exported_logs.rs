@@ -1,11 +1,12 @@
 //! From the rows of others' logs to records.
 
-use capture::logs::{LogConnection, LogDns, LogKind, LogRequest, LogRow};
+use capture::logs::{LogConnection, LogDhcp, LogDns, LogKind, LogRequest, LogRow};
 use capture::{ResourceRecord, Service};
 
 use crate::icmp::{ICMP, ICMPV6};
 use crate::record::{
-    Direction, DnsRecord, EndReason, Exporter, FlowRecord, History, Micros, Origin, ProxyRecord, RecordId, Records,
+    DhcpLease, DhcpRecord, Direction, DnsRecord, EndReason, Exporter, FlowRecord, History, Micros, Origin, ProxyRecord,
+    RecordId, Records,
 };
 use crate::record_id::RecordIds;
 
@@ -63,6 +64,11 @@ impl LogRecords {
                 let mut record = dns(*row);
                 record.record_id = self.ids(record.origin).dns(&record);
                 records.dns.push(record);
+            }
+            LogRow::Dhcp(row) => {
+                let mut record = dhcp(*row);
+                record.record_id = self.zeek.dhcp(&record);
+                records.dhcp.push(record);
             }
             LogRow::Request(row) => {
                 let mut record = request(*row);
@@ -227,6 +233,39 @@ fn answer_type(data: &str, qtype: u16) -> u16 {
     }
 }
 
+fn dhcp(row: LogDhcp) -> DhcpRecord {
+    let mut record = DhcpRecord::new(Origin::Zeek, Micros(row.first.micros()));
+    let duration = row.duration.map_or(0, |duration| duration.micros().max(0));
+    record.last_seen = Micros(record.first_seen.0.saturating_add(duration));
+    let (is_old, has) = (row.msg_types.is_empty(), |kind: &str| row.msg_types.iter().any(|known| known == kind));
+    let lease = match (row.assigned_addr, row.lease_time) {
+        (Some(address), Some(valid_s)) if is_old || has("ACK") => Some((address, valid_s)),
+        _ if has("RELEASE") => row.client_addr.map(|address| (address, 0)),
+        _ if has("DECLINE") => row.requested_addr.map(|address| (address, 0)),
+        _ => None,
+    };
+    record.leases =
+        lease.map(|(address, valid_s)| DhcpLease { address, prefix_len: 32, valid_s }).into_iter().collect();
+    DhcpRecord {
+        xid: row.xid,
+        client_addr: row.client_addr,
+        client_port: row.client_port,
+        server_addr: row.server_addr,
+        server_port: row.server_port,
+        mac: row.mac,
+        host_name: row.host_name,
+        client_fqdn: row.client_fqdn,
+        domain: row.domain,
+        requested_addr: row.requested_addr,
+        assigned_addr: row.assigned_addr,
+        lease_time: row.lease_time,
+        client_message: row.client_message,
+        server_message: row.server_message,
+        msg_types: row.msg_types.into_iter().map(Into::into).collect(),
+        ..record
+    }
+}
+
 fn request(row: LogRequest) -> ProxyRecord {
     let first = Micros(row.first.micros());
     let duration = i64::try_from(row.duration_us.unwrap_or(0)).unwrap_or(0);
@@ -296,6 +335,30 @@ mod tests {
         assert_eq!((f.service, f.origin), (Some(Service::Tls), Origin::Zeek));
         assert_eq!((flows[1].src_port, flows[1].dst_port), (0, 2_048));
         assert_ne!(flows[0].record_id, flows[1].record_id);
+    }
+
+    #[test]
+    fn leases_of_zeeks_log_in_both_of_its_forms() {
+        let tsv = "#separator \\x09\n#set_separator\t,\n#path\tdhcp\n#fields\tts\tuids\tclient_addr\tserver_addr\tmac\thost_name\tclient_fqdn\tdomain\trequested_addr\tassigned_addr\tlease_time\tclient_message\tserver_message\tmsg_types\tduration\n\
+            1.500000\tCa,Cb\t-\t10.0.0.1\t00:0b:82:01:fc:42\tlap\\x0atop\t-\tcorp\t10.0.0.9\t10.0.0.5\t3600.000000\t-\t-\tDISCOVER,OFFER,REQUEST,ACK\t0.250000\n\
+            2.000000\tCc\t10.0.0.5\t10.0.0.1\t00:0b:82:01:fc:42\t-\t-\t-\t-\t-\t-\t-\t-\tRELEASE\t0.000000\n\
+            3.000000\tCd\t-\t10.0.0.1\t00:0b:82:01:fc:42\t-\t-\t-\t-\t10.0.0.5\t3600.000000\t-\t-\tDISCOVER,OFFER\t-\n";
+        let json = r#"{"_path":"dhcp","ts":1.5,"uids":["Ca","Cb"],"server_addr":"10.0.0.1","mac":"00:0b:82:01:fc:42","host_name":"lap\ntop","domain":"corp","requested_addr":"10.0.0.9","assigned_addr":"10.0.0.5","lease_time":3600.0,"msg_types":["DISCOVER","OFFER","REQUEST","ACK"],"duration":0.25}"#;
+        let (rows, of_json) = (records(tsv).dhcp, records(json).dhcp);
+        assert_eq!(rows[..1], of_json[..]);
+        let row = &rows[0];
+        assert_eq!((row.first_seen, row.last_seen), (Micros(1_500_000), Micros(1_750_000)));
+        assert_eq!((row.host_name.as_deref(), row.mac), (Some("lap\\010top"), Some([0, 0x0b, 0x82, 1, 0xfc, 0x42])));
+        assert_eq!(row.msg_types, ["DISCOVER", "OFFER", "REQUEST", "ACK"]);
+        let leases = |at: usize| rows[at].leases.iter().map(|l| (l.address.to_string(), l.valid_s)).collect::<Vec<_>>();
+        assert_eq!(leases(0), [("10.0.0.5".to_owned(), 3_600)]);
+        assert_eq!(leases(1), [("10.0.0.5".to_owned(), 0)]);
+        assert_eq!(leases(2), [], "an offer alone is none");
+        // Bro 2.5 and before.
+        let old = "#separator \\x09\n#path\tdhcp\n#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tmac\tassigned_ip\tlease_time\ttrans_id\n\
+            1.0\tC\t0.0.0.0\t68\t10.0.0.1\t67\t00:0b:82:01:fc:42\t10.0.0.5\t86400.0\t1946557\n";
+        let row = &records(old).dhcp[0];
+        assert_eq!((row.xid, row.client_addr, row.leases[0].valid_s), (Some(1_946_557), None, 86_400));
     }
 
     #[test]

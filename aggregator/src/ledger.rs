@@ -173,6 +173,7 @@ impl Books {
                 s.dns_response_questions,
                 s.dns_answered + s.dns_unasked,
             ),
+            ("dhcp.messages = messages_in_rows + messages_waiting", s.dhcp_messages, s.dhcp_in_rows + s.dhcp_waiting),
             (
                 "http.requests = rows.answered + rows.unanswered + requests_waiting",
                 s.http_requests,
@@ -295,7 +296,7 @@ mod tests {
     #[test]
     fn every_loss_is_reported() {
         type Loss = fn(&mut Books, &mut Stats);
-        let losses: [(&str, Loss); 11] = [
+        let losses: [(&str, Loss); 12] = [
             ("packets.seen", |books, _| books.seen.packets += 1),
             ("bytes.seen", |books, _| books.seen.bytes += 1),
             ("packets.received", |books, _| {
@@ -308,6 +309,7 @@ mod tests {
             ("flows.opened", |_, stats| stats.flows_evicted -= 1),
             ("dns.query_questions", |_, stats| stats.dns_query_questions += 1),
             ("dns.response_questions", |_, stats| stats.dns_unasked += 1),
+            ("dhcp.messages", |_, stats| stats.dhcp_messages += 1),
             ("http.requests", |_, stats| stats.http_requests_waiting += 1),
             ("http.responses", |_, stats| stats.http_unasked += 1),
         ];

@@ -13,6 +13,7 @@ mod config;
 mod conn_state;
 #[cfg(test)]
 mod cost;
+mod dhcp_match;
 mod dns_match;
 pub mod exported;
 mod exported_files;

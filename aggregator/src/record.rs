@@ -1,5 +1,8 @@
 //! The rows of the lake, before they are columns. The meaning of every field is DATA-MODEL's.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
+
 use capture::{Ip, IpVersion, ResourceRecord, Service, Tunnel};
 
 /// Microseconds since the Unix epoch, UTC.
@@ -190,7 +193,7 @@ impl History {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[expect(missing_docs, reason = "the names are the columns of DATA-MODEL, and IPFIX's")]
 pub struct Exporter {
-    pub exporter_ip: Option<std::net::IpAddr>,
+    pub exporter_ip: Option<IpAddr>,
     pub input_if: Option<u32>,
     pub output_if: Option<u32>,
     pub fwd_status: Option<u8>,
@@ -198,9 +201,9 @@ pub struct Exporter {
     pub dst_as: Option<u32>,
     pub src_mask: Option<u8>,
     pub dst_mask: Option<u8>,
-    pub next_hop: Option<std::net::IpAddr>,
-    pub peer_src: Option<std::net::IpAddr>,
-    pub peer_dst: Option<std::net::IpAddr>,
+    pub next_hop: Option<IpAddr>,
+    pub peer_src: Option<IpAddr>,
+    pub peer_dst: Option<IpAddr>,
 }
 
 /// One row of `dns`: a question with its query, its answer, or both.
@@ -238,6 +241,108 @@ pub struct DnsRecord {
     pub damage: Option<&'static str>,
 }
 
+/// One row of `dhcp`: the messages of a transaction, from the wire or from a log. Fields are Zeek's where it has them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the names are the columns of DATA-MODEL")]
+pub struct DhcpRecord {
+    pub record_id: RecordId,
+    pub first_seen: Micros,
+    pub last_seen: Micros,
+    pub origin: Origin,
+    /// 4 or 6.
+    pub version: u8,
+    pub xid: Option<u32>,
+    pub client_addr: Option<IpAddr>,
+    pub client_port: Option<u16>,
+    pub server_addr: Option<IpAddr>,
+    pub server_port: Option<u16>,
+    pub relay_addr: Option<IpAddr>,
+    pub mac: Option<[u8; 6]>,
+    /// Client identifier or DUID, hexadecimal.
+    pub client_id: Option<String>,
+    pub host_name: Option<String>,
+    pub client_fqdn: Option<String>,
+    pub domain: Option<String>,
+    pub requested_addr: Option<IpAddr>,
+    pub assigned_addr: Option<IpAddr>,
+    /// Seconds.
+    pub lease_time: Option<u32>,
+    pub leases: Vec<DhcpLease>,
+    pub client_message: Option<String>,
+    pub server_message: Option<String>,
+    pub vendor_class: Option<String>,
+    /// Codes of the options asked for, with commas.
+    pub param_list: Option<String>,
+    pub msg_types: Vec<Cow<'static, str>>,
+    pub damage: Option<&'static str>,
+    pub community_id: Option<String>,
+}
+
+/// An address or prefix that a server acknowledged, or that a client gave up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DhcpLease {
+    /// The address, or the first of the prefix.
+    pub address: IpAddr,
+    /// 32 or 128, or the length of a delegated prefix.
+    pub prefix_len: u8,
+    /// Seconds; 0 = given up, `u32::MAX` = for ever.
+    pub valid_s: u32,
+}
+
+impl DhcpRecord {
+    /// A record of version 4 of which only the origin and the time are known.
+    pub const fn new(origin: Origin, first_seen: Micros) -> Self {
+        Self {
+            record_id: RecordId([0; 16]),
+            first_seen,
+            last_seen: first_seen,
+            origin,
+            version: 4,
+            xid: None,
+            client_addr: None,
+            client_port: None,
+            server_addr: None,
+            server_port: None,
+            relay_addr: None,
+            mac: None,
+            client_id: None,
+            host_name: None,
+            client_fqdn: None,
+            domain: None,
+            requested_addr: None,
+            assigned_addr: None,
+            lease_time: None,
+            leases: Vec::new(),
+            client_message: None,
+            server_message: None,
+            vendor_class: None,
+            param_list: None,
+            msg_types: Vec::new(),
+            damage: None,
+            community_id: None,
+        }
+    }
+
+    /// Bytes it holds in memory, about.
+    pub(crate) fn cost(&self) -> usize {
+        let texts = [
+            &self.client_id,
+            &self.host_name,
+            &self.client_fqdn,
+            &self.domain,
+            &self.client_message,
+            &self.server_message,
+            &self.vendor_class,
+            &self.param_list,
+            &self.community_id,
+        ];
+        size_of::<Self>()
+            + texts.iter().map(|text| text.as_ref().map_or(0, String::len)).sum::<usize>()
+            + self.leases.len() * size_of::<DhcpLease>()
+            + self.msg_types.len() * size_of::<Cow<'static, str>>()
+    }
+}
+
 /// One row of `proxy`: a request, from the wire or from a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(missing_docs, reason = "the names are the columns of DATA-MODEL")]
@@ -247,9 +352,9 @@ pub struct ProxyRecord {
     pub last_seen: Micros,
     /// wire, bluecoat, squid, haproxy, w3c, zeek, json, spot
     pub origin: &'static str,
-    pub client_ip: std::net::IpAddr,
+    pub client_ip: IpAddr,
     pub client_port: Option<u16>,
-    pub server_ip: Option<std::net::IpAddr>,
+    pub server_ip: Option<IpAddr>,
     pub server_port: Option<u16>,
     /// http, https, connect, tls
     pub scheme: String,
@@ -284,7 +389,7 @@ pub struct ProxyRecord {
 
 impl ProxyRecord {
     /// A record of which only the origin and the client are known; all else is null or empty.
-    pub const fn new(origin: &'static str, client_ip: std::net::IpAddr) -> Self {
+    pub const fn new(origin: &'static str, client_ip: IpAddr) -> Self {
         Self {
             record_id: RecordId([0; 16]),
             first_seen: Micros(0),
@@ -354,6 +459,8 @@ pub struct Records {
     pub flow: Vec<FlowRecord>,
     /// Finished DNS questions.
     pub dns: Vec<DnsRecord>,
+    /// Finished DHCP transactions.
+    pub dhcp: Vec<DhcpRecord>,
     /// Finished requests.
     pub proxy: Vec<ProxyRecord>,
 }
@@ -368,13 +475,19 @@ impl Records {
         self.dns.sort_by_cached_key(|r| {
             (r.first_seen, r.client_ip, r.server_ip, r.client_port, r.server_port, r.id, r.question, r.record_id)
         });
+        self.dhcp.sort_by_cached_key(|r| (r.first_seen, r.version, r.xid, r.mac, r.record_id));
         self.proxy.sort_by_cached_key(|r| {
             (r.first_seen, r.client_ip, r.server_ip, r.client_port, r.server_port, r.record_id)
         });
     }
 
+    /// How many.
+    pub const fn len(&self) -> usize {
+        self.flow.len() + self.dns.len() + self.dhcp.len() + self.proxy.len()
+    }
+
     /// Nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.flow.is_empty() && self.dns.is_empty() && self.proxy.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }

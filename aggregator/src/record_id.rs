@@ -8,9 +8,10 @@
 //! |---|---|
 //! | flow | `46` · flow_start (8) · src_ip (16) · dst_ip (16) · src_port (2) · dst_port (2) · protocol (1) · IP version (1) · VLAN + 1 if in the key, else 0 (2) · segment (4) · twin (4) |
 //! | dns | `44` · first_seen (8) · client_ip (16) · server_ip (16) · client_port (2) · server_port (2) · transport (1) · IP version (1) · id (2) · question (1) · qtype (2) · qclass (2) · kind (1: 1 query, 2 answer, 3 both) · twin (4) · qname_wire |
+//! | dhcp | `48` · first_seen (8) · client_addr (16) · server_addr (16) · transaction id (4) · version (1) · twin (4) · hardware address (6, or none) · client identifier, host name, assigned address, 00 between them |
 //! | proxy | `50` · first_seen (8) · client_ip (16) · server_ip (16) · client_port (2) · server_port (2) · kind (1: 1 HTTP, 2 TLS, 3 from a log) · index on the connection (4) · twin (4) · from a log: origin, method, URI and user agent, 00 between them |
 //!
-//! Addresses are 16 bytes, IPv4 after `::ffff:`. A flow's 57 bytes are one BLAKE3 block. *Twin* tells apart
+//! Addresses are 16 bytes, IPv4 after `::ffff:`; all 0 where there is none. A flow's 57 bytes are one BLAKE3 block. *Twin* tells apart
 //! records that are the same in all of the above, as two connections of one key that began in the same
 //! microsecond: they are numbered in the order in which they are written; the first is 0. The last number is
 //! remembered for some thousand records, far more than can fall into a microsecond. Records of a Kafka topic have no twin number: topic,
@@ -18,7 +19,7 @@
 
 use capture::DnsTransport;
 
-use crate::record::{DnsRecord, FlowRecord, Micros, Origin, ProxyRecord, RecordId};
+use crate::record::{DhcpRecord, DnsRecord, FlowRecord, Micros, Origin, ProxyRecord, RecordId};
 
 /// Makes the ids of one sensor and origin.
 #[derive(Clone, Debug)]
@@ -33,6 +34,7 @@ pub(crate) struct RecordIds {
 /// Bytes of each kind of record, without twin and name.
 const FLOW: usize = 53;
 const DNS: usize = 55;
+const DHCP: usize = 46;
 const PROXY: usize = 50;
 const MAX_HEAD: usize = 60;
 
@@ -57,6 +59,11 @@ impl<const N: usize> Bytes<N> {
         }
         self
     }
+}
+
+/// An address of which there may be none.
+fn octets(ip: Option<std::net::IpAddr>) -> [u8; 16] {
+    ip.map_or([0; 16], |ip| capture::Ip::from_ip_addr(ip).0.0)
 }
 
 /// What of a proxy record on the wire makes its identity.
@@ -130,6 +137,22 @@ impl RecordIds {
         self.identify(bytes, record.qname_wire.as_bytes())
     }
 
+    /// Id of a DHCP record.
+    pub(crate) fn dhcp(&mut self, record: &DhcpRecord) -> RecordId {
+        let bytes = Bytes::<DHCP>::new()
+            .put([b'H'])
+            .put(record.first_seen.0.to_le_bytes())
+            .put(octets(record.client_addr))
+            .put(octets(record.server_addr))
+            .put(record.xid.unwrap_or(0).to_le_bytes())
+            .put([record.version]);
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let assigned = record.assigned_addr.map(|ip| ip.to_string()).unwrap_or_default();
+        let texts = [text(&record.client_id), text(&record.host_name), assigned].join("\0");
+        let mac = record.mac.as_ref().map_or(&[][..], |mac| &mac[..]);
+        self.identify(bytes, &[mac, texts.as_bytes()].concat())
+    }
+
     /// Id of a request seen on the wire.
     pub(crate) fn wire_request(&mut self, request: &WireRequest) -> RecordId {
         let WireRequest { first_seen, pair, is_tls, index } = request;
@@ -147,12 +170,11 @@ impl RecordIds {
 
     /// Id of a request of a log, which has no place on a connection: its text stands for it.
     pub(crate) fn log_request(&mut self, record: &ProxyRecord) -> RecordId {
-        let ip = |ip: Option<std::net::IpAddr>| ip.map_or([0; 16], |ip| capture::Ip::from_ip_addr(ip).0.0);
         let bytes = Bytes::<PROXY>::new()
             .put([b'P'])
             .put(record.first_seen.0.to_le_bytes())
-            .put(ip(Some(record.client_ip)))
-            .put(ip(record.server_ip))
+            .put(octets(Some(record.client_ip)))
+            .put(octets(record.server_ip))
             .put(record.client_port.unwrap_or(0).to_le_bytes())
             .put(record.server_port.unwrap_or(0).to_le_bytes())
             .put([3])

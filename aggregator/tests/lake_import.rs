@@ -269,7 +269,7 @@ fn every_shared_capture_goes_in_with_closed_books_and_the_same_rows_twice() {
     let failed: Vec<_> = report.files.iter().filter(|f| f.outcome == FileOutcome::Failed).collect();
     assert!(failed.len() * 20 < report.files.len(), "{} failed: {failed:#?}", failed.len());
     run(&two, &[&captures]);
-    for table in [Table::Flow, Table::Dns, Table::Proxy] {
+    for table in [Table::Flow, Table::Dns, Table::Proxy, Table::Dhcp] {
         let rows: u64 = one.parts(table, None).unwrap().iter().map(|p| p.rows).sum();
         assert_eq!(report.total.records.get(table.as_str()).copied().unwrap_or_default(), rows);
         let read = |lake: &Lake| -> Vec<[u8; 16]> {

@@ -180,7 +180,7 @@ fn is_told_apart(table: Table, column: &str) -> bool {
 fn content(lake: &Path) -> BTreeMap<String, i64> {
     let lake = Lake::open_existing(lake).unwrap();
     let mut out = BTreeMap::new();
-    for table in [Table::Flow, Table::Dns, Table::Proxy] {
+    for table in [Table::Flow, Table::Dns, Table::Proxy, Table::Dhcp] {
         for part in lake.parts(table, None).unwrap() {
             for batch in lake_support::read(&part) {
                 for row in 0..batch.num_rows() {

@@ -231,6 +231,8 @@ pub enum Body {
     HttpResponse(Box<HttpResponse>),
     /// A TLS ClientHello.
     TlsClientHello(Box<TlsClientHello>),
+    /// A DHCP message.
+    Dhcp(Box<DhcpMessage>),
 }
 
 /// How a DNS message travelled.
@@ -357,4 +359,55 @@ pub struct TlsClientHello {
     pub ja4: Option<String>,
     /// Bytes of the handshake message.
     pub bytes: u64,
+}
+
+/// A DHCP message (RFC 2131, RFC 8415), as far as it could be read. Texts are as sent; octets that are not printable ASCII
+/// stand as RFC 1035 `\DDD`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DhcpMessage {
+    /// DHCPv4 or DHCPv6.
+    pub version: IpVersion,
+    /// Message type (IANA); of the innermost message, where relays carry it. 0: BOOTP, which has none.
+    pub message_type: u8,
+    /// Sent by a server.
+    pub from_server: bool,
+    /// Transaction id; 24 bits in DHCPv6.
+    pub xid: u32,
+    /// Client's hardware address.
+    pub mac: Option<[u8; 6]>,
+    /// Client identifier (option 61) or DUID (DHCPv6 option 1).
+    pub client_id: Option<Box<[u8]>>,
+    /// The address that the client has while it speaks.
+    pub client_addr: Option<IpAddr>,
+    /// Server identifier, else the server's address.
+    pub server_addr: Option<IpAddr>,
+    /// Address of the relay agent nearest to the client, on the client's link.
+    pub relay_addr: Option<IpAddr>,
+    /// Addresses the client asks for or gives up, or the server offers or gives.
+    pub addresses: Vec<DhcpAddress>,
+    /// Host name (option 12).
+    pub host_name: Option<String>,
+    /// Client FQDN (option 81, RFC 4702; DHCPv6 option 39, RFC 4704), without the dot at the end.
+    pub client_fqdn: Option<String>,
+    /// Domain name (option 15), or the first of the domain search list (DHCPv6 option 24).
+    pub domain: Option<String>,
+    /// Message (option 56), or that of the status code (DHCPv6 option 13).
+    pub text: Option<String>,
+    /// Vendor class identifier (option 60), or the first vendor class (DHCPv6 option 16).
+    pub vendor_class: Option<String>,
+    /// Codes of the options asked for, in order (option 55, DHCPv6 option 6).
+    pub param_list: Vec<u16>,
+    /// The first thing that could not be read: truncated, ends_early, option_length …
+    pub damage: Option<&'static str>,
+}
+
+/// An address or prefix in a DHCP message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DhcpAddress {
+    /// The address, or the first of the prefix.
+    pub address: IpAddr,
+    /// 32 or 128 for an address, else the length of a delegated prefix.
+    pub prefix_len: u8,
+    /// For how long, seconds: lease time or valid lifetime; 0 = given up, `u32::MAX` = for ever; `None` = not said.
+    pub valid: Option<u32>,
 }

@@ -2,7 +2,7 @@
 //!
 //! A *source* ([`file`], [`af_packet`]) yields [`Frame`]s. The [`Decoder`] reads each frame, says what became of it
 //! ([`Fate`]) and hands a [`Sink`] one [`Packet`] per IP packet and one [`Message`] per application
-//! message (DNS, HTTP, TLS ClientHello) that the packet completed. Decoders are sans-IO: no clock, no
+//! message (DNS, DHCP, HTTP, TLS ClientHello) that the packet completed. Decoders are sans-IO: no clock, no
 //! socket, no file; time comes in with the frame.
 //!
 //! Promises: nothing panics on input, whatever the bytes; every frame has exactly one fate; every
@@ -31,7 +31,8 @@ pub mod xsk;
 
 pub use decode::{Decoder, DecoderConfig, Place, Tunnels};
 pub use event::{
-    AddressPair, Body, DnsMessage, DnsQuestion, DnsTransport, Fragment, HttpRequest, HttpResponse, Ip, IpVersion, Link,
-    Message, Nanos, Packet, ResourceRecord, Service, Sink, Tcp, TlsClientHello, Tunnel,
+    AddressPair, Body, DhcpAddress, DhcpMessage, DnsMessage, DnsQuestion, DnsTransport, Fragment, HttpRequest,
+    HttpResponse, Ip, IpVersion, Link, Message, Nanos, Packet, ResourceRecord, Service, Sink, Tcp, TlsClientHello,
+    Tunnel,
 };
 pub use frame::{Fate, Frame, LinkType};

@@ -39,6 +39,7 @@ fn told(path: &Path) -> String {
                 sums[0] += row.src_packets + row.dst.map_or(0, |d| d.0);
                 sums[1] += row.src_bytes + row.dst.map_or(0, |d| d.1);
             }
+            Entry::Row(LogRow::Dhcp(_)) => *rows.entry("dhcp").or_default() += 1,
             Entry::Row(LogRow::Dns(_)) => *rows.entry("dns").or_default() += 1,
             Entry::Row(LogRow::Request(row)) => *rows.entry(row.kind.as_str()).or_default() += 1,
             Entry::Refused(refused) => *reasons.entry(refused.reason).or_default() += 1,

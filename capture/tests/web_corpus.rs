@@ -52,7 +52,7 @@ impl Sink for Web {
                 self.add(over, format!("{:?}", h.alpn.unwrap_or_default()));
                 h.ja4.into_iter().for_each(|ja4| self.add("ja4", ja4));
             }
-            Body::Dns(_) => (),
+            Body::Dns(_) | Body::Dhcp(_) => (),
         }
     }
 }

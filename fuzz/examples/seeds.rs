@@ -115,8 +115,38 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// In the form the target `dhcp` takes: version and ports, octets cut off, message.
+fn dhcp() -> Vec<(&'static str, Vec<u8>)> {
+    let header = |op: &str, yours: &str| {
+        [hex(&format!("{op} 01 06 00 deadbeef 00000000 00000000 {yours} 00000000 00000000 020000000001")), vec![0; 202]].concat()
+    };
+    let cookie = hex("63825363");
+    let request = hex("350103 3204 0a000005 0c08 6c6170746f702d37 510b 040000 03616263 02 6465 00 3c04 4d534654 3704 01030645 3d07 01020000000001 ff");
+    let ack = hex("340103 350105 3604 0a000001 3304 00000e10 0f04 636f7270 3803 796573 ff");
+    let mut overloaded = [header("02", "0a000005"), cookie.clone(), ack].concat();
+    overloaded[44..50].copy_from_slice(&hex("0c026162 ff 00"));
+    overloaded[108..114].copy_from_slice(&hex("0c026364 ff 00"));
+    let duid = "0001 000e 0001000128833 6a518f7786f96ee";
+    let solicit = format!("01abcdef 0008 0002 0000 {duid} 0003 000c 000000010000000000000000 0027 0004 00 026869 0010 000a 00000137 0004 4d534654 0006 0004 0011 0027");
+    let reply = format!("07abcdef {duid} 0003 0028 000000010000000000000000 0005 0018 20010db8000000000000000000000005 00000009 0000000a 0019 0029 000000010000000000000000 001a 0019 00000009 0000000a 38 20010db8000a00000000000000000000 000d 0004 0000 6f6b 0018 0005 03616263 00");
+    let relay = |kind: &str, inner: &[u8]| {
+        let head = hex(&format!("{kind} 00 20010db8000100000000000000000001 fe8000000000000000000000000000aa 004f 0008 0001 020000000077 0009"));
+        [&head, &(inner.len() as u16).to_be_bytes()[..], inner].concat()
+    };
+    let seed = |how: u8, message: &[u8]| [&[how, 0], message].concat();
+    let relayed = relay("0c", &relay("0c", &hex(&solicit)));
+    vec![
+        ("request", seed(0, &[header("01", "00000000"), cookie, request].concat())),
+        ("overloaded", seed(2, &overloaded)),
+        ("solicit", seed(1, &hex(&solicit))),
+        ("reply", seed(3, &hex(&reply))),
+        ("relayed", seed(5, &relayed)),
+        ("relayed-reply", seed(5, &relay("0d", &hex(&reply)))),
+    ]
+}
+
 fn main() -> std::io::Result<()> {
-    for (target, seeds) in [("packet", packets()), ("capture_file", files())] {
+    for (target, seeds) in [("packet", packets()), ("capture_file", files()), ("dhcp", dhcp())] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
         fs::create_dir_all(&folder)?;
         for (name, bytes) in seeds {

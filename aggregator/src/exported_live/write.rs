@@ -173,7 +173,7 @@ impl<'a> Writer<'a> {
         let mut records = self.messages.take_records();
         records.flow.append(self.exported.records_mut());
         let interfaces = std::mem::take(&mut self.interfaces);
-        let count = (records.flow.len() + records.dns.len() + records.proxy.len() + interfaces.len()) as u64;
+        let count = (records.len() + interfaces.len()) as u64;
         if count == 0 {
             return;
         }

@@ -126,7 +126,7 @@ impl Meter {
                 request.host.iter().for_each(|host| self.named(NameKind::Http, host));
             }
             Body::TlsClientHello(hello) => hello.sni.iter().for_each(|name| self.named(NameKind::Tls, name)),
-            Body::Dns(_) | Body::HttpResponse(_) => {}
+            Body::Dns(_) | Body::Dhcp(_) | Body::HttpResponse(_) => {}
         }
     }
 

@@ -296,7 +296,7 @@ impl<'a> Reader<'a> {
                 self.refuse(message, reason, line)?;
             }
         }
-        if self.records.flow.len() + self.records.dns.len() + self.records.proxy.len() >= BATCH {
+        if self.records.len() >= BATCH {
             self.drain()?;
         }
         if self.own.count() >= OWN_ROWS {
@@ -327,9 +327,13 @@ impl<'a> Reader<'a> {
             Err(reason) => return Ok(Err(reason)),
         };
         self.logs.add_at(place.as_bytes(), row, &mut self.records);
-        let Records { flow, dns, proxy } = &self.records;
-        let times =
-            [flow.last().map(|r| r.first_seen), dns.last().map(|r| r.first_seen), proxy.last().map(|r| r.first_seen)];
+        let Records { flow, dns, dhcp, proxy } = &self.records;
+        let times = [
+            flow.last().map(|r| r.first_seen),
+            dns.last().map(|r| r.first_seen),
+            dhcp.last().map(|r| r.first_seen),
+            proxy.last().map(|r| r.first_seen),
+        ];
         self.hours.extend(times.into_iter().flatten().map(Hour::of));
         self.count("rows.stored", 1);
         Ok(Ok(()))

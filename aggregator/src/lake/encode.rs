@@ -20,7 +20,7 @@ use super::part_file::PartFile;
 use super::rows::Row;
 use super::table::Place;
 use super::{LakeError, SetKind, WriterOptions, failpoint, metadata, properties, schema};
-use crate::record::{DnsRecord, FlowRecord, LedgerRow, Micros, ProxyRecord};
+use crate::record::{DhcpRecord, DnsRecord, FlowRecord, LedgerRow, Micros, ProxyRecord};
 
 /// What the rows of a page may take, before it has [`properties::PAGE_ROWS`].
 const PAGE_BYTES: usize = 8 << 20;
@@ -30,6 +30,7 @@ pub(super) enum Job {
     Flow(Place, Gathered<FlowRecord>),
     Dns(Place, Gathered<DnsRecord>),
     Proxy(Place, Gathered<ProxyRecord>),
+    Dhcp(Place, Gathered<DhcpRecord>),
     Ledger(Place, Gathered<LedgerRow>),
     /// Columns, with the earliest and latest time in them.
     Batch(Place, RecordBatch, Micros, Micros),
@@ -123,6 +124,7 @@ impl Encoder {
             Job::Flow(place, rows) => self.rows(place, rows)?,
             Job::Dns(place, rows) => self.rows(place, rows)?,
             Job::Proxy(place, rows) => self.rows(place, rows)?,
+            Job::Dhcp(place, rows) => self.rows(place, rows)?,
             Job::Ledger(place, rows) => self.rows(place, rows)?,
             Job::Batch(place, batch, first, last) => self.batch(&place, &batch, first, last)?,
             Job::Finish(_) => return Err(LakeError::Encoder("the end of a set is no row group".to_owned())),

@@ -5,8 +5,8 @@ use std::mem::size_of;
 use capture::ResourceRecord;
 
 use super::Table;
-use super::columns::{Columns, DnsColumns, FlowColumns, LedgerColumns, ProxyColumns};
-use crate::record::{DnsRecord, FlowRecord, LedgerRow, Micros, ProxyRecord, RecordId};
+use super::columns::{Columns, DhcpColumns, DnsColumns, FlowColumns, LedgerColumns, ProxyColumns};
+use crate::record::{DhcpRecord, DnsRecord, FlowRecord, LedgerRow, Micros, ProxyRecord, RecordId};
 
 /// A row of a table that is written from records.
 pub(super) trait Row: Clone + Send + 'static {
@@ -62,6 +62,23 @@ impl Row for DnsRecord {
         let resource = |r: &ResourceRecord| size_of::<ResourceRecord>() + r.name.capacity() + r.data.capacity();
         let resources = self.answers.iter().chain(&self.authorities).map(resource).sum::<usize>();
         size_of::<Self>() + self.qname.capacity() + self.qname_wire.capacity() + resources
+    }
+}
+
+impl Row for DhcpRecord {
+    type Columns = DhcpColumns;
+    const TABLE: Table = Table::Dhcp;
+    fn first(&self) -> Micros {
+        self.first_seen
+    }
+    fn last(&self) -> Micros {
+        self.last_seen
+    }
+    fn id(&self) -> u64 {
+        front(self.record_id)
+    }
+    fn size(&self) -> usize {
+        self.cost()
     }
 }
 

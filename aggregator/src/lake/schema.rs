@@ -190,6 +190,50 @@ pub fn proxy() -> SchemaRef {
     Arc::clone(&SCHEMA)
 }
 
+/// An address or prefix in `leases`: for how many seconds; 0 = given up by the client.
+pub fn lease() -> Fields {
+    vec![text("address"), of("prefix_len", DataType::UInt8), of("valid_s", DataType::UInt32)].into()
+}
+
+/// `dhcp`: one row per transaction. Names are Zeek's (dhcp.log) where it has them.
+pub fn dhcp() -> SchemaRef {
+    use DataType::{UInt8, UInt16, UInt32, UInt64};
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        Arc::new(Schema::new(vec![
+            of("record_id", RECORD_ID),
+            ts("first_seen"),
+            ts("last_seen"),
+            text("sensor"),
+            text("origin"),
+            of("version", UInt8),
+            opt("xid", UInt32),
+            opt_text("client_addr"),
+            opt("client_port", UInt16),
+            opt_text("server_addr"),
+            opt("server_port", UInt16),
+            opt_text("relay_addr"),
+            opt_text("mac"),
+            opt_text("client_id"),
+            opt_text("host_name"),
+            opt_text("client_fqdn"),
+            opt_text("domain"),
+            opt_text("requested_addr"),
+            opt_text("assigned_addr"),
+            opt("lease_time", UInt32),
+            list_of("leases", lease()),
+            opt_text("client_message"),
+            opt_text("server_message"),
+            opt_text("vendor_class"),
+            opt_text("param_list"),
+            of("msg_types", DataType::List(Arc::new(Field::new("item", DataType::Utf8, false)))),
+            of("duration_us", UInt64),
+            opt_text("damage"),
+            opt_text("community_id"),
+        ]))
+    });
+    Arc::clone(&SCHEMA)
+}
+
 /// `ledger`: one row per sensor, source, interval and counter.
 pub fn ledger() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -400,6 +444,8 @@ fn build_scores(source: Source) -> Schema {
         opt_text("reputation_source"),
         opt_text("network_context"),
         opt("usual", DataType::List(Arc::new(Field::new("item", DataType::Struct(usual()), false)))),
+        opt_text("src_name_source"),
+        opt_text("dst_name_source"),
     ]);
     Schema::new(fields)
 }
@@ -410,6 +456,7 @@ pub fn of_table(table: Table) -> SchemaRef {
         Table::Flow => flow(),
         Table::Dns => dns(),
         Table::Proxy => proxy(),
+        Table::Dhcp => dhcp(),
         Table::Ledger => ledger(),
         Table::Interfaces => interfaces(),
         Table::Scores(source) => scores(source),
@@ -419,7 +466,7 @@ pub fn of_table(table: Table) -> SchemaRef {
 /// The column by which a table's rows are put in their hour.
 pub const fn time_column(table: Table) -> &'static str {
     match table {
-        Table::Flow | Table::Dns | Table::Proxy | Table::Scores(_) => "first_seen",
+        Table::Flow | Table::Dns | Table::Proxy | Table::Dhcp | Table::Scores(_) => "first_seen",
         Table::Ledger => "interval_start",
         Table::Interfaces => "ts",
     }

@@ -56,6 +56,7 @@ pub enum Table {
     Flow,
     Dns,
     Proxy,
+    Dhcp,
     Ledger,
     Interfaces,
     Scores(Source),
@@ -63,10 +64,11 @@ pub enum Table {
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Flow,
         Self::Dns,
         Self::Proxy,
+        Self::Dhcp,
         Self::Ledger,
         Self::Interfaces,
         Self::Scores(Source::Flow),
@@ -80,6 +82,7 @@ impl Table {
             Self::Flow => "flow",
             Self::Dns => "dns",
             Self::Proxy => "proxy",
+            Self::Dhcp => "dhcp",
             Self::Ledger => "ledger",
             Self::Interfaces => "interfaces",
             Self::Scores(Source::Flow) => "scores_flow",

@@ -19,7 +19,7 @@ use super::rows::Row;
 use super::staging::Staging;
 use super::table::{Hour, Place, check_sensor};
 use super::{Lake, LakeError, Published, SetKind, Table, WriterOptions, schema};
-use crate::record::{DnsRecord, FlowRecord, LedgerRow, Micros, ProxyRecord, Records};
+use crate::record::{DhcpRecord, DnsRecord, FlowRecord, LedgerRow, Micros, ProxyRecord, Records};
 use crate::state::imports::ImportState;
 use crate::state::sets::ImportEnd;
 
@@ -45,6 +45,7 @@ pub struct SetWriter {
     flow: Buckets<FlowRecord>,
     dns: Buckets<DnsRecord>,
     proxy: Buckets<ProxyRecord>,
+    dhcp: Buckets<DhcpRecord>,
     ledger: Buckets<LedgerRow>,
     /// Rows by table that came as columns.
     batches: BTreeMap<Table, u64>,
@@ -89,6 +90,7 @@ impl SetWriter {
             flow: Buckets::default(),
             dns: Buckets::default(),
             proxy: Buckets::default(),
+            dhcp: Buckets::default(),
             ledger: Buckets::default(),
             batches: BTreeMap::new(),
             sums: BTreeMap::new(),
@@ -118,6 +120,11 @@ impl SetWriter {
         self.take(records, |w| &mut w.proxy, Job::Proxy)
     }
 
+    /// Adds DHCP transactions.
+    pub fn dhcp(&mut self, records: &[DhcpRecord]) -> Result<(), LakeError> {
+        self.take(records, |w| &mut w.dhcp, Job::Dhcp)
+    }
+
     /// Adds what an aggregator finished.
     pub fn records(&mut self, mut records: Records) -> Result<(), LakeError> {
         self.drain_records(&mut records)
@@ -125,13 +132,15 @@ impl SetWriter {
 
     /// The same, leaving the emptied vectors to be filled again.
     pub(crate) fn drain_records(&mut self, records: &mut Records) -> Result<(), LakeError> {
-        let Records { flow, dns, proxy } = records;
+        let Records { flow, dns, dhcp, proxy } = records;
         self.flow(flow)?;
         flow.clear();
         self.dns(dns)?;
         dns.clear();
         self.proxy(proxy)?;
         proxy.clear();
+        self.dhcp(dhcp)?;
+        dhcp.clear();
         Ok(())
     }
 
@@ -259,8 +268,8 @@ impl SetWriter {
             EncoderAt::Gone => return Err(failed_before()),
         };
         let written = parts.iter().map(|p| p.rows).sum::<u64>();
-        let given =
-            self.flow.rows + self.dns.rows + self.proxy.rows + self.ledger.rows + self.batches.values().sum::<u64>();
+        let Self { flow, dns, proxy, dhcp, ledger, batches, .. } = &self;
+        let given = flow.rows + dns.rows + proxy.rows + dhcp.rows + ledger.rows + batches.values().sum::<u64>();
         if written != given {
             return Err(LakeError::RowCount { doing: "publishing a set", expected: given, got: written });
         }
@@ -307,7 +316,8 @@ impl SetWriter {
     fn kept_bytes(&self) -> usize {
         // An hour costs its entry in the map; its part costs a footer, which the bound on open parts covers.
         let hours = self.places.len() * size_of::<(Table, Hour)>() * 2;
-        hours + self.flow.bytes + self.dns.bytes + self.proxy.bytes + self.ledger.bytes
+        let Self { flow, dns, proxy, dhcp, ledger, .. } = self;
+        hours + flow.bytes + dns.bytes + proxy.bytes + dhcp.bytes + ledger.bytes
     }
 
     fn visit(&mut self, table: Table, hour: Hour) -> Result<(), LakeError> {
@@ -325,28 +335,33 @@ impl SetWriter {
     fn spill(&mut self) -> Result<(), LakeError> {
         self.encode_beside()?;
         while self.kept_bytes() > self.options.memory_limit {
-            let [flow, dns, proxy, ledger] = [self.flow.bytes, self.dns.bytes, self.proxy.bytes, self.ledger.bytes];
-            let largest = flow.max(dns).max(proxy).max(ledger);
-            if largest == 0 {
-                break;
-            }
-            if flow == largest {
-                if let Some((hour, rows)) = self.flow.take_fullest() {
-                    self.send(Table::Flow, hour, |place| Job::Flow(place, rows))?;
-                }
-            } else if dns == largest {
-                if let Some((hour, rows)) = self.dns.take_fullest() {
-                    self.send(Table::Dns, hour, |place| Job::Dns(place, rows))?;
-                }
-            } else if proxy == largest {
-                if let Some((hour, rows)) = self.proxy.take_fullest() {
-                    self.send(Table::Proxy, hour, |place| Job::Proxy(place, rows))?;
-                }
-            } else if let Some((hour, rows)) = self.ledger.take_fullest() {
-                self.send(Table::Ledger, hour, |place| Job::Ledger(place, rows))?;
+            let Self { flow, dns, proxy, dhcp, ledger, .. } = self;
+            let kept = [
+                (flow.bytes, Table::Flow),
+                (dns.bytes, Table::Dns),
+                (proxy.bytes, Table::Proxy),
+                (dhcp.bytes, Table::Dhcp),
+                (ledger.bytes, Table::Ledger),
+            ];
+            match kept.into_iter().max_by_key(|(bytes, _)| *bytes) {
+                None | Some((0, _)) => break,
+                Some((_, Table::Dns)) => self.spill_fullest(|w| &mut w.dns, Job::Dns)?,
+                Some((_, Table::Proxy)) => self.spill_fullest(|w| &mut w.proxy, Job::Proxy)?,
+                Some((_, Table::Dhcp)) => self.spill_fullest(|w| &mut w.dhcp, Job::Dhcp)?,
+                Some((_, Table::Ledger)) => self.spill_fullest(|w| &mut w.ledger, Job::Ledger)?,
+                Some(_) => self.spill_fullest(|w| &mut w.flow, Job::Flow)?,
             }
         }
         Ok(())
+    }
+
+    fn spill_fullest<R: Row>(
+        &mut self,
+        buckets: fn(&mut Self) -> &mut Buckets<R>,
+        job: fn(Place, Gathered<R>) -> Job,
+    ) -> Result<(), LakeError> {
+        let Some((hour, rows)) = buckets(self).take_fullest() else { return Ok(()) };
+        self.send(R::TABLE, hour, |place| job(place, rows))
     }
 
     /// Notes how many rows were given, for sets without a source.
@@ -359,24 +374,21 @@ impl SetWriter {
 
     /// Hands over all rows still kept.
     fn drain(&mut self) -> Result<(), LakeError> {
-        for hour in self.flow.hours() {
-            if let Some((hour, rows)) = self.flow.take(hour) {
-                self.send(Table::Flow, hour, |place| Job::Flow(place, rows))?;
-            }
-        }
-        for hour in self.dns.hours() {
-            if let Some((hour, rows)) = self.dns.take(hour) {
-                self.send(Table::Dns, hour, |place| Job::Dns(place, rows))?;
-            }
-        }
-        for hour in self.proxy.hours() {
-            if let Some((hour, rows)) = self.proxy.take(hour) {
-                self.send(Table::Proxy, hour, |place| Job::Proxy(place, rows))?;
-            }
-        }
-        for hour in self.ledger.hours() {
-            if let Some((hour, rows)) = self.ledger.take(hour) {
-                self.send(Table::Ledger, hour, |place| Job::Ledger(place, rows))?;
+        self.drain_table(|w| &mut w.flow, Job::Flow)?;
+        self.drain_table(|w| &mut w.dns, Job::Dns)?;
+        self.drain_table(|w| &mut w.proxy, Job::Proxy)?;
+        self.drain_table(|w| &mut w.dhcp, Job::Dhcp)?;
+        self.drain_table(|w| &mut w.ledger, Job::Ledger)
+    }
+
+    fn drain_table<R: Row>(
+        &mut self,
+        buckets: fn(&mut Self) -> &mut Buckets<R>,
+        job: fn(Place, Gathered<R>) -> Job,
+    ) -> Result<(), LakeError> {
+        for hour in buckets(self).hours() {
+            if let Some((hour, rows)) = buckets(self).take(hour) {
+                self.send(R::TABLE, hour, |place| job(place, rows))?;
             }
         }
         Ok(())

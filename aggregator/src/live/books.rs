@@ -43,16 +43,18 @@ pub(super) struct Written {
     pub(super) packets: u64,
     pub(super) ip_bytes: u64,
     pub(super) dns: u64,
+    pub(super) dhcp: u64,
     pub(super) proxy: u64,
 }
 
 impl std::ops::AddAssign for Written {
     fn add_assign(&mut self, other: Self) {
-        let Self { flows, packets, ip_bytes, dns, proxy } = other;
+        let Self { flows, packets, ip_bytes, dns, dhcp, proxy } = other;
         self.flows += flows;
         self.packets += packets;
         self.ip_bytes += ip_bytes;
         self.dns += dns;
+        self.dhcp += dhcp;
         self.proxy += proxy;
     }
 }
@@ -195,7 +197,7 @@ impl Snapshot {
         for (unit, value) in [("flows", flows), ("packets", packets), ("ip_bytes", ip_bytes)] {
             out.insert(format!("{unit}.lost_at_crash"), value);
         }
-        let Written { flows, packets, ip_bytes, dns, proxy } = self.lost;
+        let Written { flows, packets, ip_bytes, dns, dhcp, proxy } = self.lost;
         for (name, value) in [
             ("queues_overtaken", *overtaken),
             ("write_errors", self.write_errors),
@@ -204,6 +206,7 @@ impl Snapshot {
             ("packets.lost_on_write", packets),
             ("ip_bytes.lost_on_write", ip_bytes),
             ("dns.lost_on_write", dns),
+            ("dhcp.lost_on_write", dhcp),
             ("http.lost_on_write", proxy),
         ] {
             out.insert(name.to_owned(), value);

@@ -257,7 +257,7 @@ impl Shard {
     /// Shows the meter what was finished since the last time.
     fn meter_records(&mut self) {
         let Some(meter) = &mut self.meter else { return };
-        let Records { flow, dns, proxy } = self.aggregator.records();
+        let Records { flow, dns, proxy, .. } = self.aggregator.records();
         let [flows, names, requests] = &mut self.metered;
         let new = |all: usize, seen: &mut usize| std::mem::replace(seen, all);
         let (flows, names, requests) = (new(flow.len(), flows), new(dns.len(), names), new(proxy.len(), requests));

@@ -228,8 +228,9 @@ impl<'a> Writer<'a> {
 
     fn take(&mut self, mut records: Records) {
         let sample = u64::from(self.options.sample.max(1));
-        let mut content =
-            Written { dns: records.dns.len() as u64, proxy: records.proxy.len() as u64, ..Written::default() };
+        let count = |rows: usize| rows as u64;
+        let (dns, dhcp, proxy) = (count(records.dns.len()), count(records.dhcp.len()), count(records.proxy.len()));
+        let mut content = Written { dns, dhcp, proxy, ..Written::default() };
         for flow in &mut records.flow {
             content.flows += 1;
             if self.options.vlan_in_key {

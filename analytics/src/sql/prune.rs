@@ -28,7 +28,7 @@ pub(super) struct PartColumns {
 impl PartColumns {
     pub(super) fn of(table: Table) -> Self {
         let times: &[&str] = match table {
-            Table::Flow | Table::Dns | Table::Proxy | Table::Scores(_) => &["first_seen", "last_seen"],
+            Table::Flow | Table::Dns | Table::Proxy | Table::Dhcp | Table::Scores(_) => &["first_seen", "last_seen"],
             Table::Ledger => &["interval_start", "interval_end"],
             Table::Interfaces => &["ts"],
         };

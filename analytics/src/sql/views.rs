@@ -1,4 +1,5 @@
-//! The views with Apache Spot's columns, names, order and types, for what was written for Spot.
+//! The views with Apache Spot's columns, names, order and types, for what was written for Spot; and one with those of Zeek's
+//! dhcp.log, for what was written for Zeek.
 //!
 //! After Spot's columns come its partition columns `y`, `m`, `d`, `h` (UTC), which prune files. A value that
 //! was not observed is null. Numbers that do not fit Spot's type stand at its largest value (sizes, times) or
@@ -12,7 +13,7 @@ use datafusion::error::Result;
 use datafusion::execution::context::SessionContext;
 
 /// Name and definition of each view.
-const VIEWS: [(&str, &str); 3] = [("spot_flow", FLOW), ("spot_dns", DNS), ("spot_proxy", PROXY)];
+const VIEWS: [(&str, &str); 4] = [("spot_flow", FLOW), ("spot_dns", DNS), ("spot_proxy", PROXY), ("zeek_dhcp", DHCP)];
 
 /// Direction of the row: `sip` is the initiator; `ipkt`, `ibyt`, `flag`, `stos` are what it sent, `opkt`, `obyt`,
 /// `dtos` what came back. `dir` (nfdump: 1 for egress) is not kept by Spotter and null.
@@ -115,6 +116,27 @@ SELECT
     to_char(date, '%d') AS d,
     lpad(CAST(hour AS VARCHAR), 2, '0') AS h
 FROM proxy";
+
+/// Zeek's columns but `uids`: `community_id` of the table leads to the flow. Intervals are seconds.
+const DHCP: &str = "
+SELECT
+    first_seen AS ts,
+    client_addr,
+    server_addr,
+    client_port,
+    server_port,
+    mac,
+    host_name,
+    client_fqdn,
+    domain,
+    requested_addr,
+    assigned_addr,
+    CAST(lease_time AS DOUBLE) AS lease_time,
+    client_message,
+    server_message,
+    msg_types,
+    CAST(duration_us AS DOUBLE) / 1e6 AS duration
+FROM dhcp";
 
 /// Makes the views known to a session.
 pub(super) async fn register(context: &SessionContext) -> Result<()> {

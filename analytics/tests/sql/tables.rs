@@ -9,6 +9,7 @@ fn an_empty_lake_has_empty_tables() {
     let lake = TestLake::new();
     let engine = lake.engine();
     let tables = [
+        "dhcp",
         "dns",
         "flow",
         "interfaces",
@@ -21,6 +22,7 @@ fn an_empty_lake_has_empty_tables() {
         "spot_dns",
         "spot_flow",
         "spot_proxy",
+        "zeek_dhcp",
     ];
     assert_eq!(engine.tables(), tables);
     for table in tables {

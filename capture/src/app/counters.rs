@@ -30,6 +30,14 @@ counters! {
     dns_records_over_limit,
     /// Bytes of DNS over TCP passed over in search of the beginning of a message.
     dns_stream_bytes_skipped,
+    /// DHCP messages given out.
+    dhcp_messages,
+    /// Of these, with damage.
+    dhcp_damaged,
+    /// Payloads on a DHCP port that are no DHCP message, or of which not even the header was captured.
+    dhcp_not_dhcp,
+    /// Addresses of DHCP messages left out because a message's bound was reached.
+    dhcp_addresses_over_limit,
     /// HTTP requests given out.
     http_requests,
     /// HTTP responses given out.

@@ -1,13 +1,14 @@
 //! Application decoders: from transport payloads to [`Message`](crate::Message)s.
 //!
 //! [`AppDecoder`] is handed the transport payload of every packet and gives its sink one message per DNS
-//! message, HTTP/1.x request or response, and TLS ClientHello (over TCP and QUIC), as soon as the packet completes it. It has
+//! message, DHCP message, HTTP/1.x request or response, and TLS ClientHello (over TCP and QUIC), as soon as the packet completes it. It has
 //! no clock (time is the packets'), no socket and no thread.
 //!
 //! Promises: no byte sequence panics; a message that can be read in part is kept in part, with its damage
 //! named; every buffer is bounded and each bound has a counter (see [`AppDecoder::counters`]).
 
 mod counters;
+mod dhcp;
 mod dns;
 mod http;
 mod preface;
@@ -28,6 +29,13 @@ const UDP: u8 = 17;
 pub(crate) fn dns_message(message: &[u8], transport: DnsTransport) -> Option<DnsMessage> {
     let envelope = dns::message::Envelope { transport, message_len: message.len(), frame_len: 0 };
     dns::message::read(message, envelope).map(|(message, _)| message)
+}
+
+/// Octets of a text of others as printable ASCII: what is not stands as RFC 1035 `\DDD`, and `\` doubled.
+pub(crate) fn printable(octets: &[u8]) -> String {
+    let mut out = Vec::new();
+    dns::rdata::write_octets(octets, b' ', &mut out);
+    dns::rdata::into_string(out)
 }
 
 /// Bounds of the application decoders. The defaults suit a sensor; memory stays below
@@ -128,7 +136,9 @@ impl AppDecoder {
 
     fn datagram(&mut self, packet: &Packet, payload: &[u8], frame_len: u32, sink: &mut impl Sink) {
         let Some(transport) = dns::udp_transport(packet.pair.src_port, packet.pair.dst_port) else {
-            if quic::is_long(payload) {
+            if dhcp::is_on_port(&packet.pair) {
+                self.dhcp(packet, payload, sink);
+            } else if quic::is_long(payload) {
                 self.quic.handle(packet, payload, &mut self.counters, |message| sink.message(message));
             }
             return;
@@ -142,5 +152,17 @@ impl AppDecoder {
             }
             None => self.counters.dns_not_dns += 1,
         }
+    }
+
+    fn dhcp(&mut self, packet: &Packet, payload: &[u8], sink: &mut impl Sink) {
+        let Some((message, left_out)) = dhcp::read(packet, payload) else {
+            self.counters.dhcp_not_dhcp += 1;
+            return;
+        };
+        self.counters.dhcp_messages += 1;
+        self.counters.dhcp_damaged += u64::from(message.damage.is_some());
+        self.counters.dhcp_addresses_over_limit += left_out;
+        let body = Body::Dhcp(Box::new(message));
+        sink.message(Message { first_ts: packet.ts, ts: packet.ts, pair: packet.pair, body });
     }
 }

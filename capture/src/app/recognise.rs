@@ -37,7 +37,8 @@ fn udp(src: u16, dst: u16, payload: &[u8]) -> Option<Service> {
             Some(Service::Ntp)
         }
         [1 | 2, ..] if payload.get(236..240) == Some(&[0x63, 0x82, 0x53, 0x63]) => Some(Service::Dhcp),
-        [1..=13, _, _, _, ..] if on(546) && on(547) => Some(Service::Dhcp),
+        // Between relays and servers both ports are 547 (RFC 8415 7.2).
+        [1..=13, _, _, _, ..] if on(547) && (on(546) || src == dst) => Some(Service::Dhcp),
         [0x30, ..] if (on(161) || on(162)) && snmp(payload) => Some(Service::Snmp),
         _ if sip(payload) => Some(Service::Sip),
         _ => None,

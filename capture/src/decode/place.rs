@@ -39,8 +39,8 @@ impl Place {
 }
 
 impl Place {
-    /// The addresses that say which decoder keeps what this packet belongs to: its own, but for names that are asked for
-    /// by multicast, where the answer comes from an address nobody asked.
+    /// The addresses that say which decoder keeps what this packet belongs to: its own, but for names and
+    /// addresses that are asked for by multicast or broadcast, where the answer comes from an address nobody asked.
     pub fn of_packet(packet: &Packet) -> (Ip, Ip) {
         let pair = &packet.pair;
         let known = packet.fragment != (Fragment::Later { ports_known: false });
@@ -49,12 +49,13 @@ impl Place {
     }
 }
 
-/// mDNS (RFC 6762) and LLMNR (RFC 4795): one keeper for all, whatever the addresses. They are few.
+/// mDNS (RFC 6762), LLMNR (RFC 4795) and DHCP, whose clients have no address yet: one keeper for all, whatever the addresses.
+/// They are few.
 #[inline]
 const fn keeper(addresses: (Ip, Ip), proto: u8, ports: (u16, u16)) -> (Ip, Ip) {
     const GROUP: Ip = Ip::v4([224, 0, 0, 252]);
     match (proto, ports) {
-        (UDP, (5353 | 5355, _) | (_, 5353 | 5355)) => (GROUP, GROUP),
+        (UDP, (5353 | 5355 | 67 | 68 | 546 | 547, _) | (_, 5353 | 5355 | 67 | 68 | 546 | 547)) => (GROUP, GROUP),
         _ => addresses,
     }
 }

@@ -28,7 +28,7 @@ use mapping::{Mapped, SquidFormat};
 use serde_json::{Map, Value};
 
 pub use mapping::{Mapping, MappingError};
-pub use row::{LogConnection, LogDns, LogKind, LogRequest, LogRow};
+pub use row::{LogConnection, LogDhcp, LogDns, LogKind, LogRequest, LogRow};
 
 /// What [`LogReader`] reads, for messages.
 pub const FORMATS: &str = "Zeek (TSV or JSON), Blue Coat or W3C extended, Squid, HAProxy or pmacct JSON";

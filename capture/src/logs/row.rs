@@ -46,6 +46,8 @@ pub enum LogRow {
     Dns(Box<LogDns>),
     /// A request.
     Request(Box<LogRequest>),
+    /// A DHCP transaction.
+    Dhcp(Box<LogDhcp>),
 }
 
 /// A connection, or a flow.
@@ -96,6 +98,31 @@ pub struct LogDns {
     pub bits: [bool; 4],
     /// Data and TTL.
     pub answers: Vec<(String, u32)>,
+}
+
+/// A DHCP transaction, as Zeek has it. Names have no octets that do not print: they stand as RFC 1035 `\DDD`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the names are the columns'")]
+pub struct LogDhcp {
+    pub first: Nanos,
+    pub duration: Option<Nanos>,
+    pub xid: Option<u32>,
+    pub client_addr: Option<IpAddr>,
+    pub client_port: Option<u16>,
+    pub server_addr: Option<IpAddr>,
+    pub server_port: Option<u16>,
+    pub mac: Option<[u8; 6]>,
+    pub host_name: Option<String>,
+    pub client_fqdn: Option<String>,
+    pub domain: Option<String>,
+    pub requested_addr: Option<IpAddr>,
+    pub assigned_addr: Option<IpAddr>,
+    /// Seconds.
+    pub lease_time: Option<u32>,
+    pub client_message: Option<String>,
+    pub server_message: Option<String>,
+    /// Empty in the logs of old versions, which have acknowledged transactions alone.
+    pub msg_types: Vec<String>,
 }
 
 /// A request to a web server or through a proxy. Text is as logged; absent (`-`) is `None` or empty.

@@ -1,12 +1,12 @@
-//! Zeek's conn, dns, http and ssl logs, as TSV and as JSON.
+//! Zeek's conn, dns, dhcp, http and ssl logs, as TSV and as JSON.
 
 use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::row::{LogConnection, LogDns, LogKind, LogRequest, LogRow};
+use super::row::{LogConnection, LogDhcp, LogDns, LogKind, LogRequest, LogRow};
 use super::text::{epoch, iso, seconds};
-use crate::{AddressPair, DnsTransport, Ip, Nanos};
+use crate::{AddressPair, DnsTransport, Ip, Nanos, app};
 
 /// What the `#` lines of a TSV log said.
 #[derive(Clone, Debug)]
@@ -88,6 +88,24 @@ impl Values<'_> {
         }
     }
 
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| *known == name)
+    }
+
+    /// What a host gave as its name, or said.
+    fn said(&self, name: &str) -> Option<String> {
+        self.get(name).filter(|text| !text.is_empty()).map(|text| app::printable(text.as_bytes()))
+    }
+
+    fn mac(&self, name: &str) -> Option<[u8; 6]> {
+        let mut octets = self.get(name)?.split(':').map(|hex| u8::from_str_radix(hex, 16).ok());
+        let mut mac = [0; 6];
+        for slot in &mut mac {
+            *slot = octets.next()??;
+        }
+        Some(mac)
+    }
+
     fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.get(name)?.parse().ok()
     }
@@ -110,7 +128,10 @@ pub(super) fn tsv(header: &Header, line: &str) -> Result<LogRow, &'static str> {
         if value == header.unset {
             continue;
         }
-        let is_list = matches!(name.as_str(), "answers" | "TTLs" | "proxied" | "tunnel_parents" | "resp_mime_types");
+        let is_list = matches!(
+            name.as_str(),
+            "answers" | "TTLs" | "proxied" | "tunnel_parents" | "resp_mime_types" | "msg_types" | "uids"
+        );
         let text = match (value == header.empty, is_list) {
             (true, true) => Text::Many(Vec::new()),
             (true, false) => Text::One(""),
@@ -149,7 +170,11 @@ fn unescape(text: &str) -> String {
 
 /// Whether an object is one of Zeek's.
 pub(super) fn is_zeek(object: &serde_json::Map<String, Value>) -> bool {
-    object.contains_key("id.orig_h") || wrapped(object).is_some_and(|(_, inner)| inner.contains_key("id.orig_h"))
+    // The log of DHCP has no connection.
+    let is_row = |object: &serde_json::Map<String, Value>| {
+        object.contains_key("id.orig_h") || object.contains_key("msg_types") && object.contains_key("uids")
+    };
+    is_row(object) || wrapped(object).is_some_and(|(_, inner)| is_row(inner))
 }
 
 /// `{"dns": {…}}`, as the Kafka plugin writes.
@@ -185,6 +210,7 @@ fn row(path: &str, values: &Values<'_>) -> Result<LogRow, &'static str> {
     // Logs without a path are told by their own columns.
     let path = match path.rsplit('/').next().unwrap_or_default() {
         "" if values.get("conn_state").is_some() || values.get("history").is_some() => "conn",
+        "" if values.has("msg_types") || values.has("assigned_ip") => "dhcp",
         "" if values.get("trans_id").is_some() || values.get("qtype_name").is_some() => "dns",
         "" if values.get("method").is_some()
             || values.get("status_code").is_some()
@@ -199,6 +225,7 @@ fn row(path: &str, values: &Values<'_>) -> Result<LogRow, &'static str> {
     let ts = time.ok_or("no time")?;
     match path.trim_start_matches("open_").trim_end_matches("_cut") {
         "conn" => conn(ts, values).map(|row| LogRow::Connection(Box::new(row))),
+        "dhcp" => Ok(LogRow::Dhcp(Box::new(dhcp(ts, values)))),
         "dns" => dns(ts, values).map(|row| LogRow::Dns(Box::new(row))),
         "http" => http(ts, values).map(|row| LogRow::Request(Box::new(row))),
         "ssl" | "tls" => ssl(ts, values).map(|row| LogRow::Request(Box::new(row))),
@@ -239,14 +266,6 @@ fn conn(ts: Nanos, values: &Values<'_>) -> Result<LogConnection, &'static str> {
     // IP bytes where they were counted, else the payload's.
     let bytes = |ip: &str, payload: &str| values.number::<u64>(ip).or_else(|| values.number(payload));
     let back = (values.number("resp_pkts"), bytes("resp_ip_bytes", "resp_bytes"));
-    let mac = |name: &str| {
-        let mut octets = values.get(name)?.split(':').map(|hex| u8::from_str_radix(hex, 16).ok());
-        let mut mac = [0; 6];
-        for slot in &mut mac {
-            *slot = octets.next()??;
-        }
-        Some(mac)
-    };
     Ok(LogConnection {
         kind: LogKind::Zeek,
         first: ts,
@@ -265,7 +284,7 @@ fn conn(ts: Nanos, values: &Values<'_>) -> Result<LogConnection, &'static str> {
         service: values.text("service"),
         vlan: values.number("inner_vlan").or_else(|| values.number("vlan")),
         tunnelled: !values.list("tunnel_parents").is_empty(),
-        macs: mac("orig_l2_addr").zip(mac("resp_l2_addr")),
+        macs: values.mac("orig_l2_addr").zip(values.mac("resp_l2_addr")),
         sampling: 1,
         exporter: None,
         input_if: None,
@@ -315,6 +334,34 @@ fn dns(ts: Nanos, values: &Values<'_>) -> Result<LogDns, &'static str> {
         bits: ["AA", "TC", "RD", "RA"].map(|name| values.flag(name)),
         answers,
     })
+}
+
+/// The log of Zeek since 2.6; of before, which has one row for an acknowledgement.
+fn dhcp(ts: Nanos, values: &Values<'_>) -> LogDhcp {
+    let ip = |names: [&str; 2]| names.iter().find_map(|name| values.number::<IpAddr>(name));
+    // 0.0.0.0 is no address.
+    let ip = |names| ip(names).filter(|ip| !ip.is_unspecified());
+    let port = |names: [&str; 2]| names.iter().find_map(|name| values.number(name));
+    let length = |name: &str| values.get(name).and_then(|text| seconds(text).or_else(|| clock_duration(text)));
+    LogDhcp {
+        first: ts,
+        duration: length("duration"),
+        xid: values.number("trans_id"),
+        client_addr: ip(["client_addr", "id.orig_h"]),
+        client_port: port(["client_port", "id.orig_p"]),
+        server_addr: ip(["server_addr", "id.resp_h"]),
+        server_port: port(["server_port", "id.resp_p"]),
+        mac: values.mac("mac"),
+        host_name: values.said("host_name"),
+        client_fqdn: values.said("client_fqdn"),
+        domain: values.said("domain"),
+        requested_addr: ip(["requested_addr", "requested_ip"]),
+        assigned_addr: ip(["assigned_addr", "assigned_ip"]),
+        lease_time: length("lease_time").and_then(|time| u32::try_from(time.0 / 1_000_000_000).ok()),
+        client_message: values.said("client_message"),
+        server_message: values.said("server_message"),
+        msg_types: values.list("msg_types"),
+    }
 }
 
 fn request(ts: Nanos, values: &Values<'_>) -> Result<LogRequest, &'static str> {

@@ -89,7 +89,7 @@ fn is_sip([a, b, c, d, e, f, g, h]: [u8; 8]) -> bool {
         || matches!([a, b, c, d], [b'S', b'U', b'B', b'S'] | [b'N', b'O', b'T', b'I'] | [b'M', b'E', b'S', b'S'])
 }
 
-/// Whether a TCP payload may begin a message that user space reads: HTTP, TLS, SSH, SMB, RDP, SMTP, FTP, SIP. By its
+/// Whether a TCP payload may begin a message that user space reads: HTTP, TLS, SSH, SMB, RDP, SMTP, FTP, SIP, and what a proxy says before. By its
 /// first four bytes, so a few others go there too.
 #[inline(always)]
 fn begins_message(packet: &impl Packet, frame: &Bytes, offset: usize, payload: u32) -> bool {
@@ -105,6 +105,8 @@ fn begins_message(packet: &impl Packet, frame: &Bytes, offset: usize, payload: u
         // A NetBIOS session message, if "SMB" follows.
         0x00 => packet.peek::<8>(frame, offset).is_none_or(|bytes| matches!(bytes[4..], [0xfd..=0xff, b'S', b'M', b'B'])),
         b'2' => b == b'2' && c == b'0',
+        // The signature of the PROXY protocol, version 2. (A line of version 1 looks like a method.)
+        b'\r' => b == b'\n' && c == b'\r' && d == b'\n',
         b'E' | b'e' | b'H' | b'h' if b & 0xdf == b'E' && c & 0xdf == b'L' && d & 0xdf == b'O' => true,
         b'E' | b'e' | b'H' | b'h' if b & 0xdf == b'H' && c & 0xdf == b'L' && d & 0xdf == b'O' => true,
         // A method, "HTTP", "SSH-", "USER", "SIP/": capital letters, and what may stand after three of them.

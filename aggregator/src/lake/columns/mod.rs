@@ -1,5 +1,6 @@
 //! From rows to the columns of a row group, one row at a time, into buffers that are used again.
 
+mod dhcp;
 mod dns;
 mod flow;
 mod ledger;
@@ -17,6 +18,7 @@ use super::text::{push_ip, push_mac};
 use crate::community_id::CommunityId;
 use crate::record::History;
 
+pub(super) use dhcp::DhcpColumns;
 pub(super) use dns::DnsColumns;
 pub(super) use flow::FlowColumns;
 pub(super) use ledger::LedgerColumns;

@@ -5,9 +5,9 @@
 //! ([`message::MAX_TEXT`]).
 
 pub(super) mod message;
-mod name;
+pub(super) mod name;
 mod param;
-mod rdata;
+pub(super) mod rdata;
 pub(super) mod tcp;
 
 use crate::DnsTransport;

@@ -154,7 +154,7 @@ const fn is_plain(b: u8) -> bool {
 }
 
 /// RFC 4343 2.1.
-fn write_label_octet(b: u8, out: &mut Vec<u8>) {
+pub(in crate::app) fn write_label_octet(b: u8, out: &mut Vec<u8>) {
     match b {
         b'.' | b'\\' => out.extend([b'\\', b]),
         0x21..=0x7e => out.push(b),

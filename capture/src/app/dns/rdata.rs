@@ -280,7 +280,7 @@ fn write_time(seconds: u32, out: &mut Vec<u8>) {
 }
 
 /// Octets as text: printable ASCII from `lowest` on as it is, `\` doubled, the rest as `\DDD`.
-pub(super) fn write_octets(octets: &[u8], lowest: u8, out: &mut Vec<u8>) {
+pub(in crate::app) fn write_octets(octets: &[u8], lowest: u8, out: &mut Vec<u8>) {
     out.reserve(octets.len());
     for &b in octets {
         match b {
@@ -339,7 +339,7 @@ const fn civil_from_days(days: u32) -> (u32, u32, u32) {
 }
 
 /// All text written here is ASCII, so nothing is ever replaced.
-pub(super) fn into_string(text: Vec<u8>) -> String {
+pub(in crate::app) fn into_string(text: Vec<u8>) -> String {
     String::from_utf8(text).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
