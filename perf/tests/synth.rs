@@ -43,6 +43,7 @@ fn all_records(config: &SynthConfig) -> (Records, Vec<Label>) {
     let summary = make_records(config, "test", &mut (), |mut batch| {
         all.flow.append(&mut batch.flow);
         all.dns.append(&mut batch.dns);
+        all.dhcp.append(&mut batch.dhcp);
         all.proxy.append(&mut batch.proxy);
         Ok(())
     })
@@ -118,6 +119,8 @@ fn a_capture_of_the_day_imports_to_the_records_made_without_it() {
     same("flow", &imported.flow, &made.flow);
     same("dns", &imported.dns, &made.dns);
     same("proxy", &imported.proxy, &made.proxy);
+    assert!(made.dhcp.len() > 20, "{} leases", made.dhcp.len());
+    same("dhcp", &imported.dhcp, &made.dhcp);
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(table: &str, imported: &[T], made: &[T]) {

@@ -7,7 +7,8 @@
 
 pub mod bundle;
 pub mod geo;
-pub mod names;
+pub mod leases;
+mod names;
 pub mod ranges;
 pub mod reputation;
 mod services;
@@ -15,7 +16,8 @@ mod store;
 mod text;
 
 pub use geo::Geo;
-pub use names::Names;
+pub use leases::Leases;
+pub use names::{NameSource, Names};
 pub use reputation::Reputation;
 pub use store::{FileReport, Store, check};
 pub use text::Rejected;

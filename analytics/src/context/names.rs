@@ -1,4 +1,7 @@
-//! Names of addresses, as they were answered on the wire: passive DNS from the lake.
+//! Names of addresses, as they were seen on the wire: who held an address by DHCP, else what DNS called it (passive DNS), from the lake.
+//!
+//! Where both know one, DHCP's stands: it says which host had the address at that moment, where DNS says what somebody was told before,
+//! of an address that may have gone to another host since.
 
 use std::net::IpAddr;
 
@@ -6,6 +9,7 @@ use aggregator::lake::{Day, Lake, Table};
 use arrow::array::{Array, ListArray, StringArray, StructArray, TimestampMicrosecondArray, UInt16Array};
 use hashbrown::{HashMap, HashSet};
 
+use super::Leases;
 use crate::score::{ScoreError, parts};
 
 /// Names kept of one address; later ones are counted in [`Names::overflow`] and left out.
@@ -19,16 +23,36 @@ struct Answered {
     name: Box<str>,
 }
 
-/// What addresses were called by answers of DNS.
+/// Where a name comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NameSource {
+    /// The host had the address by DHCP, and calls itself so.
+    Dhcp,
+    /// An answer of DNS.
+    Dns,
+}
+
+impl NameSource {
+    /// As it stands in columns.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dhcp => "dhcp",
+            Self::Dns => "dns",
+        }
+    }
+}
+
+/// What addresses were called.
 #[derive(Debug, Default)]
 pub struct Names {
+    leases: Leases,
     by_address: HashMap<IpAddr, Vec<Answered>>,
     /// Answers left out: an address has more names than are kept.
     pub overflow: u64,
 }
 
 impl Names {
-    /// Collects the names of these addresses from the questions of days. The name is the one that was asked for, whatever aliases (CNAME) led to the address.
+    /// Collects the names of these addresses from the questions of days, and the leases before the end of the last of them. The name of DNS is the one that was asked for, whatever aliases (CNAME) led to the address.
     ///
     /// # Errors
     /// The lake cannot be read.
@@ -36,6 +60,9 @@ impl Names {
         let mut this = Self::default();
         if wanted.is_empty() {
             return Ok(this);
+        }
+        if let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) {
+            this.leases = Leases::collect(lake, (*first, *last), wanted)?;
         }
         for day in days {
             for part in parts::of_day(lake, Table::Dns, *day)? {
@@ -92,9 +119,14 @@ impl Names {
         }
     }
 
-    /// What an address was called at a moment (µs since 1970) for a client: what this client was told last before; else what anybody was
-    /// told last before; else what anybody was told first after.
-    pub fn of(&self, ip: IpAddr, at: i64, client: Option<IpAddr>) -> Option<&str> {
+    /// What an address was called at a moment (µs since 1970) for a client, and who says so: the host that held it then; else what this client
+    /// was told last before; else what anybody was told last before; else what anybody was told first after.
+    pub fn of(&self, ip: IpAddr, at: i64, client: Option<IpAddr>) -> Option<(&str, NameSource)> {
+        let holder = self.leases.of(ip, at).map(|name| (name, NameSource::Dhcp));
+        holder.or_else(|| self.answered(ip, at, client).map(|name| (name, NameSource::Dns)))
+    }
+
+    fn answered(&self, ip: IpAddr, at: i64, client: Option<IpAddr>) -> Option<&str> {
         let held = self.by_address.get(&ip)?;
         let before = |own: bool| held.iter().rev().find(|held| held.at <= at && (!own || held.client == client));
         before(true).or_else(|| before(false)).or_else(|| held.first()).map(|held| &*held.name)
@@ -116,10 +148,11 @@ mod tests {
         {
             names.add(cdn, at, Some(client), name);
         }
-        assert_eq!(names.of(cdn, 25, Some(a)), Some("one.example"));
-        assert_eq!(names.of(cdn, 25, Some(b)), Some("two.example"));
-        assert_eq!(names.of(cdn, 35, Some(ip("10.0.0.9"))), Some("three.example"));
-        assert_eq!(names.of(cdn, 5, Some(b)), Some("one.example"), "nothing before: the first after");
+        let dns = |name| Some((name, NameSource::Dns));
+        assert_eq!(names.of(cdn, 25, Some(a)), dns("one.example"));
+        assert_eq!(names.of(cdn, 25, Some(b)), dns("two.example"));
+        assert_eq!(names.of(cdn, 35, Some(ip("10.0.0.9"))), dns("three.example"));
+        assert_eq!(names.of(cdn, 5, Some(b)), dns("one.example"), "nothing before: the first after");
         assert_eq!(names.of(a, 25, None), None);
         for n in 0..100 {
             names.add(cdn, n, None, &format!("n{n}.example"));

@@ -10,13 +10,13 @@ use arrow::array::{Array, ArrayRef, BooleanArray, Int8Array, RecordBatch, String
 use hashbrown::HashSet;
 
 use super::{ScoreError, parts};
-use crate::context::{Context, Names, Reputation};
+use crate::context::{Context, NameSource, Names, Reputation};
 use crate::detect::rows::Internal;
 
 /// Where the context of a run's rows comes from.
 pub(super) struct Enrichment<'a> {
     pub(super) lake: &'a Lake,
-    /// The days whose DNS answers name addresses; none: no names.
+    /// The days whose DNS answers name addresses, and up to which leases do; none: no names.
     pub(super) names: &'a [Day],
     pub(super) internal: &'a Internal,
     pub(super) context: &'a Context,
@@ -27,7 +27,7 @@ pub(super) struct Enrichment<'a> {
 struct Known {
     internal: [Option<bool>; 2],
     geo: [Option<String>; 2],
-    name: [Option<String>; 2],
+    name: [Option<(String, NameSource)>; 2],
     reputation: Option<(i8, String)>,
     network: Option<String>,
 }
@@ -71,7 +71,8 @@ impl Enrichment<'_> {
         Known {
             internal: ips.map(|ip| ip.map(|ip| internal.holds(ip) || context.internal(ip).is_some())),
             geo: ips.map(|ip| ip.and_then(|ip| context.geo(ip)).map(|geo| geo.text()).filter(|text| !text.is_empty())),
-            name: ips.map(|ip| ip.and_then(|ip| names.of(ip, at, ips[0])).map(str::to_owned)),
+            name: ips
+                .map(|ip| ip.and_then(|ip| names.of(ip, at, ips[0])).map(|(name, source)| (name.to_owned(), source))),
             reputation: worst.map(|said| (said.level, said.source.clone())),
             network: ips.into_iter().flatten().find_map(|ip| context.network(ip)).map(str::to_owned),
         }
@@ -84,14 +85,21 @@ fn columns(known: &[Known]) -> BTreeMap<&'static str, ArrayRef> {
     let flags = |side: usize| -> ArrayRef {
         Arc::new(known.iter().map(|row| row.internal.get(side).copied().flatten()).collect::<BooleanArray>())
     };
+    fn named(row: &Known, side: usize) -> Option<&(String, NameSource)> {
+        row.name.get(side)?.as_ref()
+    }
+    let name = |side| texts(&|row| named(row, side).map(|(name, _)| name.as_str()));
+    let name_source = |side| texts(&|row| named(row, side).map(|(_, source)| source.as_str()));
     let levels: Int8Array = known.iter().map(|row| row.reputation.as_ref().map(|(level, _)| *level)).collect();
     BTreeMap::from([
         ("src_internal", flags(0)),
         ("dst_internal", flags(1)),
         ("src_geo", texts(&|row| row.geo[0].as_deref())),
         ("dst_geo", texts(&|row| row.geo[1].as_deref())),
-        ("src_name", texts(&|row| row.name[0].as_deref())),
-        ("dst_name", texts(&|row| row.name[1].as_deref())),
+        ("src_name", name(0)),
+        ("dst_name", name(1)),
+        ("src_name_source", name_source(0)),
+        ("dst_name_source", name_source(1)),
         ("reputation", Arc::new(levels) as ArrayRef),
         ("reputation_source", texts(&|row| row.reputation.as_ref().map(|(_, source)| source.as_str()))),
         ("network_context", texts(&|row| row.network.as_deref())),

@@ -12,11 +12,12 @@ use analytics::feedback::{Draft, Matcher, Scope, Show, overlay};
 use analytics::rules::RuleFile;
 use analytics::score::{Beside, Live, Looked, Ranking, ScoreRequest, ScoreRun, WordScheme, is_live, score};
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float64Type, UInt32Type, UInt64Type};
+use arrow::datatypes::{Float64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use capture::{Ip, IpVersion};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 mod feedback;
+mod names;
 
 /// 2026-03-04 00:00:00 UTC.
 const MIDNIGHT: i64 = 1_772_582_400_000_000;

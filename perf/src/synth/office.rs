@@ -65,10 +65,12 @@ pub(crate) fn settle(sim: &mut Sim, host: usize) {
 fn log_on(sim: &mut Sim, random: &mut Random, host: usize, at: i64) {
     let controller = sim.world.serving(Role::Controller, host);
     let id = random.bits() as u32;
-    let (address, mac) = (sim.world.hosts[host].v4, sim.world.hosts[host].mac);
+    let (address, mac, name) =
+        (sim.world.hosts[host].v4, sim.world.hosts[host].mac, sim.world.hosts[host].name.clone());
     let (from, to, rtt) = sim.world.between_ports(host, 68, controller, 67, false);
     let lease = Session::new(at, from, to, Transport::Udp, rtt);
-    sim.push(lease.exchange(protocols::dhcp(true, id, address, mac), MILLI, protocols::dhcp(false, id, address, mac)));
+    let message = |client| protocols::dhcp(client, id, address, mac, &name);
+    sim.push(lease.exchange(message(true), MILLI, message(false)));
     clock(sim, random, host, at + SECOND);
     // The directory's servers are found by SRV records.
     let target = sim.world.hosts[controller].name.clone();

@@ -110,8 +110,8 @@ fn record(message: &[u8]) -> Data {
     bytes([&(message.len() as u32).to_be_bytes(), message].concat())
 }
 
-/// DHCP (RFC 2131): REQUEST of a bound client, and its ACK.
-pub(crate) fn dhcp(client: bool, id: u32, address: Ipv4Addr, mac: [u8; 6]) -> Data {
+/// DHCP (RFC 2131): REQUEST of a bound client with its name, and the ACK, for eight days.
+pub(crate) fn dhcp(client: bool, id: u32, address: Ipv4Addr, mac: [u8; 6], name: &str) -> Data {
     let mut out = vec![if client { 1 } else { 2 }, 1, 6, 0];
     out.extend_from_slice(&id.to_be_bytes());
     out.extend_from_slice(&[0; 4]);
@@ -122,12 +122,19 @@ pub(crate) fn dhcp(client: bool, id: u32, address: Ipv4Addr, mac: [u8; 6]) -> Da
     out.resize(236, 0);
     out.extend_from_slice(&[99, 130, 83, 99, 53, 1, if client { 3 } else { 5 }]);
     if client {
-        out.extend_from_slice(&[55, 4, 1, 3, 6, 15]);
+        let host = name.split('.').next().unwrap_or_default();
+        let labels: Vec<u8> = name.split('.').flat_map(|l| [&[l.len() as u8], l.as_bytes()].concat()).collect();
+        out.extend_from_slice(&[55, 4, 1, 3, 6, 15, 12, host.len() as u8]);
+        out.extend_from_slice(host.as_bytes());
+        // Client FQDN (RFC 4702), in labels: the server is to register the name.
+        out.extend_from_slice(&[81, labels.len() as u8 + 4, 0x05, 0, 0]);
+        out.extend_from_slice(&labels);
+        out.push(0);
     } else {
-        out.extend_from_slice(&[54, 4, 10, 20, 1, 10, 51, 4, 0, 0, 0x70, 0x80, 1, 4, 255, 255, 255, 0]);
+        out.extend_from_slice(&[54, 4, 10, 20, 1, 10, 51, 4, 0, 0x0a, 0x8c, 0, 1, 4, 255, 255, 255, 0]);
     }
     out.push(255);
-    out.resize(300, 0);
+    out.resize(out.len().max(300), 0);
     bytes(out)
 }
 

@@ -1,4 +1,4 @@
-//! What is known of a value: the files of the context, the names DNS gave it, and how many hosts talk to it.
+//! What is known of a value: the files of the context, the names DNS and DHCP gave it, and how many hosts talk to it.
 
 use std::net::IpAddr;
 
@@ -9,9 +9,10 @@ use analytics::detect::rows::Internal;
 use axum::Json;
 use axum::extract::{Path, State};
 
+use super::leases;
 use super::params::Params;
-use super::rows::read;
-use super::types::{ContextQuery, Known, Prevalence, Problem, SeenName, ValueContext, ValueKind};
+use super::rows::{moment, read};
+use super::types::{ContextQuery, Known, NameSource, Prevalence, Problem, SeenName, ValueContext, ValueKind};
 use crate::app::{App, Shared};
 use crate::problem::ApiError;
 
@@ -63,10 +64,21 @@ async fn look_up(app: &App, value: String, kind: ValueKind, days: u32) -> Result
     };
     let latest = app.blocking(move |lake| Ok(lake.parts(table, None)?.iter().map(|part| part.date).max())).await?;
     let Some(latest) = latest else { return Ok(known) };
-    let since = Day(latest.0.saturating_sub(i32::try_from(days).unwrap_or(1) - 1)).to_string();
+    let first = Day(latest.0.saturating_sub(i32::try_from(days).unwrap_or(1) - 1));
+    let since = first.to_string();
     known.prevalence = prevalence(app, &known.value, kind, &since).await?;
     if let (ValueKind::Address, Ok(ip)) = (kind, known.value.parse::<IpAddr>()) {
         known.names = names(app, ip, &since).await?;
+        let end = Day(latest.0.saturating_add(1)).start();
+        let held = leases::of(app, ip, (first.start(), end)).await?;
+        known.names.extend(held.into_iter().take(20).map(|held| SeenName {
+            name: held.name,
+            source: NameSource::Dhcp,
+            answers: held.count,
+            first_seen: Some(moment(held.first)),
+            last_seen: Some(moment(held.last)),
+        }));
+        known.names.sort_by(|a, b| b.last_seen.cmp(&a.last_seen));
     }
     Ok(known)
 }
@@ -155,9 +167,9 @@ async fn prevalence(app: &App, value: &str, kind: ValueKind, since: &str) -> Res
 
 /// The names that DNS gave an address.
 async fn names(app: &App, ip: IpAddr, since: &str) -> Result<Vec<SeenName>, ApiError> {
-    let sql = "SELECT name, count(*) AS answers, min(first_seen) AS first_seen, max(last_seen) AS last_seen FROM \
+    let sql = "SELECT name, 'dns' AS source, count(*) AS answers, min(first_seen) AS first_seen, max(last_seen) AS last_seen FROM \
         (SELECT qname AS name, first_seen, last_seen FROM dns \
-         WHERE date >= $1 AND strpos(concat('|', dns_addresses(answers), '|'), $2) > 0) GROUP BY name ORDER BY 4 DESC, name LIMIT 20";
+         WHERE date >= $1 AND strpos(concat('|', dns_addresses(answers), '|'), $2) > 0) GROUP BY name ORDER BY 5 DESC, name LIMIT 20";
     let rows = app.rows(sql, vec![since.into(), format!("|{ip}|").into()], 20).await?;
     read(rows, "dns")
 }

@@ -12,6 +12,7 @@ pub(crate) mod graphql;
 mod high;
 mod ingest;
 mod investigate;
+mod leases;
 mod list;
 pub(crate) mod live;
 mod of_query;

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use serde_json::{Value, json};
 
-use super::lake::{DAY, HOSTILE, UNSCORED, id, known};
+use super::lake::{DAY, HOSTILE, UNSCORED, id, known, write_leases};
 use super::{Answer, Server, request};
 
 fn server() -> Server {
@@ -38,6 +38,31 @@ fn facet<'a>(found: &'a Value, key: &str) -> Vec<(&'a str, u64)> {
     let facet = found["facets"].as_array().unwrap().iter().find(|facet| facet["key"] == key);
     let rows = facet.map(|facet| facet["rows"].as_array().unwrap().as_slice()).unwrap_or_default();
     rows.iter().map(|row| (row["value"].as_str().unwrap(), row["count"].as_u64().unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_called_as_the_hosts_that_held_it_in_that_time() {
+    let (dir, lake) = known();
+    write_leases(&lake, "10.0.0.2");
+    let server = Server::over(dir, lake);
+    let hosts = async |from: &str, to: &str| {
+        let path = format!("/api/v1/investigation?subject=10.0.0.2&from={DAY}T{from}:00Z&to={DAY}T{to}:00Z");
+        let found = ok(&server, &path).await;
+        facet(&found, "dhcp_names").into_iter().map(|(name, spans)| format!("{name} {spans}")).collect::<Vec<_>>()
+    };
+    // The latest first; a lease that was renewed is one span.
+    assert_eq!(hosts("00:00", "23:00").await, ["bert 1", "anna 1"]);
+    assert_eq!(hosts("02:30", "02:40").await, ["anna 1"]);
+    assert_eq!(hosts("03:10", "03:50").await, [""; 0]);
+    let found = ok(&server, &format!("/api/v1/investigation?subject=10.0.0.2&{}", day())).await;
+    let facet = &found["facets"][0];
+    assert_eq!((&facet["key"], &facet["source"]), (&json!("dhcp_names"), &Value::Null));
+    let bert = &facet["rows"][0];
+    let moment = |time: &str| json!(format!("{DAY}T{time}.000000Z"));
+    assert_eq!((&bert["first_seen"], &bert["last_seen"]), (&moment("04:00:00"), &moment("05:30:00")));
+    let names = ok(&server, "/api/v1/context/10.0.0.2").await["names"].clone();
+    let names: Vec<_> = names.as_array().unwrap().iter().map(|name| (&name["name"], &name["source"])).collect();
+    assert_eq!(names, [(&json!("bert"), &json!("dhcp")), (&json!("anna"), &json!("dhcp"))]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

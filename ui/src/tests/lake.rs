@@ -1,11 +1,9 @@
 //! Lakes for the tests: empty, and one with a day whose every row is known.
 
-use std::sync::Arc;
-
 use aggregator::lake::{Day, Lake, SetKind, Source, Table, WriterOptions, schema};
 use aggregator::record::Micros;
 use aggregator::state::runs::Run;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::DataType;
 use arrow::json::ReaderBuilder;
 use serde_json::{Map, Value, json};
 
@@ -28,17 +26,6 @@ pub(super) fn id(n: u32) -> String {
     format!("{n:032x}")
 }
 
-fn schema_of(table: Table) -> Arc<Schema> {
-    match table {
-        Table::Flow => schema::flow(),
-        Table::Dns => schema::dns(),
-        Table::Proxy => schema::proxy(),
-        Table::Ledger => schema::ledger(),
-        Table::Interfaces => schema::interfaces(),
-        Table::Scores(source) => schema::scores(source),
-    }
-}
-
 /// What stands in a column that a test does not care for.
 fn blank(data_type: &DataType) -> Value {
     match data_type {
@@ -54,7 +41,7 @@ fn blank(data_type: &DataType) -> Value {
 
 /// Rows as columns: what is missing is blank, or null where it may be.
 fn batch(table: Table, rows: &[Value]) -> arrow::array::RecordBatch {
-    let schema = schema_of(table);
+    let schema = schema::of_table(table);
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {
@@ -210,6 +197,22 @@ fn write_names(lake: &Lake) {
         }
     }
     write_run(lake, "run-dns", Source::Dns, DAY, &[row]);
+}
+
+/// An address that two hosts had on the day, one after the other.
+pub(super) fn write_leases(lake: &Lake, address: &str) {
+    let lease = |n: u32, time: &str, mac: &str, name: &str, seconds: u32| {
+        json!({
+            "record_id": id(n), "first_seen": time, "last_seen": time, "sensor": "tap", "version": 4, "mac": mac, "host_name": name,
+            "leases": [{"address": address, "prefix_len": 32, "valid_s": seconds}], "msg_types": ["REQUEST", "ACK"],
+        })
+    };
+    let records = [
+        lease(301, &format!("{DAY}T02:00:00Z"), "02:00:00:00:00:01", "anna", 3600),
+        lease(302, &format!("{DAY}T04:00:00Z"), "02:00:00:00:00:02", "bert", 3600),
+        lease(303, &format!("{DAY}T04:30:00Z"), "02:00:00:00:00:02", "bert", 3600),
+    ];
+    write(lake, SetKind::Generated, Table::Dhcp, &records);
 }
 
 fn write_requests(lake: &Lake) {

@@ -4,7 +4,8 @@ use analytics::sql::Param;
 use serde::Deserialize;
 
 use super::subject::{Subject, Target};
-use crate::api::rows::read;
+use crate::api::leases;
+use crate::api::rows::{moment, read};
 use crate::api::types::{Facet, FacetRow, Source, SourceTotal};
 use crate::app::App;
 use crate::problem::ApiError;
@@ -63,7 +64,33 @@ pub(super) async fn of(app: &App, target: &Target, top: u32) -> Result<(Vec<Sour
         facets.extend(found);
     }
     facets.sort_by_key(|facet| order.iter().position(|key| *key == facet.key));
+    if let Subject::Address(ip) = target.subject {
+        let held = leases::of(app, ip, (target.span.from, target.span.to)).await?;
+        facets.splice(..0, by_dhcp(held, top));
+    }
     Ok((totals, facets))
+}
+
+/// The hosts that held the address, the latest first.
+fn by_dhcp(held: Vec<leases::HeldName>, top: u32) -> Option<Facet> {
+    let more = held.len() > top as usize;
+    let row = |held: leases::HeldName| FacetRow {
+        value: held.name,
+        detail: None,
+        count: held.count,
+        bytes: None,
+        first_seen: moment(held.first),
+        last_seen: moment(held.last),
+    };
+    let rows: Vec<FacetRow> = held.into_iter().take(top as usize).map(row).collect();
+    (!rows.is_empty()).then(|| Facet {
+        key: "dhcp_names".to_owned(),
+        title: "Host names by DHCP".to_owned(),
+        source: None,
+        value_kind: "text".to_owned(),
+        more,
+        rows,
+    })
 }
 
 #[derive(Deserialize)]
@@ -98,7 +125,7 @@ pub(super) async fn run(
         .map(|plan| Facet {
             key: plan.key.to_owned(),
             title: plan.title.to_owned(),
-            source,
+            source: Some(source),
             value_kind: plan.value_kind.to_owned(),
             more: false,
             rows: Vec::new(),

@@ -72,18 +72,30 @@ pub struct ValueContext {
     pub reputation_source: Option<String>,
     /// Place among the popular names, 1 = the most popular.
     pub popularity: Option<u32>,
-    /// Names that DNS gave the address, the latest first, 20 at most.
+    /// Names that DNS or DHCP gave the address, the latest first, 20 at most of each.
     pub names: Vec<SeenName>,
     /// Who talks to it.
     pub prevalence: Prevalence,
 }
 
-/// A name that DNS gave an address.
+/// Where a name comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NameSource {
+    /// Answers of DNS.
+    Dns,
+    /// Leases of DHCP: the host that held the address calls itself so.
+    Dhcp,
+}
+
+/// A name that DNS or DHCP gave an address.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SeenName {
-    /// The name that was asked for.
+    /// The name that was asked for, or that the host gave.
     pub name: String,
-    /// Answers that had the address.
+    /// Who says so.
+    pub source: NameSource,
+    /// Answers that had the address; spans of time in which the host held it without a break.
     pub answers: u64,
     /// First of them.
     pub first_seen: Option<String>,

@@ -174,8 +174,8 @@ pub struct Facet {
     pub key: String,
     /// Title.
     pub title: String,
-    /// Which source it is of.
-    pub source: Source,
+    /// Which source it is of; null: leases of DHCP.
+    pub source: Option<Source>,
     /// What the values are: `address`, `name`, `uri`, `service` (`tcp/443`), or `text`.
     pub value_kind: String,
     /// Are there more than `rows` has?

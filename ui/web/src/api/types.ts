@@ -526,8 +526,7 @@ export interface Facet {
   more: boolean;
   /** The leaders by count. */
   rows: FacetRow[];
-  /** Which source it is of. */
-  source: Source;
+  source: Source | null;
   /** Title. */
   title: string;
   /** What the values are: `address`, `name`, `uri`, `service` (`tcp/443`), or `text`. */
@@ -1051,6 +1050,9 @@ export interface Name {
 
 /** Where a name was seen. */
 export type NameKind = "dns" | "http" | "tls";
+
+/** Where a name comes from. */
+export type NameSource = "dns" | "dhcp";
 
 /** An account to make. */
 export interface NewAccount {
@@ -1686,16 +1688,18 @@ export interface Second {
   traffic: Traffic;
 }
 
-/** A name that DNS gave an address. */
+/** A name that DNS or DHCP gave an address. */
 export interface SeenName {
-  /** Answers that had the address. */
+  /** Answers that had the address; spans of time in which the host held it without a break. */
   answers: number;
   /** First of them. */
   first_seen: string | null;
   /** Last of them. */
   last_seen: string | null;
-  /** The name that was asked for. */
+  /** The name that was asked for, or that the host gave. */
   name: string;
+  /** Who says so. */
+  source: NameSource;
 }
 
 /** One service over the whole network. */
@@ -2144,7 +2148,7 @@ export interface ValueContext {
   latitude: number | null;
   /** Degrees east. */
   longitude: number | null;
-  /** Names that DNS gave the address, the latest first, 20 at most. */
+  /** Names that DNS or DHCP gave the address, the latest first, 20 at most of each. */
   names: SeenName[];
   /** What its host or network is called. */
   network_context: string | null;

@@ -61,7 +61,7 @@ function Entity({ at, subject, range }: { at: At; subject: string; range: Range 
 }
 
 /** The facets whose first values stand in the header. */
-const KNOWN_BY = ["resolved_names", "macs", "users", "services_offered", "services_used", "ja4", "user_agents", "dns_addresses"];
+const KNOWN_BY = ["dhcp_names", "resolved_names", "macs", "users", "services_offered", "services_used", "ja4", "user_agents", "dns_addresses"];
 
 function Header({ found, range, onStory }: { found: Investigation; range: Range; onStory: () => void }) {
   const first = found.totals.map((total) => total.first_seen).filter((time) => time !== null).toSorted()[0];

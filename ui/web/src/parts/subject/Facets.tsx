@@ -35,7 +35,7 @@ function FacetTable({ facet, range }: { facet: Facet; range: Range }) {
   return (
     <section class="panel-box facet" aria-label={facet.title}>
       <h3>
-        {facet.title} <span class="pill">{SOURCE_NAMES[facet.source]}</span>
+        {facet.title} <span class="pill">{facet.source ? SOURCE_NAMES[facet.source] : "DHCP"}</span>
       </h3>
       <div class="facet-rows" tabIndex={0} role="group" aria-label={`${facet.title}, rows`}>
         <table class="plain">

@@ -1,4 +1,4 @@
-// All that is known of a value, in its menu: what files say, the names DNS gave it, who talks to it.
+// All that is known of a value, in its menu: what files say, the names DNS and DHCP gave it, who talks to it.
 
 import { useEffect, useState } from "preact/hooks";
 import { get } from "../../api/client";
@@ -31,7 +31,7 @@ export function KnownOf({ value }: { value: string }) {
     ["Place", placed(known)],
     ["Network", known.network_context ?? known.internal_name ?? (known.internal ? "internal" : null)],
     ["Popularity", known.popularity === null ? null : `${count(known.popularity)}.`],
-    ["Names", known.names.length > 0 ? known.names.slice(0, 4).map((one) => one.name).join(", ") : null],
+    ["Names", known.names.length > 0 ? known.names.slice(0, 4).map((one) => `${one.name} (${one.source === "dhcp" ? "DHCP" : "DNS"})`).join(", ") : null],
     ["Talk to it", records > 0 ? `${counted(hosts, "host")}, ${counted(records, "record")} in 30 days${first_seen ? `, since ${minute(first_seen)}` : ""}` : null],
   ];
   return (
