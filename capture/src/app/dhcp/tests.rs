@@ -131,6 +131,14 @@ fn a_release_gives_up_the_address_it_comes_from() {
     assert_eq!(release.addresses, [DhcpAddress { address: ip("10.0.0.5"), prefix_len: 32, valid: Some(0) }]);
 }
 
+/// Found by the fuzzer: an address of zeros is none, wherever it stands.
+#[test]
+fn zeros_are_no_address() {
+    let options = [opt(53, &[3]), opt(50, &[0; 4]), opt(54, &[0; 4]), vec![255]].concat();
+    let request = read_v4(&v4(1, [NONE; 3], &options, b"", b""));
+    assert_eq!((request.addresses, request.server_addr, request.damage), (vec![], None, None));
+}
+
 /// RFC 3396: one option in pieces, over the fields that option 52 opens, in their order.
 #[test]
 fn options_in_pieces_and_in_the_fields_of_names() {

@@ -99,7 +99,10 @@ fn read_addresses(
     let of_peer = if message.from_server { receiver } else { sender };
     let is_own = is_direct && !of_peer.is_unspecified() && of_peer != IpAddr::V4(Ipv4Addr::BROADCAST);
     message.client_addr = client.map(IpAddr::V4).or_else(|| (is_own && !message.from_server).then_some(of_peer));
-    let mut ip = |code| options.get(code).and_then(|octets| damage.exactly::<4>(octets)).map(Ipv4Addr::from);
+    let mut ip = |code| {
+        let ip = options.get(code).and_then(|octets| damage.exactly::<4>(octets)).map(Ipv4Addr::from);
+        ip.filter(|ip| !ip.is_unspecified())
+    };
     let requested = ip(REQUESTED);
     message.server_addr = ip(SERVER_ID).map(IpAddr::V4);
     if message.from_server && is_direct {
