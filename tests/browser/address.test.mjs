@@ -139,8 +139,13 @@ describe("addresses", { skip }, () => {
 
     await go("#/live", ".subject-bar [aria-label=Unit]");
     await page.click(".subject-bar >> text=Packets");
-    await page.waitForFunction(() => location.hash.includes("unit=packets"));
-    await again(pressed, (on) => on.waitForSelector("[aria-label=Unit] [aria-pressed=true]"));
+    await page.click("figure.chart:has(h2:text-is('Bytes in and out per day')) button:text-is('Table')");
+    await page.waitForFunction(() => location.hash.includes("unit=packets") && location.hash.includes("tables="));
+    await again(pressed, (on) => on.waitForSelector("figure.chart .twin"));
+
+    await go(`#/ip/${encodeURIComponent(found.host)}?${new URLSearchParams(span)}`, ".timeline .grid-row");
+    await page.click(".timeline .grid-row >> nth=1");
+    await again((on) => on.textContent("dialog .record"), (on) => on.waitForSelector("dialog .record"));
     watcher.clean();
   });
 

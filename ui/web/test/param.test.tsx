@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { me } from "../src/app/me";
-import { useMirror, useParam } from "../src/app/param";
+import { useListed, useMirror, useParam } from "../src/app/param";
 import { change, go, route } from "../src/app/route";
 import { begun, opened } from "../src/parts/views/time";
 
@@ -64,6 +64,24 @@ describe("state in the address", () => {
     act(() => render(null, box));
     vi.advanceTimersByTime(50);
     expect(route.value.params).toEqual({});
+  });
+  it("of a list has eight names at most, the oldest goes", () => {
+    place({ tables: "a.b" });
+    const seen: Record<string, boolean> = {};
+    const put: Record<string, (on: boolean) => void> = {};
+    const One = ({ name }: { name: string }) => {
+      const [is, set] = useListed("tables", name);
+      [seen[name], put[name]] = [is, set];
+      return null;
+    };
+    act(() => render(<>{[..."abcdefghi"].map((name) => <One key={name} name={name} />)}</>, box));
+    expect([seen["a"], seen["c"]]).toEqual([true, false]);
+    act(() => put["a"]?.(false));
+    expect(route.value.params["tables"]).toBe("b");
+    for (const name of "cdefghi") act(() => put[name]?.(true));
+    expect(route.value.params["tables"]).toBe("b.c.d.e.f.g.h.i");
+    act(() => put["a"]?.(true));
+    expect([route.value.params["tables"], seen["b"]]).toEqual(["c.d.e.f.g.h.i.a", false]);
   });
   it("of a choice is one of those there are, the usual one unsaid", () => {
     place({ unit: "<b>" });

@@ -10,6 +10,15 @@ export function useParam<T extends string>(name: string, known: readonly T[]): [
   return [value, (next) => change({ [name]: next === usual ? "" : next }, "replace")];
 }
 
+/** How many names a list of an address has; the oldest goes. */
+const NAMES = 8;
+
+/** Is a name one of those that a parameter lists? And a way to put it there, or take it away. */
+export function useListed(param: string, name: string): [boolean, (on: boolean) => void] {
+  const all = (route.value.params[param] ?? "").split(".").filter(Boolean);
+  return [all.includes(name), (on) => change({ [param]: [...all.filter((one) => one !== name), ...(on ? [name] : [])].slice(-NAMES).join(".") }, "replace")];
+}
+
 /** Keeps state and address alike: `text` is written when it changes and has rested for so many ms; what the address said first, or says
     anew, is given to `restore`. */
 export function useMirror(name: string, text: string, restore: (text: string) => void, rest = 0): void {

@@ -37,7 +37,9 @@ export function TimelineTable({ at, subject, range }: Props) {
   const [cursor, setCursor] = useState<string | null>();
   const [error, setError] = useState<ApiError>();
   const [at_, setAt] = useState(-1);
-  const [open, setOpen] = useState<Event>();
+  // A record that has not been scrolled to is opened when it has.
+  const open = rows.find((row) => `${row.source}.${row.record_id}` === at.params["record"]);
+  const setOpen = (row?: Event) => change({ record: row && `${row.source}.${row.record_id}` }, "replace");
   const [without, setWithout] = useState<readonly Source[]>([]);
   const [turn, setTurn] = useState(0);
   const running = useRef<AbortController>(undefined);

@@ -3,6 +3,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
+import { useListed } from "../../app/param";
 import { Wire } from "../../text/Wire";
 import { type CellValue, fileName, saveCsv, savePng, saveSvg, saveText } from "../download";
 import { Popover } from "../Popover";
@@ -32,8 +33,9 @@ interface Props {
 const PAGE = 50;
 
 export function Chart({ title, summary, twin, children, vector, tools, class: className }: Props) {
-  const [table, setTable] = useState(false);
-  const [large, setLarge] = useState(false);
+  const name = title.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 32);
+  const [table, setTable] = useListed("tables", name);
+  const [large, setLarge] = useListed("large", name);
   const box = useRef<HTMLDivElement>(null);
   const drawing = () => box.current?.querySelector<SVGSVGElement | HTMLCanvasElement>(":scope > svg, :scope > canvas, :scope > * > svg, :scope > * > canvas");
   const picture = (kind: "png" | "svg") => {

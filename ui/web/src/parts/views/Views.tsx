@@ -15,7 +15,7 @@ import { endOfRecords, listed, opened, TIMES } from "./time";
 import "./style.css";
 
 /** What belongs to the moment and not to the view. */
-const PASSING = ["selected", "anchor", "marks", "open", "grown", "branches", "before", "seen"];
+const PASSING = ["selected", "anchor", "marks", "open", "grown", "branches", "before", "seen", "record"];
 
 type When = "none" | "relative" | "absolute";
 
