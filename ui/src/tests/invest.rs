@@ -223,7 +223,8 @@ async fn a_timeline_and_its_files_obey_the_query_and_say_which_sources_it_is_not
             rows.extend(file.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
         }
         let (mut found, mut wanted) = (ids(&rows), expected);
-        (found.sort(), wanted.sort());
+        found.sort();
+        wanted.sort();
         assert_eq!(found, wanted, "{filter}");
     }
     for (bad, what) in

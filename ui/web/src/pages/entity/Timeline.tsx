@@ -82,7 +82,7 @@ export function TimelineTable({ at, subject, range }: Props) {
         </span>
         <span class="spacer" />
         <form
-          class="query"
+          class="of-records"
           role="search"
           onSubmit={(event) => {
             event.preventDefault();
