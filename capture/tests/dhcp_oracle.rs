@@ -137,9 +137,12 @@ fn compare(path: &Path) -> Option<usize> {
             let damage = ours.damage;
             for (field, (ours, theirs)) in fields.iter().zip(row(ours).iter().zip(theirs)) {
                 let theirs = match *field {
-                    // Of what relays carry the innermost; of the DUIDs the client's.
+                    // Of what relays carry the innermost; of the DUIDs, which are the client's and the server's, one.
                     "dhcpv6.msgtype" => theirs.last().cloned().unwrap_or_default(),
-                    "dhcpv6.duid.bytes" | "dhcp.hw.mac_addr" => theirs.first().cloned().unwrap_or_default(),
+                    "dhcpv6.duid.bytes" if ours.as_ref().is_some_and(|ours| theirs.contains(ours)) => {
+                        ours.clone().unwrap_or_default()
+                    }
+                    "dhcp.hw.mac_addr" => theirs.first().cloned().unwrap_or_default(),
                     // With the root's dot.
                     "dhcpv6.client_domain" => theirs.join(",").trim_end_matches('.').to_owned(),
                     _ => theirs.join(","),
