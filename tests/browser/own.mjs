@@ -37,7 +37,7 @@ export const LOGS = {
 /** The day of those records. */
 export const DAY = "2026-03-11";
 
-/** `spotter serve` over a new lake of these logs, scored if `score`. */
+/** `spotter serve` over a new lake of these logs, scored if `score`: by rich words, or with these arguments. */
 export async function serve(logs = LOGS, score = false) {
   const folder = mkdtempSync(join(tmpdir(), "spotter-own-"));
   const lake = join(folder, "lake");
@@ -52,7 +52,7 @@ export async function serve(logs = LOGS, score = false) {
     writeFileSync(join(folder, `${path}.log`), `${lines.join("\n")}\n`);
     execFileSync(SPOTTER, ["-q", "import", "--lake", lake, join(folder, `${path}.log`)]);
   }
-  if (score) execFileSync(SPOTTER, ["-q", "score", "--lake", lake, "--source", "all", "--date", DAY, "--words", "rich"]);
+  if (score) execFileSync(SPOTTER, ["-q", "score", "--lake", lake, "--source", "all", "--date", DAY, ...(score === true ? ["--words", "rich"] : score)]);
   const socket = join(folder, "live.sock");
   const args = ["serve", "--lake", lake, "--listen", "127.0.0.1:0", "--feed-socket", socket];
   const server = await start(SPOTTER, args, (text) => {
@@ -65,6 +65,8 @@ export async function serve(logs = LOGS, score = false) {
     ...server.found,
     folder,
     socket,
+    /** The files of the kept models go, as by retention. */
+    removeModels: () => rmSync(join(lake, "models"), { recursive: true }),
     stop: async () => {
       await server.stop();
       rmSync(folder, { recursive: true, force: true });
@@ -124,4 +126,11 @@ export function wire(name) {
       ip("netns", "del", namespace);
     },
   };
+}
+
+/** `spotter collect` into the lake of a server, a set each second; `port` is where exports go. */
+export async function collect({ folder }) {
+  const args = ["collect", "--lake", join(folder, "lake"), "--sensor", "edge", "--listen", "127.0.0.1:0", "--flush", "1s", "--active-timeout", "1s"];
+  const running = await start(SPOTTER, args, (text) => /listening on \S*:(\d+)/.exec(text)?.[1]);
+  return { port: Number(running.found), stop: running.stop };
 }

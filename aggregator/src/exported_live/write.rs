@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use capture::collect::{ExporterTally, InterfaceCounters};
 use capture::{Nanos, Sink as _};
 
+use super::lag::Lags;
 use super::{BATCH, Batch, CollectOptions, CollectReport, Item, Items, Told};
 use crate::exported::{Exported, ExportedConfig};
 use crate::exported_interfaces::interfaces;
 use crate::lake::{Lake, LakeError, SetWriter, Table};
 use crate::record::{Micros, Origin};
+use crate::state::exporters::Exporter;
 use crate::{Aggregator, AggregatorConfig, LedgerHead};
 
 type Named = BTreeMap<String, u64>;
@@ -64,6 +66,9 @@ pub(super) struct Writer<'a> {
     sources: HashMap<usize, Source>,
     /// Counters of connections that are over.
     ended: Named,
+    lags: Lags,
+    /// What exporters did since the last set, by their names.
+    notes: BTreeMap<String, Exporter>,
     exported: Exported,
     messages: Aggregator,
     interfaces: Vec<InterfaceCounters>,
@@ -91,6 +96,8 @@ impl<'a> Writer<'a> {
             options,
             sources: HashMap::new(),
             ended: Named::new(),
+            lags: Lags::default(),
+            notes: BTreeMap::new(),
             exported: Exported::new(ExportedConfig { sensor: options.sensor.clone(), ..options.pairing.clone() }),
             messages: Aggregator::new(AggregatorConfig::new(options.sensor.clone(), Origin::SFlow)),
             interfaces: Vec::new(),
@@ -115,6 +122,7 @@ impl<'a> Writer<'a> {
         for item in items.0.drain(..) {
             match item {
                 Item::Flow(flow) => {
+                    self.lags.handle(&flow);
                     self.exported.advance(flow.received);
                     self.exported.handle_flow(&flow);
                     if self.exported.records_mut().len() >= BATCH {
@@ -250,6 +258,7 @@ impl<'a> Writer<'a> {
                 for (table, rows) in &published.rows {
                     *self.report.records.entry(table).or_default() += rows;
                 }
+                self.note_exporters(now);
             }
             // The next ledger covers this interval, too.
             Err(error) => self.give_up(0, &error),
@@ -258,9 +267,18 @@ impl<'a> Writer<'a> {
         self.remember();
     }
 
-    /// What each exporter did since the last look, as ledger rows of a source of its own.
+    /// What each exporter did since the last look, as ledger rows of a source of its own. It is noted for the state database, too.
     fn exporter_rows(&mut self) -> Vec<crate::record::LedgerRow> {
         let mut by_exporter: BTreeMap<String, Named> = BTreeMap::new();
+        let arrived = crate::state::now();
+        let (collector, sensor) = (&self.options.name, &self.options.sensor);
+        let new = |exporter: &str| Exporter {
+            collector: collector.clone(),
+            exporter: exporter.to_owned(),
+            sensor: sensor.clone(),
+            ..Exporter::default()
+        };
+        let notes = &mut self.notes;
         for source in self.sources.values_mut() {
             for (exporter, (now, then)) in &mut source.tallies {
                 for ((name, now), (_, then)) in now.list().into_iter().zip(then.list()) {
@@ -269,14 +287,50 @@ impl<'a> Writer<'a> {
                         *counters.entry(name.to_owned()).or_default() += now - then;
                     }
                 }
+                if now != then {
+                    let note = notes.entry(exporter.clone()).or_insert_with(|| new(exporter));
+                    note.last = arrived;
+                    note.messages += now.messages.saturating_sub(then.messages);
+                    note.lost += now.lost.saturating_sub(then.lost);
+                    note.reordered += now.reordered.saturating_sub(then.reordered);
+                    note.restarts += now.restarts.saturating_sub(then.restarts);
+                    note.without_template += now.without_template.saturating_sub(then.without_template);
+                }
                 *then = *now;
             }
+        }
+        for (exporter, lag) in self.lags.take() {
+            let counters = by_exporter.entry(exporter.clone()).or_default();
+            for (name, value) in lag.list().into_iter().filter(|(_, value)| *value > 0) {
+                *counters.entry(name.to_owned()).or_default() += value;
+            }
+            let note = notes.entry(exporter.clone()).or_insert_with(|| new(&exporter));
+            note.last = note.last.max(lag.received.unwrap_or(arrived));
+            note.ended = note.ended.max(lag.ended);
+            note.flows += lag.flows;
+            note.ahead += lag.ahead;
+            note.behind += lag.behind;
+            note.recent_flows += lag.timed;
+            note.recent_lag_ms += lag.lag_ms;
+            note.recent_longest_ms = note.recent_longest_ms.max(lag.longest_ms);
         }
         let name = &self.options.name;
         let rows = by_exporter
             .into_iter()
             .flat_map(|(exporter, counters)| self.head(format!("{name} {exporter}"), "exporter").rows(counters));
         rows.collect()
+    }
+
+    /// Where the exporters stand goes to the state database. It is no part of the books: what cannot be written comes with the next set.
+    fn note_exporters(&mut self, now: Micros) {
+        if self.notes.is_empty() {
+            return;
+        }
+        let notes: Vec<Exporter> = self.notes.values().cloned().collect();
+        match self.lake.state().note_exporters(&notes, now) {
+            Ok(()) => self.notes.clear(),
+            Err(error) => tracing::warn!(%error, "where the exporters stand could not be noted"),
+        }
     }
 
     /// Stores what is known of the exporters, if it is more than what is stored.
@@ -305,6 +359,7 @@ impl<'a> Writer<'a> {
             self.exported.counters().list().into_iter().chain(dns).map(|(name, value)| (name.to_owned(), value)),
         );
         all.insert("records.lost_on_write".to_owned(), self.lost);
+        all.insert("exported.lag_not_measured".to_owned(), self.lags.not_measured);
         all
     }
 }

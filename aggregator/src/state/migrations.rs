@@ -6,7 +6,7 @@ use super::{State, StateError};
 pub(super) const LATEST: i64 = STEPS.len() as i64;
 
 /// Step n brings version n to n + 1.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("v1.sql"),
     include_str!("stories.sql"),
     include_str!("views.sql"),
@@ -15,6 +15,7 @@ const STEPS: [&str; 8] = [
     include_str!("defaults.sql"),
     include_str!("batches.sql"),
     include_str!("displays.sql"),
+    include_str!("exporters.sql"),
 ];
 
 impl State {

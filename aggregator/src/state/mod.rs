@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod exporters;
 pub mod imports;
 pub mod jobs;
 mod migrations;

@@ -12,6 +12,7 @@
 //! ```
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use super::Collector;
 use super::build::{millis, seconds};
@@ -43,8 +44,13 @@ const PROTOCOLS: [(&str, Protocol); 6] = [
 
 /// An exporter's name: protocol, address, domain.
 pub(super) fn name(key: &ExporterKey) -> Option<String> {
-    let (name, _) = PROTOCOLS.iter().find(|(_, protocol)| *protocol == key.protocol)?;
-    Some(format!("{name} {} {}", key.address, key.domain))
+    exporter_name(key.protocol, key.address, key.domain)
+}
+
+/// The name of an exporter in the ledger, as `ipfix 192.0.2.1 5`; `None` for a file's.
+pub fn exporter_name(protocol: Protocol, address: IpAddr, domain: u32) -> Option<String> {
+    let (name, _) = PROTOCOLS.iter().find(|(_, of)| *of == protocol)?;
+    Some(format!("{name} {address} {domain}"))
 }
 
 /// The exporter of a [`name`].

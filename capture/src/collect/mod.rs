@@ -37,7 +37,7 @@ use crate::{Decoder, DecoderConfig, Fate, Frame, LinkType, Message, Nanos, Packe
 pub use allow::AllowList;
 pub use counters::CollectCounters;
 pub use flow::{ExportSink, ExportedDirection, ExportedFlow, InterfaceCounters, Protocol};
-pub use memory::MemoryError;
+pub use memory::{MemoryError, exporter_name};
 pub use numbering::{ExporterTally, Position};
 pub use store::CollectLimits;
 pub use stream::{MessageError, MessageSplitter};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aggregator::record::Micros;
+use aggregator::state::exporters::lost_unit;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
@@ -12,7 +13,9 @@ use serde::Deserialize;
 use super::investigate::{Buckets, Span, cache};
 use super::params::{Params, parse_source};
 use super::rows::{parse_day, parse_moment, read};
-use super::types::{Coverage, DayQuery, Ingest, IngestQuery, IngestSeries, IngestSpan, Problem, Source};
+use super::types::{
+    Coverage, DayQuery, Ingest, IngestExporter, IngestQuery, IngestSeries, IngestSpan, Problem, Source,
+};
 use crate::app::{App, Shared};
 use crate::problem::ApiError;
 
@@ -143,7 +146,54 @@ async fn measure(app: &App, span: Span, buckets: Buckets) -> Result<IngestSpan, 
             })
             .collect(),
         coverage,
+        exporters: exporters(app, span).await?,
     })
+}
+
+/// Exporters told.
+const EXPORTERS: u64 = 200;
+
+#[derive(Deserialize)]
+struct Exported {
+    sensor: String,
+    source: String,
+    messages: Option<u64>,
+    flows: Option<u64>,
+    lost: Option<u64>,
+    timed: Option<u64>,
+    lag_ms: Option<u64>,
+}
+
+/// What exporters sent: the collectors write a source of its own for each, `NAME PROTOCOL ADDRESS DOMAIN`.
+async fn exporters(app: &App, span: Span) -> Result<Vec<IngestExporter>, ApiError> {
+    let sum = |counter: &str, name: &str| format!("sum(value) FILTER (WHERE counter = 'exporter.{counter}') AS {name}");
+    let sql = format!(
+        "SELECT sensor, source, {}, {}, {}, {}, {} FROM ledger \
+         WHERE interval_start < $2 AND interval_end >= $1 AND starts_with(counter, 'exporter.') \
+         GROUP BY 1, 2 ORDER BY messages DESC NULLS LAST, sensor, source LIMIT {EXPORTERS}",
+        sum("messages", "messages"),
+        sum("flows", "flows"),
+        sum("sequence.lost", "lost"),
+        sum("flows.timed", "timed"),
+        sum("lag_ms", "lag_ms"),
+    );
+    let rows = app.rows(&sql, vec![span.from.into(), span.to.into()], EXPORTERS).await?;
+    let told = |row: Exported| {
+        let protocol = row.source.rsplitn(4, ' ').nth(2).unwrap_or_default();
+        IngestExporter {
+            lost_unit: lost_unit(protocol).to_owned(),
+            sensor: row.sensor,
+            messages: row.messages.unwrap_or(0),
+            flows: row.flows.unwrap_or(0),
+            lost: row.lost.unwrap_or(0),
+            lag_seconds: row
+                .timed
+                .filter(|timed| *timed > 0)
+                .map(|timed| row.lag_ms.unwrap_or(0) as f64 / timed as f64 / 1e3),
+            exporter: row.source,
+        }
+    };
+    Ok(read::<Exported>(rows, "ledger")?.into_iter().map(told).collect())
 }
 
 /// Of each bucket the share that lies in an interval, and what was lost in those that begin there. Intervals are

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aggregator::lake::{self, Lake, Table};
 use aggregator::record::Micros;
+use aggregator::state::exporters::{Exporter, lost_unit, parts};
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
@@ -11,12 +12,16 @@ use serde::Deserialize;
 use super::books;
 use super::list::run_of;
 use super::rows::{moment, read};
-use super::types::{Arrival, Book, Counter, Keeping, KeptHour, Problem, Retention, Run, Status, TableStatus};
+use super::types::{
+    Arrival, Book, Counter, ExporterStatus, Keeping, KeptHour, Problem, Retention, Run, Status, TableStatus,
+};
 use crate::app::{App, Shared};
 use crate::problem::ApiError;
 
 /// Books and runs shown.
 const SHOWN: usize = 50;
+/// Exporters shown.
+const EXPORTERS: u32 = 200;
 /// Counters of all books shown, at most.
 const MAX_COUNTERS: u64 = 50_000;
 
@@ -39,6 +44,7 @@ async fn look(app: &App) -> Result<Status, ApiError> {
             runs: runs(lake)?,
             keeping: keeping(lake, tables.iter().map(|table| table.bytes).sum())?,
             arrivals: lake.state().arrivals()?.into_iter().map(|arrival| arrived(arrival, now)).collect(),
+            exporters: lake.state().exporters(EXPORTERS)?.into_iter().map(|known| exporter(known, now)).collect(),
             tables,
         })
     })
@@ -59,6 +65,32 @@ fn arrived(arrival: lake::Arrival, now: Micros) -> Arrival {
         last: moment(last),
         age_seconds: seconds(now.0.saturating_sub(last.0)),
         lag_seconds: published.map(|at| seconds(at.0.saturating_sub(last.0))),
+    }
+}
+
+fn exporter(known: Exporter, now: Micros) -> ExporterStatus {
+    let [protocol, address, domain] = parts(&known.exporter).map(str::to_owned);
+    let timed = known.recent_flows > 0;
+    ExporterStatus {
+        lost_unit: lost_unit(&protocol).to_owned(),
+        protocol,
+        address,
+        domain,
+        sensor: known.sensor,
+        collector: known.collector,
+        last: moment(known.last),
+        age_seconds: seconds(now.0.saturating_sub(known.last.0)),
+        last_ended: known.ended.map(moment),
+        lag_seconds: timed.then(|| known.recent_lag_ms as f64 / known.recent_flows as f64 / 1e3),
+        lag_longest_seconds: timed.then(|| known.recent_longest_ms as f64 / 1e3),
+        messages: known.messages,
+        flows: known.flows,
+        lost: known.lost,
+        reordered: known.reordered,
+        restarts: known.restarts,
+        without_template: known.without_template,
+        clock_ahead: known.ahead,
+        clock_behind: known.behind,
     }
 }
 
@@ -143,11 +175,13 @@ struct Row {
     value: u64,
 }
 
-/// The latest books. Queues of one input are added up: the equations hold for the sum as for each.
+/// The latest books. Queues of one input are added up: the equations hold for the sum as for each. What collectors count of single
+/// exporters is told by [`exporter`]: a hundred routers would leave no place for the books.
 async fn ledger(app: &App) -> Result<Vec<Book>, ApiError> {
     let sql = format!(
         "SELECT l.sensor, l.source, l.interval_start, l.interval_end, l.counter, sum(l.value) AS value FROM ledger l JOIN \
-         (SELECT sensor, source, interval_start, interval_end FROM ledger GROUP BY 1, 2, 3, 4 \
+         (SELECT sensor, source, interval_start, interval_end FROM ledger \
+          WHERE NOT starts_with(counter, 'exporter.') GROUP BY 1, 2, 3, 4 \
           ORDER BY interval_end DESC, interval_start DESC, sensor, source LIMIT {SHOWN}) b \
          ON l.sensor = b.sensor AND l.source = b.source AND l.interval_start = b.interval_start AND l.interval_end = b.interval_end \
          GROUP BY 1, 2, 3, 4, 5 ORDER BY l.interval_end DESC, l.interval_start DESC, l.sensor, l.source, l.counter"

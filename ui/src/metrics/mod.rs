@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use aggregator::feed::{QueueMeter, Report};
 use aggregator::lake::{Lake, Source, Table};
 use aggregator::state::StateError;
+use aggregator::state::exporters::{Exporter, lost_unit, parts};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
@@ -30,6 +31,9 @@ use crate::app::Shared;
 use crate::live::{Hub, UnixSocket};
 use crate::problem::ApiError;
 use text::Families;
+
+/// Exporters that are told: those heard last.
+const EXPORTERS: u32 = 1_000;
 
 /// Longest that a request on the socket may take.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -292,6 +296,9 @@ fn of_lake(lake: &Lake, out: &mut Families) -> Result<(), MetricsError> {
             out.gauge("spotter_lake_latest_timestamp_seconds", help, &labels, last as f64 / 1e6);
         }
     }
+    for exporter in lake.state().exporters(EXPORTERS)? {
+        of_exporter(&exporter, out);
+    }
     for source in Source::ALL {
         if let Some(created) = lake.state().runs(Some(source))?.iter().map(|run| run.created.0).max() {
             let labels = [("source", source.as_str())];
@@ -300,6 +307,50 @@ fn of_lake(lake: &Lake, out: &mut Families) -> Result<(), MetricsError> {
         }
     }
     Ok(())
+}
+
+fn of_exporter(known: &Exporter, out: &mut Families) {
+    let [protocol, address, domain] = parts(&known.exporter);
+    let labels =
+        [("collector", known.collector.as_str()), ("exporter", address), ("protocol", protocol), ("domain", domain)];
+    let mut lost = labels.to_vec();
+    lost.push(("unit", lost_unit(protocol)));
+    for (name, help, labels, value) in [
+        ("spotter_exporter_messages_total", "Messages of an exporter.", &labels[..], known.messages),
+        ("spotter_exporter_flows_total", "Flows of an exporter.", &labels, known.flows),
+        ("spotter_exporter_lost_total", "What is missing by an exporter's numbering.", &lost, known.lost),
+        ("spotter_exporter_reordered_total", "Messages of an exporter that came late.", &labels, known.reordered),
+        ("spotter_exporter_restarts_total", "An exporter's numbering begun anew.", &labels, known.restarts),
+        (
+            "spotter_exporter_sets_without_template_total",
+            "Data sets of an exporter that came before their template.",
+            &labels,
+            known.without_template,
+        ),
+        (
+            "spotter_exporter_flows_ahead_total",
+            "Flows that ended, by an exporter's clock, more than a second after they came.",
+            &labels,
+            known.ahead,
+        ),
+        (
+            "spotter_exporter_flows_behind_total",
+            "Flows that ended, by an exporter's clock, more than a day before they came.",
+            &labels,
+            known.behind,
+        ),
+    ] {
+        out.counter(name, help, labels, value);
+    }
+    let help = "When an exporter's last message came, Unix time.";
+    out.gauge("spotter_exporter_last_timestamp_seconds", help, &labels, known.last.0 as f64 / 1e6);
+    if known.recent_flows > 0 {
+        let mean = known.recent_lag_ms as f64 / known.recent_flows as f64 / 1e3;
+        let help = "From a flow's end, by the exporter's clock, to its arrival: the mean of the flows of the last set.";
+        out.gauge("spotter_exporter_lag_seconds", help, &labels, mean);
+        let help = "The longest of them.";
+        out.gauge("spotter_exporter_lag_longest_seconds", help, &labels, known.recent_longest_ms as f64 / 1e3);
+    }
 }
 
 /// Ticks of a second in /proc (USER_HZ), on every machine this is built for.

@@ -267,6 +267,54 @@ async fn status_shows_the_books_as_equations_and_whether_they_close() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn status_and_metrics_show_each_exporter_s_lag_and_what_its_numbers_miss() {
+    use aggregator::record::Micros;
+    use aggregator::state::exporters::Exporter;
+    let server = server();
+    let now = aggregator::state::now();
+    let note = |exporter: &str, ago: i64| Exporter {
+        collector: "collect".to_owned(),
+        exporter: exporter.to_owned(),
+        sensor: "edge".to_owned(),
+        last: Micros(now.0 - ago * 1_000_000),
+        messages: 9,
+        lost: 4,
+        flows: 30,
+        ..Exporter::default()
+    };
+    let timed = Exporter {
+        recent_flows: 4,
+        recent_lag_ms: 6_000,
+        recent_longest_ms: 2_500,
+        ahead: 2,
+        ..note("ipfix 192.0.2.1 7", 60)
+    };
+    server.lake().state().note_exporters(&[timed, note("sflow 2001:db8::\"1 0", 3_600)], now).unwrap();
+    let status = ok(&server, "/api/v1/status").await;
+    let [one, other] = [0, 1].map(|at| &status["exporters"][at]);
+    assert_eq!(
+        [&one["protocol"], &one["address"], &one["domain"], &one["lost"], &one["lost_unit"], &one["clock_ahead"]],
+        [&json!("ipfix"), &json!("192.0.2.1"), &json!("7"), &json!(4), &json!("records"), &json!(2)]
+    );
+    assert_eq!((&one["lag_seconds"], &one["lag_longest_seconds"]), (&json!(1.5), &json!(2.5)));
+    let age = one["age_seconds"].as_f64().unwrap();
+    assert!((60.0..600.0).contains(&age), "{age}");
+    assert_eq!((&other["lag_seconds"], &other["lost_unit"]), (&Value::Null, &json!("datagrams")));
+    let text = crate::metrics::render(&crate::live::Hub::default(), Some(server.lake())).unwrap();
+    let labels = "collector=\"collect\",exporter=\"192.0.2.1\",protocol=\"ipfix\",domain=\"7\"";
+    for line in [
+        format!("spotter_exporter_lost_total{{{labels},unit=\"records\"}} 4\n"),
+        format!("spotter_exporter_lag_seconds{{{labels}}} 1.5\n"),
+        format!("spotter_exporter_flows_ahead_total{{{labels}}} 2\n"),
+    ] {
+        assert!(text.contains(&line), "{line} is not in {text}");
+    }
+    // A name with a quote ends no label; who says no time has no lag.
+    assert!(text.contains("exporter=\"2001:db8::\\\"1\""), "{text}");
+    assert_eq!(text.matches("spotter_exporter_lag_seconds{").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn status_shows_what_is_kept_what_goes_next_and_how_late_records_come() {
     let server = server();
     let keeping = ok(&server, "/api/v1/status").await["keeping"].clone();

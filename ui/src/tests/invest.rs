@@ -284,6 +284,22 @@ async fn ingest_tells_no_traffic_from_not_captured() {
     assert_eq!((&coverage["lost"][3], &coverage["lost"][4]), (&json!(0), &json!(4)));
 }
 
+/// What each exporter sent and what its numbers miss is the ledger's, of the asked time alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_tells_what_each_exporter_sent_lost_and_how_late() {
+    let found = ok(&server(), &format!("/api/v1/ingest?{}&step=3600", day())).await;
+    assert_eq!(
+        found["exporters"],
+        json!([
+            {"sensor": "tap", "exporter": "collect netflow5 192.0.2.1 0", "messages": 10, "flows": 40, "lost": 6, "lost_unit": "flows", "lag_seconds": 0.6},
+            {"sensor": "tap", "exporter": "collect sflow 2001:db8::9 0", "messages": 4, "flows": 4, "lost": 0, "lost_unit": "datagrams", "lag_seconds": null},
+        ])
+    );
+    let hour = format!("from={DAY}T03:00:00Z&to={DAY}T04:00:00Z");
+    let found = ok(&server(), &format!("/api/v1/ingest?{hour}&step=60")).await;
+    assert_eq!((&found["exporters"][0]["flows"], &found["exporters"][0]["lag_seconds"]), (&json!(20), &json!(0.4)));
+}
+
 fn story(text: &str) -> Value {
     json!({"source": "flow", "subject": "10.0.0.2", "from": format!("{DAY}T00:00:00Z"), "to": format!("{UNSCORED}T00:00:00Z"),
         "title": "Telnet <script>alert(1)</script>", "text": text})

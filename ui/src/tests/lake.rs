@@ -98,7 +98,7 @@ pub(super) fn write_run(lake: &Lake, run_id: &str, source: Source, date: &str, r
     lake.state().put_run(&run).unwrap();
 }
 
-fn flow_record(n: u32, time: &str, src: &str, dst: &str, dst_port: u16, bytes: u64) -> Value {
+pub(super) fn flow_record(n: u32, time: &str, src: &str, dst: &str, dst_port: u16, bytes: u64) -> Value {
     json!({
         "record_id": id(n), "first_seen": time, "last_seen": time, "flow_start": time, "sensor": "tap", "origin": "pcap",
         "src_ip": src, "dst_ip": dst, "src_port": 40000 + n, "dst_port": dst_port, "proto": 6, "src_packets": n, "src_bytes": bytes,
@@ -258,5 +258,25 @@ fn write_ledger(lake: &Lake) {
         4,
         &[("packets.seen", 100), ("packets.received", 90), ("packets.not_ip", 8), ("packets.lost_xsk", 4)],
     );
+    // What a collector says of two exporters, over two intervals.
+    for (hour, lag) in [(3, 4_000), (4, 8_000)] {
+        let mut exporter = |source: &str, counters: &[(&str, u64)]| {
+            for (counter, value) in counters {
+                rows.push(json!({
+                    "interval_start": format!("{DAY}T{hour:02}:10:00Z"), "interval_end": format!("{DAY}T{hour:02}:10:10Z"), "sensor": "tap",
+                    "source": source, "clock": "exporter", "counter": counter, "value": value,
+                }));
+            }
+        };
+        let routed = [
+            ("exporter.messages", 5),
+            ("exporter.flows", 20),
+            ("exporter.flows.timed", 10),
+            ("exporter.lag_ms", lag),
+            ("exporter.sequence.lost", 3),
+        ];
+        exporter("collect netflow5 192.0.2.1 0", &routed);
+        exporter("collect sflow 2001:db8::9 0", &[("exporter.messages", 2), ("exporter.flows", 2)]);
+    }
     write(lake, SetKind::Books, Table::Ledger, &rows);
 }

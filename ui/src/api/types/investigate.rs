@@ -427,6 +427,27 @@ pub struct IngestSpan {
     pub series: Vec<IngestSeries>,
     /// When each sensor was listening, by the ledger.
     pub coverage: Vec<Coverage>,
+    /// What exporters sent, those with most messages first, at most 200.
+    pub exporters: Vec<IngestExporter>,
+}
+
+/// What an exporter sent in a span of time, by the ledger.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct IngestExporter {
+    /// Name of the sensor.
+    pub sensor: String,
+    /// Collector, protocol, address and observation domain, as the ledger names them.
+    pub exporter: String,
+    /// Messages read.
+    pub messages: u64,
+    /// Flows in them.
+    pub flows: u64,
+    /// What is missing by its numbering, in units of `lost_unit`.
+    pub lost: u64,
+    /// What its protocol numbers: `flows`, `datagrams` or `records`.
+    pub lost_unit: String,
+    /// Mean seconds from a flow's end, by the exporter's clock, to its arrival; `null` where no flow said when it ended.
+    pub lag_seconds: Option<f64>,
 }
 
 /// Records of one source and sensor.

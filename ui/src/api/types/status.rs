@@ -37,6 +37,8 @@ pub struct Status {
     pub keeping: Keeping,
     /// The latest record of each sensor's flow, DNS and proxy table.
     pub arrivals: Vec<Arrival>,
+    /// Routers and switches that export to collectors, those heard last first, at most 200.
+    pub exporters: Vec<ExporterStatus>,
 }
 
 /// How long things are kept, and what there is room for.
@@ -99,6 +101,49 @@ pub struct Arrival {
     pub age_seconds: f64,
     /// Seconds from that moment to when the record came into the lake; `null` where its file was merged with others since.
     pub lag_seconds: Option<f64>,
+}
+
+/// What an exporter sent since it is known, how late, and what is missing by its numbering.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExporterStatus {
+    /// Who collects from it: the sensor.
+    pub sensor: String,
+    /// The collector, by its name in the ledger.
+    pub collector: String,
+    /// netflow5, netflow7, netflow9, ipfix, sflow.
+    pub protocol: String,
+    /// Its address.
+    pub address: String,
+    /// Observation domain, source id, engine or sub-agent.
+    pub domain: String,
+    /// When its last message came.
+    pub last: String,
+    /// Seconds since then.
+    pub age_seconds: f64,
+    /// The latest end of a flow, by its clock; `null` where it says none (sFlow).
+    pub last_ended: Option<String>,
+    /// Seconds from a flow's end to its arrival, the mean of those that came with the last set; the exporter's own timeouts are part of it.
+    pub lag_seconds: Option<f64>,
+    /// The longest of them.
+    pub lag_longest_seconds: Option<f64>,
+    /// Messages read.
+    pub messages: u64,
+    /// Flows in them.
+    pub flows: u64,
+    /// What is missing by its numbering, in units of `lost_unit`.
+    pub lost: u64,
+    /// What its protocol numbers: `flows`, `datagrams` or `records`.
+    pub lost_unit: String,
+    /// Messages that came a little late.
+    pub reordered: u64,
+    /// How often its numbering began anew.
+    pub restarts: u64,
+    /// Data sets that came before their template.
+    pub without_template: u64,
+    /// Flows that ended more than a second after they came: its clock is ahead.
+    pub clock_ahead: u64,
+    /// Flows that ended more than a day before they came.
+    pub clock_behind: u64,
 }
 
 /// One table of the lake.

@@ -1,11 +1,11 @@
 // How long things are kept and what goes next; and how late the records of each sensor come in.
 
-import type { Arrival, Keeping, Status } from "../../api/types";
+import type { Arrival, ExporterStatus, Keeping, Status } from "../../api/types";
 import { duration, minute } from "../../text/time";
 import { bytes, count } from "../../text/units";
 import { Wire } from "../../text/Wire";
 
-export function Kept({ status: { keeping, arrivals } }: { status: Status }) {
+export function Kept({ status: { keeping, arrivals, exporters } }: { status: Status }) {
   return (
     <>
       <section aria-labelledby="kept">
@@ -24,6 +24,7 @@ export function Kept({ status: { keeping, arrivals } }: { status: Status }) {
         <p class="quiet">The latest record of each sensor, and how long after it happened it was in the lake: of live traffic a few seconds, of an imported file its age.</p>
         <Arrivals arrivals={arrivals} />
       </section>
+      {exporters.length > 0 ? <Exporters exporters={exporters} /> : null}
     </>
   );
 }
@@ -84,3 +85,42 @@ function Arrivals({ arrivals }: { arrivals: readonly Arrival[] }) {
     </table>
   );
 }
+
+function Exporters({ exporters }: { exporters: readonly ExporterStatus[] }) {
+  const end = (name: string) => (
+    <th scope="col" class="end">
+      {name}
+    </th>
+  );
+  return (
+    <section aria-labelledby="exporters">
+      <h2 id="exporters">Exporters</h2>
+      <p class="quiet">Since each is known. The lag is from a flow's end, by the exporter's clock, to its arrival: mean and longest of the last interval, the exporter's own timeouts included.</p>
+      <table class="plain">
+        <thead>
+          <tr>
+            <th scope="col">Exporter</th>
+            {["Last message", "Lag", "Longest", "Flows", "Lost by its numbers", "Wrong clock"].map(end)}
+          </tr>
+        </thead>
+        <tbody>
+          {exporters.map((one) => (
+            <tr key={`${one.collector} ${one.protocol} ${one.address} ${one.domain}`}>
+              <th scope="row">
+                <Wire text={`${one.protocol} ${one.address} ${one.domain}`} />
+              </th>
+              <td class="end num">{`${long(Math.max(0, one.age_seconds))} ago`}</td>
+              <td class="end num">{lag(one.lag_seconds)}</td>
+              <td class="end num">{lag(one.lag_longest_seconds)}</td>
+              <td class="end num">{count(one.flows)}</td>
+              <td class="end num">{one.lost > 0 ? <strong>{`${count(one.lost)} ${one.lost_unit}`}</strong> : "none"}</td>
+              <td class="end num">{count(one.clock_ahead + one.clock_behind)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+const lag = (seconds: number | null): string => (seconds === null ? "–" : long(seconds));

@@ -1,7 +1,7 @@
 // Ingest summary: how many records arrived, when, from which sensor; and whether silence was silence.
 
 import { useMemo } from "preact/hooks";
-import type { IngestSpan } from "../../api/types";
+import type { IngestExporter, IngestSpan } from "../../api/types";
 import { useAnswer } from "../../api/useAnswer";
 import { type At, change, go, route } from "../../app/route";
 import { Chart } from "../../parts/chart/Chart";
@@ -110,6 +110,7 @@ function Summary({ found, sensor, only }: { found: IngestSpan; sensor: string; o
       </Chart>
       <p class="quiet">Drag over the chart to zoom in, press twice to go back. At a finer zoom the steps are minutes.</p>
       <Sensors found={found} />
+      {found.exporters.length > 0 ? <Exporters exporters={found.exporters} /> : null}
       <Gaps found={found} shades={shades} />
     </>
   );
@@ -181,6 +182,39 @@ function Sensors({ found }: { found: IngestSpan }) {
               </tr>
             );
           })}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+/** What collectors count of each exporter, over the whole of the time shown. */
+function Exporters({ exporters }: { exporters: readonly IngestExporter[] }) {
+  return (
+    <section class="panel-box scroll-x" aria-labelledby="exporters">
+      <h2 id="exporters">By exporter</h2>
+      <table class="plain">
+        <thead>
+          <tr>
+            {["Exporter", "Flows", "Messages", "Lost by its numbers", "Lag"].map((name, at) => (
+              <th key={name} scope="col" class={at > 0 ? "end" : ""}>
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {exporters.map((one) => (
+            <tr key={one.sensor + one.exporter}>
+              <th scope="row">
+                <Wire text={one.exporter} />
+              </th>
+              <td class="end num">{count(one.flows)}</td>
+              <td class="end num">{count(one.messages)}</td>
+              <td class="end num">{one.lost > 0 ? `${count(one.lost)} ${one.lost_unit}` : "none"}</td>
+              <td class="end num">{one.lag_seconds === null ? "–" : duration(one.lag_seconds)}</td>
+            </tr>
+          ))}
         </tbody>
       </table>
     </section>
