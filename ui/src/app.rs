@@ -34,12 +34,16 @@ pub(crate) struct App {
     context: Arc<Store>,
     /// What is said of the rows of the lists.
     pub(crate) overlays: Arc<Overlays>,
+    /// The topics of kept models.
+    pub(crate) models: Arc<crate::api::Models>,
     /// How browsers reach us.
     pub(crate) site: Site,
     /// The port that is listened on.
     pub(crate) port: u16,
     /// The first account's code.
     pub(crate) setup: Setup,
+    /// Which opened records were told to the audit log lately.
+    pub(crate) opened: crate::door::Lately,
     /// How fast passwords may be tried.
     pub(crate) throttle: Throttle,
     /// How many passwords are hashed at a time.
@@ -86,6 +90,8 @@ impl App {
             lake,
             context,
             overlays: Arc::default(),
+            models: Arc::default(),
+            opened: crate::door::Lately::default(),
             sql,
             graphql: crate::api::graphql::schema(),
             console,

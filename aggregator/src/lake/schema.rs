@@ -447,6 +447,10 @@ fn build_scores(source: Source) -> Schema {
         opt_text("src_name_source"),
         opt_text("dst_name_source"),
     ]);
+    if source == Source::Flow {
+        // P(src_word | src_ip) and P(dst_word | dst_ip): the smaller is `score`.
+        fields.extend([opt("src_score", Float64), opt("dst_score", Float64)]);
+    }
     Schema::new(fields)
 }
 

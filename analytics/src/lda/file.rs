@@ -130,29 +130,8 @@ impl Model {
     /// # Errors
     /// It cannot be read, is no such file, is larger, or is damaged.
     pub fn read(from: &mut dyn Read, limit: usize) -> io::Result<Self> {
-        let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("model: {what}"));
         let mut from = Summed { inner: from, sum: FNV };
-        let mut magic = [0; 8];
-        from.read_exact(&mut magic)?;
-        if &magic != MAGIC {
-            return Err(wrong("not a model of this version"));
-        }
-        let mut eight = || {
-            let mut bytes = [0; 8];
-            from.read_exact(&mut bytes).map(|()| bytes)
-        };
-        let mut sizes = [0_u64; 4];
-        for size in &mut sizes {
-            *size = u64::from_le_bytes(eight()?);
-        }
-        let mut numbers = [0.0; 3];
-        for number in &mut numbers {
-            *number = f64::from_le_bytes(eight()?);
-        }
-        let [topics, documents, words, iterations] = sizes.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
-        if !(1..=TOPICS_LIMIT).contains(&topics) || documents.saturating_add(words) > limit {
-            return Err(wrong("larger than allowed"));
-        }
+        let Sizes { topics, documents, words, iterations, numbers } = Sizes::read(&mut from, limit)?;
         let stride = stride(topics);
         let mut document_topics = Vec::new();
         let mut row = vec![0; topics * 8];
@@ -191,6 +170,149 @@ impl Model {
             log_likelihood,
             iterations,
         })
+    }
+}
+
+fn wrong(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("model: {what}"))
+}
+
+/// What a model's file begins with.
+struct Sizes {
+    topics: usize,
+    documents: usize,
+    words: usize,
+    iterations: usize,
+    /// Document offset, word offset, log-likelihood.
+    numbers: [f64; 3],
+}
+
+impl Sizes {
+    /// Bytes of it.
+    const LENGTH: u64 = 64;
+
+    fn read(from: &mut Summed<'_, dyn Read + '_>, limit: usize) -> io::Result<Self> {
+        let mut eight = || {
+            let mut bytes = [0; 8];
+            from.read_exact(&mut bytes).map(|()| bytes)
+        };
+        if &eight()? != MAGIC {
+            return Err(wrong("not a model of this version"));
+        }
+        let mut sizes = [0_u64; 4];
+        for size in &mut sizes {
+            *size = u64::from_le_bytes(eight()?);
+        }
+        let mut numbers = [0.0; 3];
+        for number in &mut numbers {
+            *number = f64::from_le_bytes(eight()?);
+        }
+        let [topics, documents, words, iterations] = sizes.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+        if !(1..=TOPICS_LIMIT).contains(&topics) || documents.saturating_add(words) > limit {
+            return Err(wrong("larger than allowed"));
+        }
+        Ok(Self { topics, documents, words, iterations, numbers })
+    }
+}
+
+/// A model that stays in its file: checked once from one end to the other, then single rows are read.
+///
+/// Memory: 8 bytes a topic, and a row while it is read.
+#[derive(Debug)]
+pub struct ModelFile {
+    path: PathBuf,
+    /// Where the first document's row stands.
+    rows_at: u64,
+    documents: usize,
+    words: usize,
+    topic_totals: Vec<f64>,
+}
+
+impl ModelFile {
+    /// Checks the model that [`Model::write`] wrote at byte `at` of a file, of at most `limit` documents and words together. Every word's
+    /// expected topic counts are shown to `word` on the way, with its number.
+    ///
+    /// # Errors
+    /// It cannot be read, is no such file, is larger, or is damaged.
+    pub fn check(path: &Path, at: u64, limit: usize, word: &mut dyn FnMut(usize, &[f64])) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(at))?;
+        let mut file = BufReader::with_capacity(1 << 18, file);
+        let mut from = Summed { inner: &mut file as &mut dyn Read, sum: FNV };
+        let Sizes { topics, documents, words, .. } = Sizes::read(&mut from, limit)?;
+        let mut row = vec![0; topics * 8];
+        for _ in 0..documents {
+            from.read_exact(&mut row[..topics * 4])?;
+        }
+        let mut numbers: Vec<f64> = Vec::with_capacity(topics);
+        for place in 0..=words {
+            from.read_exact(&mut row)?;
+            numbers.clear();
+            numbers.extend(row.as_chunks::<8>().0.iter().map(|n| f64::from_le_bytes(*n)));
+            if !numbers.iter().all(|n| n.is_finite() && *n >= 0.0) {
+                return Err(wrong("damaged"));
+            }
+            if place < words {
+                word(place, &numbers);
+            }
+        }
+        let sum = from.sum;
+        let mut bytes = [0; 8];
+        from.inner.read_exact(&mut bytes)?;
+        if u64::from_le_bytes(bytes) != sum {
+            return Err(wrong("damaged"));
+        }
+        let rows_at = at.saturating_add(Sizes::LENGTH);
+        Ok(Self { path: path.to_owned(), rows_at, documents, words, topic_totals: numbers })
+    }
+
+    /// Documents.
+    pub fn documents(&self) -> usize {
+        self.documents
+    }
+
+    /// Words.
+    pub fn vocabulary(&self) -> usize {
+        self.words
+    }
+
+    /// N_k, K numbers.
+    pub fn topic_totals(&self) -> &[f64] {
+        &self.topic_totals
+    }
+
+    /// N_dk of a document, K numbers; `None` for one the model does not know.
+    ///
+    /// # Errors
+    /// The file is gone or cannot be read any more.
+    pub fn document_counts(&self, document: usize) -> io::Result<Option<Vec<f64>>> {
+        if document >= self.documents {
+            return Ok(None);
+        }
+        let width = 4 * self.topic_totals.len() as u64;
+        let row = self.row(document as u64 * width, width)?;
+        Ok(Some(row.as_chunks::<4>().0.iter().map(|n| f64::from(f32::from_le_bytes(*n))).collect()))
+    }
+
+    /// N_wk of a word, K numbers; `None` for one the model does not know.
+    ///
+    /// # Errors
+    /// As [`Self::document_counts`].
+    pub fn word_counts(&self, word: usize) -> io::Result<Option<Vec<f64>>> {
+        if word >= self.words {
+            return Ok(None);
+        }
+        let topics = self.topic_totals.len() as u64;
+        let row = self.row(self.documents as u64 * topics * 4 + word as u64 * topics * 8, topics * 8)?;
+        Ok(Some(row.as_chunks::<8>().0.iter().map(|n| f64::from_le_bytes(*n)).collect()))
+    }
+
+    fn row(&self, at: u64, width: u64) -> io::Result<Vec<u8>> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.rows_at.saturating_add(at)))?;
+        let mut row = vec![0; width as usize];
+        file.read_exact(&mut row)?;
+        Ok(row)
     }
 }
 

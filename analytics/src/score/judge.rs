@@ -108,7 +108,12 @@ pub(super) fn judge(
                 word_df: word_documents.get(word as usize).copied().unwrap_or(0),
                 confidence: tokens / (tokens + CONFIDENCE_TOKENS),
                 left_out: model.left_out(document as usize, word as usize, counts, a, e),
-                explanation: Arc::new(explainer.explain(document, word, candidate.score)),
+                // Of the side that decided; the row's is the smaller of both.
+                explanation: Arc::new(explainer.explain(
+                    document,
+                    word,
+                    scores.get(place).copied().unwrap_or(candidate.score),
+                )),
             }
         });
         let finding = candidate.finding.checked_sub(1).and_then(|number| findings.list().get(number as usize));

@@ -243,7 +243,7 @@ impl Today {
         };
         run.take(ranked.below, ranked.hits);
         let kept = judged.rows.len() as u64;
-        let made = Made { corpus: &corpus, model: &model, fit, drift, calibrations: Vec::new() };
+        let made = Made { corpus: &corpus, model: &model, scores: &scores, fit, drift, calibrations: Vec::new() };
         run.publish_live(lake, made, &judged.rows, progress)?;
         Ok(Looked::Published { records, kept })
     }

@@ -29,6 +29,7 @@ mod run;
 mod saved;
 mod select;
 pub(crate) mod texts;
+mod topics;
 mod train;
 mod watch;
 mod write;
@@ -41,6 +42,7 @@ pub use request::{Optimizer, Progress, Ranking, ScoreRequest, Stage, WordScheme}
 pub use run::{ScoreRun, score};
 pub use saved::{DriftCard, KEPT, SavedModel};
 pub use select::is_kept;
+pub use topics::{Topic, TopicWord, Topics};
 pub use train::{CorpusBuilder, CorpusLimits, DayCorpus, ExtraToken, OTHER, OTHER_WORD, Overflow};
 
 use std::path::PathBuf;

@@ -129,7 +129,7 @@ fn attempt(
         Ok(judged.rows)
     })?;
     let calibrations = pairs.as_ref().map(PairEvidence::calibrations).unwrap_or_default();
-    let made = Made { corpus: &corpus, model: &model, fit: card, drift, calibrations };
+    let made = Made { corpus: &corpus, model: &model, scores: &scores, fit: card, drift, calibrations };
     day.parts = parts;
     day.publish(lake, made, &kept, (list_card, pool.current_num_threads()), progress)
 }
@@ -138,6 +138,8 @@ fn attempt(
 pub(super) struct Made<'a> {
     pub(super) corpus: &'a DayCorpus,
     pub(super) model: &'a Model,
+    /// By place.
+    pub(super) scores: &'a [f64],
     pub(super) fit: FitCard,
     pub(super) drift: Option<DriftCard>,
     pub(super) calibrations: Vec<Calibration>,
@@ -267,13 +269,13 @@ impl DayRun<'_> {
         let request = self.request;
         let run_id = uuid::Uuid::now_v7().to_string();
         let now = state::now();
-        let Made { corpus: day, model, fit, drift, calibrations } = made;
+        let Made { corpus: day, model, scores, fit, drift, calibrations } = made;
         let model_id = model_id(request, &fit, day, self.speller.scheme());
         progress.step(Stage::Write, 0, kept.len() as u64);
         let start = Instant::now();
         // A name may have been asked for before midnight.
         let names = [Day(request.date.0.saturating_sub(1)), request.date];
-        if let Some(set) = self.rows(lake, kept, &run_id, (&model_id, now), &names)? {
+        if let Some(set) = self.rows(lake, (kept, day, scores), &run_id, (&model_id, now), &names)? {
             set.commit()?;
         }
         self.seconds.insert("write", start.elapsed().as_secs_f64());
@@ -315,9 +317,9 @@ impl DayRun<'_> {
         let request = self.request;
         let run_id = live::run_id(request.source, request.date);
         let now = state::now();
-        let Made { corpus: day, fit, drift, .. } = made;
+        let Made { corpus: day, scores, fit, drift, .. } = made;
         let model_id = fit.warm_start.clone().unwrap_or_default();
-        if let Some(set) = self.rows(lake, kept, &run_id, (&model_id, now), &[])? {
+        if let Some(set) = self.rows(lake, (kept, day, scores), &run_id, (&model_id, now), &[])? {
             set.commit_again()?;
         }
         let threads = rayon::current_num_threads();
@@ -334,7 +336,7 @@ impl DayRun<'_> {
     fn rows(
         &mut self,
         lake: &Lake,
-        kept: &[Scored],
+        (kept, day, scores): (&[Scored], &DayCorpus, &[f64]),
         run_id: &str,
         (model, now): (&str, Micros),
         names: &[Day],
@@ -346,7 +348,8 @@ impl DayRun<'_> {
         let run = RunColumns { run_id, scored_at: now.0, model, words: request.words.as_str() };
         let context = Store::of_lake(lake.dir()).current();
         let enrichment = Enrichment { lake, names, internal: &request.internal, context: &context };
-        let rows = batch(kept, &self.parts, request.source, &mut self.speller, &run, &enrichment)?;
+        let score_of = |document: &str, word| scores.get(day.place(document, word)?.1).copied();
+        let rows = batch(kept, &self.parts, request.source, &mut self.speller, &run, &enrichment, &score_of)?;
         let kind = SetKind::Scores { run_id: run_id.to_owned(), source: request.source, date: request.date };
         let mut set = lake.begin(kind, WriterOptions::new("scores"))?;
         set.batch(Table::Scores(request.source), &rows)?;

@@ -29,8 +29,8 @@ pub const KEPT: usize = 14;
 const FRESH: i32 = 7;
 
 /// Bounds of what is read: entries of each kind, and bytes of one text.
-const ENTRIES: usize = 4_000_000;
-const TEXT: usize = 4_096;
+pub(super) const ENTRIES: usize = 4_000_000;
+pub(super) const TEXT: usize = 4_096;
 
 /// What must be equal for two models to be of the same kind.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -55,14 +55,14 @@ impl Kind {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Header {
+pub(super) struct Header {
     model: String,
     kind: Kind,
-    date: String,
-    words: usize,
-    documents: usize,
+    pub(super) date: String,
+    pub(super) words: usize,
+    pub(super) documents: usize,
     calibrations: Vec<Calibration>,
-    popularity: Vec<usize>,
+    pub(super) popularity: Vec<usize>,
 }
 
 /// A model as it was kept.
@@ -83,7 +83,7 @@ fn folder(lake: &Lake) -> PathBuf {
     lake.dir().join("models")
 }
 
-fn damaged(what: &str) -> io::Error {
+pub(super) fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
@@ -203,7 +203,7 @@ fn newest(
     Ok(None)
 }
 
-fn header(from: &mut dyn Read) -> io::Result<Header> {
+pub(super) fn header(from: &mut dyn Read) -> io::Result<Header> {
     let mut eight = [0; 8];
     from.read_exact(&mut eight)?;
     if &eight != MAGIC {

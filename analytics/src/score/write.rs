@@ -16,6 +16,7 @@ use super::judge::Scored;
 use super::rows::Speller;
 use super::train::render;
 use super::{ScoreError, parts};
+use crate::words::WordCode;
 
 /// What is the same in all rows.
 pub(super) struct RunColumns<'a> {
@@ -25,14 +26,24 @@ pub(super) struct RunColumns<'a> {
     pub(super) words: &'a str,
 }
 
-/// The records of the kept rows, in the rows' order: the scores' record columns, their words as text, and what context says of them.
+/// P(word | document) of a token; `None` for one that was not counted.
+pub(super) type ScoreOf<'a> = &'a dyn Fn(&str, WordCode) -> Option<f64>;
+
+/// The records of the kept rows, in the rows' order: the scores' record columns, their words as text with their scores, and what context says of them.
 struct Records {
     columns: RecordBatch,
     words: [Vec<String>; 2],
+    scores: [Vec<Option<f64>>; 2],
     context: BTreeMap<&'static str, ArrayRef>,
 }
 
-fn fetch(kept: &[Scored], parts: &[Part], source: Source, speller: &mut Speller) -> Result<Records, ScoreError> {
+fn fetch(
+    kept: &[Scored],
+    parts: &[Part],
+    source: Source,
+    speller: &mut Speller,
+    score_of: ScoreOf<'_>,
+) -> Result<Records, ScoreError> {
     let mut wanted: Vec<&str> = speller.columns().to_vec();
     let (scores, table) = (schema::scores(source), schema::of_table(source.table()));
     let carried = scores.fields().iter().map(|field| field.name().as_str());
@@ -46,14 +57,20 @@ fn fetch(kept: &[Scored], parts: &[Part], source: Source, speller: &mut Speller)
     let mut batches: Vec<RecordBatch> = Vec::new();
     let mut places = vec![(0_usize, 0_usize); kept.len()];
     let mut words = [vec![String::new(); kept.len()], vec![String::new(); kept.len()]];
+    let mut scores = [vec![None; kept.len()], vec![None; kept.len()]];
     for run in order.chunk_by(|a, b| a.0 == b.0) {
         let Some(part) = run.first().and_then(|(part, ..)| parts.get(*part as usize)) else { continue };
         let rows: Vec<u64> = run.iter().map(|(_, row, _)| *row).collect();
         parts::read(part, &wanted, Some(&rows), &mut |first, batch| {
-            let mut spelt: Vec<(usize, [Option<crate::words::WordCode>; 2])> = Vec::with_capacity(batch.num_rows());
+            let mut spelt: Vec<(usize, [Option<WordCode>; 2])> = Vec::with_capacity(batch.num_rows());
             speller.spell(batch, &mut |row, tokens| {
                 if let (Some((_, _, at)), Ok(tokens)) = (run.get(first as usize + row), tokens) {
                     spelt.push((*at, [Some(tokens.first.1), tokens.second.map(|second| second.1)]));
+                    for (scores, token) in scores.iter_mut().zip([Some(tokens.first), tokens.second]) {
+                        if let (Some(score), Some((document, word))) = (scores.get_mut(*at), token) {
+                            *score = score_of(document, word);
+                        }
+                    }
                     if let Some(place) = places.get_mut(*at) {
                         *place = (batches.len(), row);
                     }
@@ -73,7 +90,7 @@ fn fetch(kept: &[Scored], parts: &[Part], source: Source, speller: &mut Speller)
     }
     let all: Vec<&RecordBatch> = batches.iter().collect();
     let columns = arrow::compute::interleave_record_batch(&all, &places).map_err(ScoreError::Schema)?;
-    Ok(Records { columns, words, context: BTreeMap::new() })
+    Ok(Records { columns, words, scores, context: BTreeMap::new() })
 }
 
 /// The batch of a run's kept rows, in rank order, with exactly the schema of the scores of the source.
@@ -84,8 +101,9 @@ pub(super) fn batch(
     speller: &mut Speller,
     run: &RunColumns<'_>,
     enrichment: &Enrichment<'_>,
+    score_of: ScoreOf<'_>,
 ) -> Result<RecordBatch, ScoreError> {
-    let mut records = fetch(kept, parts, source, speller)?;
+    let mut records = fetch(kept, parts, source, speller, score_of)?;
     records.context = enrichment.columns(&records.columns)?;
     let schema = schema::scores(source);
     let columns: Result<Vec<ArrayRef>, ScoreError> =
@@ -105,6 +123,8 @@ fn column(
         Arc::new(kept.iter().map(|row| of(row).filter(|value| value.is_finite())).collect::<Float64Array>())
     };
     let [first, second] = &records.words;
+    let of_side = |scores: &[Option<f64>]| -> ArrayRef { Arc::new(scores.iter().copied().collect::<Float64Array>()) };
+    let [first_score, second_score] = &records.scores;
     Ok(match field.name().as_str() {
         "run_id" => texts(run.run_id),
         "scored_at" => Arc::new(TimestampMicrosecondArray::from(vec![run.scored_at; kept.len()]).with_timezone("UTC")),
@@ -130,6 +150,8 @@ fn column(
         "words" => texts(run.words),
         "src_word" | "word" => Arc::new(StringArray::from_iter_values(first)),
         "dst_word" => Arc::new(StringArray::from_iter_values(second)),
+        "src_score" => of_side(first_score),
+        "dst_score" => of_side(second_score),
         "deciding_side" => Arc::new(
             kept.iter()
                 .map(|row| match (source, row.candidate.second) {

@@ -10,7 +10,7 @@ use aggregator::state::verdicts::{NewVerdict, Severity, Subject};
 use analytics::context::{Kind, Store};
 use analytics::feedback::{Draft, Matcher, Scope, Show, overlay};
 use analytics::rules::RuleFile;
-use analytics::score::{Beside, Live, Looked, Ranking, ScoreRequest, ScoreRun, WordScheme, is_live, score};
+use analytics::score::{Beside, Live, Looked, Ranking, ScoreRequest, ScoreRun, Topics, WordScheme, is_live, score};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use capture::{Ip, IpVersion};
@@ -294,6 +294,73 @@ fn a_row_says_what_its_host_usually_does() {
     for at in 0..batch.num_rows() {
         assert!(of(at).iter().all(|(.., share)| *share > 0.0 && *share <= 1.0), "{:?}", of(at));
     }
+}
+
+/// Σ θ·φ of what the kept model says of host and word is the score that was written, for either side.
+#[test]
+fn both_sides_have_their_score_and_the_kept_model_says_what_it_is_made_of() {
+    let place = lake(1);
+    for words in [WordScheme::Spot, WordScheme::Rich] {
+        let (run, batch) = scored(&place.lake, &ScoreRequest { words, ..all_rows(0) });
+        let kept = place.lake.state().model(&run.card.model).unwrap().unwrap();
+        let path = place.lake.dir().join(kept.file.unwrap());
+        let topics = Topics::open(&path).unwrap();
+        assert_eq!((topics.date(), topics.topics().len()), (day(0), run.card.fit.topics));
+        assert!((topics.topics().iter().map(|topic| topic.share).sum::<f64>() - 1.0).abs() < 1e-9);
+        for (k, topic) in topics.topics().iter().enumerate() {
+            assert!(!topic.words.is_empty() && topic.words.windows(2).all(|pair| pair[0].share >= pair[1].share));
+            let again = topics.of_word(&topic.words[0].word).unwrap().unwrap();
+            assert_eq!(again[k], topic.words[0].share);
+        }
+        let numbers = |name: &str| batch.column_by_name(name).unwrap().as_primitive::<Float64Type>().values().to_vec();
+        let texts = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().clone();
+        let score = numbers("score");
+        let sides = [("src", texts("src_ip"), texts("src_word")), ("dst", texts("dst_ip"), texts("dst_word"))];
+        let of_side = [numbers("src_score"), numbers("dst_score")];
+        let decided = texts("deciding_side");
+        let why = batch.column_by_name("explanation").unwrap().as_struct();
+        let deciding = why.column_by_name("deciding_score").unwrap().as_primitive::<Float64Type>();
+        let mut differ = 0;
+        for at in 0..batch.num_rows() {
+            assert_eq!(of_side[0][at].min(of_side[1][at]), score[at], "{words:?} row {at}");
+            differ += usize::from(deciding.value(at) != score[at]);
+            for ((side, hosts, words_of), scores) in sides.iter().zip(&of_side) {
+                if decided.value(at) == *side {
+                    assert_eq!(deciding.value(at), scores[at], "{words:?} row {at}");
+                }
+                let theta = topics.of_host(hosts.value(at)).unwrap().unwrap();
+                let phi = topics.of_word(words_of.value(at)).unwrap().unwrap();
+                assert!((theta.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+                let p: f64 = theta.iter().zip(&phi).map(|(a, b)| a * b).sum();
+                assert!((p - scores[at]).abs() <= 2e-5 * p, "{words:?} row {at} {side}: {p} and {}", scores[at]);
+            }
+        }
+        // The side with more evidence against it is not always that with the lower score.
+        assert!(differ > 0, "{words:?}");
+        assert_eq!(topics.of_host("192.0.2.1").unwrap(), None);
+        assert_eq!(topics.of_word("no such word").unwrap(), None);
+        damaged_models_are_refused(&path, &topics);
+    }
+}
+
+fn damaged_models_are_refused(path: &std::path::Path, topics: &Topics) {
+    let whole = std::fs::read(path).unwrap();
+    // The counts stand at the end: 42 hosts and more of 20 topics.
+    for end in [1, 20, 1000, 3000] {
+        let mut bytes = whole.clone();
+        let at = bytes.len() - end;
+        bytes[at] ^= 0x40;
+        std::fs::write(path, bytes).unwrap();
+        assert_eq!(Topics::open(path).unwrap_err().kind(), std::io::ErrorKind::InvalidData, "{end}");
+    }
+    for length in [0, 7, 100, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(path, &whole[..length]).unwrap();
+        assert!(Topics::open(path).is_err(), "{length}");
+    }
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(topics.of_host("10.0.0.66").unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    std::fs::write(path, whole).unwrap();
+    assert!(topics.of_host("10.0.0.66").unwrap().is_some());
 }
 
 #[test]

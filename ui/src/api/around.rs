@@ -1,14 +1,15 @@
 //! What surrounds a host on a day, by the raw records: its peers with the bytes between them, the names it asked for.
 
 use aggregator::record::Micros;
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::params::Params;
 use super::rows::{parse_day, parse_limit, read};
 use super::types::{AroundDns, AroundDnsQuery, AroundFlow, AroundFlowQuery, AroundName, AroundPeer, Problem};
 use crate::app::Shared;
+use crate::door::Opened;
 use crate::problem::ApiError;
 
 /// Microseconds of a day.
@@ -20,7 +21,7 @@ const DAY: i64 = 86_400_000_000;
 pub(super) async fn around_flow(
     State(app): State<Shared>,
     Params(query): Params<AroundFlowQuery>,
-) -> Result<Json<AroundFlow>, ApiError> {
+) -> Result<(Extension<Opened>, Json<AroundFlow>), ApiError> {
     let ip: std::net::IpAddr =
         query.ip.parse().map_err(|_| ApiError::Bad(format!("`ip` must be an address, not {:?}", query.ip)))?;
     let Micros(start) = parse_day(&query.date)?.start();
@@ -46,7 +47,8 @@ pub(super) async fn around_flow(
     let mut peers: Vec<AroundPeer> = read(app.in_turn(app.rows(&sql, params, ask)).await?, "flow")?;
     let more = peers.len() as u64 == ask;
     peers.truncate(limit as usize);
-    Ok(Json(AroundFlow { peers, more }))
+    let opened = Opened { record: None, rows: peers.len() as u64 };
+    Ok((Extension(opened), Json(AroundFlow { peers, more })))
 }
 
 #[derive(Deserialize)]
@@ -64,7 +66,7 @@ struct RawName {
 pub(super) async fn around_dns(
     State(app): State<Shared>,
     Params(query): Params<AroundDnsQuery>,
-) -> Result<Json<AroundDns>, ApiError> {
+) -> Result<(Extension<Opened>, Json<AroundDns>), ApiError> {
     let (column, value) = match (query.client, query.name) {
         (Some(client), None) => {
             let ip: std::net::IpAddr =
@@ -86,7 +88,7 @@ pub(super) async fn around_dns(
     let mut rows: Vec<RawName> = read(app.in_turn(app.rows(&sql, params, ask)).await?, "dns")?;
     let more = rows.len() as u64 == ask;
     rows.truncate(limit as usize);
-    let names = rows
+    let names: Vec<AroundName> = rows
         .into_iter()
         .map(|RawName { client_ip, qname, rcode, addresses, records }| AroundName {
             client_ip,
@@ -101,5 +103,6 @@ pub(super) async fn around_dns(
             records,
         })
         .collect();
-    Ok(Json(AroundDns { names, more }))
+    let opened = Opened { record: None, rows: names.len() as u64 };
+    Ok((Extension(opened), Json(AroundDns { names, more })))
 }

@@ -2,18 +2,19 @@
 
 use aggregator::record::Micros;
 use analytics::sql::{Param, Rows};
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::params::Params;
-use super::rows::{moment, parse_limit, parse_moment, read};
+use super::rows::{moment, parse_limit, parse_moment, parse_record_id, read};
 use super::types::{
     DnsDetail, DnsDetails, DnsDetailsQuery, FlowDetail, FlowDetails, FlowDetailsQuery, Problem, ProxyDetail,
     ProxyDetails, ProxyDetailsQuery, Source,
 };
 use crate::app::{App, Shared};
+use crate::door::Opened;
 use crate::problem::ApiError;
 
 const MINUTE: i64 = 60_000_000;
@@ -77,13 +78,21 @@ async fn find<T: DeserializeOwned>(
     Ok(Found { from: moment(span.from), to: moment(span.to), more, rows: read(rows, table)? })
 }
 
+/// What the audit log is told: the record that the rows were asked for, if that was said, and how many they are.
+fn opened(source: Source, record_id: Option<String>, rows: usize) -> Result<Extension<Opened>, ApiError> {
+    if let Some(id) = &record_id {
+        parse_record_id(id)?;
+    }
+    Ok(Extension(Opened { record: record_id.map(|id| (source, id)), rows: rows as u64 }))
+}
+
 /// Raw flows between two addresses in the same minute, either way.
 #[utoipa::path(get, path = "/api/v1/details/flow", params(FlowDetailsQuery), responses(
     (status = 200, body = FlowDetails), (status = 400, body = Problem), (status = 401, body = Problem)))]
 pub(super) async fn flow_details(
     State(app): State<Shared>,
     Params(query): Params<FlowDetailsQuery>,
-) -> Result<Json<FlowDetails>, ApiError> {
+) -> Result<(Extension<Opened>, Json<FlowDetails>), ApiError> {
     let sql = "SELECT record_id, first_seen, last_seen, src_ip, dst_ip, src_port, dst_port, proto, src_tcp_flags, dst_tcp_flags, \
         src_tos, src_packets, src_bytes, dst_packets, dst_bytes, conn_state, service, exporter_ip, input_if, output_if \
         FROM flow WHERE first_seen >= $1 AND first_seen < $2 AND ";
@@ -92,7 +101,7 @@ pub(super) async fn flow_details(
     let params = vec![query.src.into(), query.dst.into()];
     let found = app.in_turn(find::<FlowDetail>(&app, "flow", sql, span, params, query.limit)).await?;
     let Found { from, to, more, rows } = found;
-    Ok(Json(FlowDetails { from, to, more, rows }))
+    Ok((opened(Source::Flow, query.record_id, rows.len())?, Json(FlowDetails { from, to, more, rows })))
 }
 
 #[derive(Deserialize)]
@@ -113,7 +122,7 @@ struct Answer {
 pub(super) async fn dns_details(
     State(app): State<Shared>,
     Params(query): Params<DnsDetailsQuery>,
-) -> Result<Json<DnsDetails>, ApiError> {
+) -> Result<(Extension<Opened>, Json<DnsDetails>), ApiError> {
     let sql = "SELECT record_id, first_seen, client_ip, server_ip, qname_wire AS qname, qtype, qclass, rcode, response_frame_len, \
         rtt_us, answers, damage FROM dns WHERE first_seen >= $1 AND first_seen < $2 AND ";
     let sql = format!("{sql}{BELOW}");
@@ -122,11 +131,11 @@ pub(super) async fn dns_details(
     let params = vec![name.as_str().into(), format!(".{name}").into()];
     let found = app.in_turn(find::<RawDns>(&app, "dns", sql, span, params, query.limit)).await?;
     let Found { from, to, more, rows } = found;
-    let rows = rows
+    let rows: Vec<DnsDetail> = rows
         .into_iter()
         .map(|raw| DnsDetail { answers: raw.answers.into_iter().map(|answer| answer.data).collect(), ..raw.rest })
         .collect();
-    Ok(Json(DnsDetails { from, to, more, rows }))
+    Ok((opened(Source::Dns, query.record_id, rows.len())?, Json(DnsDetails { from, to, more, rows })))
 }
 
 /// Raw requests of a client for an address in the same hour.
@@ -135,7 +144,7 @@ pub(super) async fn dns_details(
 pub(super) async fn proxy_details(
     State(app): State<Shared>,
     Params(query): Params<ProxyDetailsQuery>,
-) -> Result<Json<ProxyDetails>, ApiError> {
+) -> Result<(Extension<Opened>, Json<ProxyDetails>), ApiError> {
     let sql = "SELECT record_id, first_seen, client_ip, server_ip, server_port, host, method, status, category, user_agent, \
         content_type, referer, request_bytes, response_bytes, full_uri FROM proxy \
         WHERE first_seen >= $1 AND first_seen < $2 AND ";
@@ -144,5 +153,5 @@ pub(super) async fn proxy_details(
     let params = vec![query.uri.into(), query.client.into()];
     let found = app.in_turn(find::<ProxyDetail>(&app, "proxy", sql, span, params, query.limit)).await?;
     let Found { from, to, more, rows } = found;
-    Ok(Json(ProxyDetails { from, to, more, rows }))
+    Ok((opened(Source::Proxy, query.record_id, rows.len())?, Json(ProxyDetails { from, to, more, rows })))
 }

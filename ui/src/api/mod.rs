@@ -25,6 +25,7 @@ mod rules;
 pub(crate) mod sql;
 mod status;
 mod stories;
+mod topics;
 pub mod types;
 mod verdicts;
 mod views;
@@ -42,6 +43,7 @@ use crate::door::{ADMIN, ANALYST, Guard, Least, OPEN, Routes, VIEWER};
 use crate::problem::ApiError;
 use crate::{assets, door, etag, headers, metrics, spot};
 pub(crate) use investigate::cache::Cache;
+pub(crate) use topics::Models;
 use types::{Health, Link};
 
 /// The OpenAPI document.
@@ -66,6 +68,7 @@ use types::{Health, Link};
         details::dns_details,
         details::proxy_details,
         record::record,
+        topics::topics,
         ingest::ingest,
         ingest::ingest_span,
         investigate::investigation,
@@ -172,6 +175,7 @@ pub(crate) fn routes() -> Routes {
         .get(VIEWER, "/api/v1/details/dns", details::dns_details)
         .get(VIEWER, "/api/v1/details/proxy", details::proxy_details)
         .get(VIEWER, "/api/v1/record/{source}/{record_id}", record::record)
+        .get(VIEWER, "/api/v1/topics/{source}/{record_id}", topics::topics)
         .get(VIEWER, "/api/v1/ingest/{source}", ingest::ingest)
         .get(VIEWER, "/api/v1/ingest", ingest::ingest_span)
         .get(VIEWER, "/api/v1/investigation", investigate::investigation)

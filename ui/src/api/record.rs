@@ -1,14 +1,15 @@
 //! One raw record with every column.
 
 use aggregator::record::{Micros, RecordId};
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use serde_json::Value;
 
 use super::params::{Params, parse_source};
 use super::rows::{parse_day, parse_record_id};
 use super::types::{DayQuery, LakeRecord, Problem, RecordColumn};
 use crate::app::Shared;
+use crate::door::Opened;
 use crate::problem::ApiError;
 
 /// Microseconds of a day.
@@ -23,7 +24,7 @@ pub(super) async fn record(
     State(app): State<Shared>,
     Path((source, record_id)): Path<(String, String)>,
     Params(query): Params<DayQuery>,
-) -> Result<Json<LakeRecord>, ApiError> {
+) -> Result<(Extension<Opened>, Json<LakeRecord>), ApiError> {
     let source = parse_source(&source)?;
     let id = parse_record_id(&record_id)?;
     let date = parse_day(&query.date)?;
@@ -43,7 +44,7 @@ pub(super) async fn record(
         .into_iter()
         .map(|column| RecordColumn { value: text(row.remove(&column.name)), name: column.name })
         .collect();
-    Ok(Json(LakeRecord { source, record_id, columns }))
+    Ok((Extension(Opened::one(source, &record_id)), Json(LakeRecord { source, record_id, columns })))
 }
 
 fn text(value: Option<Value>) -> Option<String> {

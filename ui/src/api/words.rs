@@ -4,12 +4,12 @@
 //! back into a code, and only believed if the code renders to the same text.
 
 use analytics::words::dns::DnsScheme;
-use analytics::words::flow::FlowScheme;
+use analytics::words::flow::{FlowScheme, ProtocolName};
 use analytics::words::proxy::{Lexicon, ProxyScheme};
 use analytics::words::rich::{Kind, Told, take_apart};
 use analytics::words::{Scheme, WordCode};
 
-use super::types::Feature;
+use super::types::{Feature, Source};
 
 /// A value that may be "none": −1 in the text, 0 in the code.
 fn optional(text: &str) -> Option<u32> {
@@ -37,6 +37,20 @@ fn rich(kind: Kind, word: &str) -> Option<Vec<Feature>> {
     let told = take_apart(kind, word);
     let feature = |told: Told| Feature { name: told.name.to_owned(), value: told.value, meaning: told.meaning };
     (!told.is_empty()).then(|| told.into_iter().map(feature).collect())
+}
+
+/// A word without its record: what it says of protocol and method is believed.
+pub(super) fn of_source(source: Source, word: &str) -> Vec<Feature> {
+    match source {
+        Source::Flow => {
+            let name = word.rsplitn(4, '_').nth(3).and_then(|rest| rest.rsplit_once('_'));
+            let number = |(_, name): (&str, &str)| (0..=u8::MAX).find(|proto| ProtocolName(*proto).to_string() == name);
+            flow(word, name.and_then(number).unwrap_or_default())
+        }
+        Source::Dns => dns(word),
+        // A method with an underscore, which no standard has, is not found: the word stays as it is.
+        Source::Proxy => proxy(word, word.split('_').nth(2).unwrap_or_default()),
+    }
 }
 
 /// `[-1_]P_proto_hour_bytes_packets`. `proto` is the record's number.
@@ -149,6 +163,25 @@ mod tests {
         let read = proxy("1_10_PUT_9_binary_3_2_206", "PUT");
         assert_eq!((read[2].meaning.as_str(), read[4].meaning.as_str()), ("PUT", "binary"));
         assert_eq!(read[7].meaning, "status 206");
+    }
+
+    #[test]
+    fn words_without_a_record_are_taken_apart_too() {
+        for (source, word, features) in [
+            (Source::Flow, "-1_23_UDP_12_8_2", flow("-1_23_UDP_12_8_2", 17)),
+            (Source::Flow, "0_254_3_1_1", flow("0_254_3_1_1", 254)),
+            (Source::Dns, "2_7_11_2_10_1_1_0", dns("2_7_11_2_10_1_1_0")),
+            (Source::Proxy, "1_10_PUT_9_binary_3_2_206", proxy("1_10_PUT_9_binary_3_2_206", "PUT")),
+            (Source::Flow, "role=client port=443", flow("role=client port=443", 6)),
+        ] {
+            assert!(features.len() >= 2, "{word}");
+            assert_eq!(meanings(&of_source(source, word)), meanings(&features), "{word}");
+        }
+        for word in ["", "_", "(other)", "a_b_c_d_e_f_g_h_i", "é_é_é_é_é", "1_2_3_4_5"] {
+            for source in Source::ALL {
+                assert_eq!(of_source(source, word).len(), 0, "{word}");
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What is written to the audit log: every change that came through the door, every search that was answered, and every
-//! refusal for want of a role.
+//! What is written to the audit log: every change that came through the door, every search that was answered, every record
+//! that was opened, and every refusal for want of a role.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use aggregator::lake::Lake;
 use aggregator::state::audit::NewEntry;
@@ -9,6 +10,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
 
 use super::caller::Caller;
+use super::opened::Opened;
 use super::work::{asked, counted};
 use crate::app::App;
 use crate::problem::ApiError;
@@ -54,6 +56,7 @@ pub(super) struct Answered {
     status: StatusCode,
     is_told: bool,
     searched: Option<Searched>,
+    opened: Option<Opened>,
 }
 
 impl Answered {
@@ -63,18 +66,23 @@ impl Answered {
             status: response.status(),
             is_told: extensions.get::<Audited>().is_some(),
             searched: extensions.get::<Searched>().copied(),
+            opened: extensions.get::<Opened>().cloned(),
         }
     }
 }
 
 /// Writes the entry of a request that its handler has not written.
 pub(super) async fn note(app: &App, caller: &Caller, method: &Method, uri: &Uri, answered: Answered) {
-    let Answered { status, is_told, searched } = answered;
+    let Answered { status, is_told, searched, opened } = answered;
     let is_change = !matches!(*method, Method::GET | Method::HEAD);
     // A path that is not there changes nothing.
     let is_nothing = matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
     let entry = match searched {
         _ if is_told || is_nothing => return,
+        None if opened.is_some() => match opened.and_then(|opened| entry_of_opened(app, caller, uri, &opened)) {
+            Some(entry) => entry,
+            None => return,
+        },
         Some(Searched(rows)) => {
             entry(caller, "search", &asked(uri), &rows.map_or_else(|| "as answered before".to_owned(), counted))
         }
@@ -86,4 +94,17 @@ pub(super) async fn note(app: &App, caller: &Caller, method: &Method, uri: &Uri,
     if let Err(error) = append(app, entry).await {
         tracing::error!(%error, "an audit entry could not be written");
     }
+}
+
+/// The entry of what was opened; `None` where it was told lately. Without a record's identity the request itself is the subject.
+fn entry_of_opened(app: &App, caller: &Caller, uri: &Uri, Opened { record, rows }: &Opened) -> Option<NewEntry> {
+    let asked = asked(uri);
+    let detail = counted(*rows);
+    let entry = match record {
+        Some((source, id)) => {
+            entry(caller, "open", &format!("{} record {id}", source.as_str()), &format!("{asked}: {detail}"))
+        }
+        None => entry(caller, "open", &asked, &detail),
+    };
+    app.opened.is_new(caller, &asked, Instant::now()).then_some(entry)
 }

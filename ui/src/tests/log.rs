@@ -120,6 +120,61 @@ async fn exports_and_statements_are_in_the_audit_log_before_they_run_and_with_th
     assert_eq!(log.len(), 12, "the refusal is told once more, as every change that is refused: {log:?}");
 }
 
+/// Who opened which record: once for each of its views, however often it is looked at; and what surrounds it.
+#[tokio::test(flavor = "multi_thread")]
+async fn opened_records_are_in_the_audit_log_once_for_each_who_looks() {
+    let server = Server::with_accounts().await;
+    let (vic, ann) = (server.log_in("vic").await, server.log_in("ann").await);
+    let before = entries(&server, 0).await.len();
+    let around = "src=10.0.0.2&dst=198.51.100.2&time=2016-07-08T03:15:02Z";
+    let details = format!("/api/v1/details/flow?{around}&record_id={}", id(2));
+    let record = format!("/api/v1/record/flow/{}?date={DAY}", id(2));
+    let ok = async |path: &str, session: &str| {
+        let answer = server.ask("GET", path, session, None).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());
+    };
+    for path in [&details, &record, &details, &details, &record] {
+        ok(path, &vic).await;
+    }
+    ok(&record, &ann).await;
+    ok(&format!("/api/v1/suspicious/flow/{}?date={DAY}", id(4)), &ann).await;
+    // A script that does not say which record it is for.
+    ok(&format!("/api/v1/details/flow?{around}"), &ann).await;
+    ok(&format!("/api/v1/around/flow?ip=10.0.0.2&date={DAY}"), &ann).await;
+    ok(&format!("/api/v1/details/dns?name=evil.example&time={DAY}T03:00:00Z&record_id={}", id(101)), &ann).await;
+    // What gives nothing is not opened.
+    let wrong = server.ask("GET", &format!("/api/v1/record/flow/{}?date={DAY}", id(4711)), &ann, None).await;
+    assert_eq!(wrong.status, StatusCode::NOT_FOUND);
+    let wrong = server.ask("GET", &format!("/api/v1/details/flow?{around}&record_id=x"), &ann, None).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    let log = entries(&server, before).await;
+    let asked = "/api/v1/details/flow src=\"10.0.0.2\" dst=\"198.51.100.2\" time=\"2016-07-08T03:15:02Z\"";
+    let (two, four) = (format!("flow record {}", id(2)), format!("flow record {}", id(4)));
+    let all = format!("/api/v1/record/flow/{} date=\"{DAY}\": 1 row", id(2));
+    assert_eq!(
+        told(&log)[1..],
+        [
+            ("open", &*two, &*format!("{asked} record_id=\"{}\": 2 rows", id(2))),
+            ("open", &two, &all),
+            ("open", &two, &all),
+            ("open", &four, &format!("/api/v1/suspicious/flow/{} date=\"{DAY}\": 1 row", id(4))),
+            ("open", asked, "2 rows"),
+            ("open", &format!("/api/v1/around/flow ip=\"10.0.0.2\" date=\"{DAY}\""), "1 row"),
+            (
+                "open",
+                &format!("dns record {}", id(101)),
+                &format!(
+                    "/api/v1/details/dns name=\"evil.example\" time=\"{DAY}T03:00:00Z\" record_id=\"{}\": 1 row",
+                    id(101)
+                )
+            ),
+        ]
+    );
+    let who: Vec<&str> = log[1..].iter().map(|[actor, ..]| &**actor).collect();
+    assert_eq!(who, ["vic", "vic", "ann", "ann", "ann", "ann", "ann"]);
+    assert_eq!(server.lake().state().check_audit(&[]).unwrap().broken, None);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_nobody_waits_for_any_more_is_told_as_given_up() {
     let server = Server::with_accounts().await;

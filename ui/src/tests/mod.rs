@@ -9,6 +9,7 @@ mod invest;
 mod lake;
 mod log;
 mod said;
+mod topics;
 mod triage;
 
 use std::sync::Arc;

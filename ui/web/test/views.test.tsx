@@ -1,6 +1,6 @@
 import { render } from "preact";
 import { describe, expect, it } from "vitest";
-import type { DnsRow } from "../src/api/types";
+import type { DnsRow, FlowRow } from "../src/api/types";
 import { bars, minuteOf } from "../src/pages/suspicious/Activity";
 import { Explanation } from "../src/pages/suspicious/Explanation";
 import { byChance, inWords, summary } from "../src/pages/suspicious/words";
@@ -28,6 +28,7 @@ const row: DnsRow = {
     feature: "subdomain length",
     value: "32 to 63 characters",
     deciding_score: 0.0001,
+    other_score: null,
     host_share: 0.0001,
     all_share: 0.00002,
     nearest_common: "8 to 15 characters",
@@ -49,6 +50,26 @@ const row: DnsRow = {
   community_id: "1:x",
 };
 
+describe("the sides of a flow", () => {
+  const { client_ip: _c, server_ip: _s, transport: _t, qname: _q, qname_wire: _w, qtype: _y, qclass: _l, rcode: _r, response_frame_len: _f, ...rest } = row;
+  const flow = { ...rest, last_seen: row.first_seen, src_ip: "10.0.0.5", dst_ip: "198.51.100.7", src_port: 40000, dst_port: 443, proto: 6, src_packets: 1, src_bytes: 60, dst_packets: null, dst_bytes: null, conn_state: null, service: null, src_internal: true, dst_internal: false } as FlowRow;
+  const sides = (why: Partial<FlowRow["why"]>) =>
+    [...drawn(<Explanation source="flow" row={{ ...flow, why: { ...flow.why, side: "dst", other_word: "333333_TCP_3_10_2", ...why } }} />).querySelectorAll("table")]
+      .find((table) => table.caption?.textContent === "P(word | host) of each side")
+      ?.textContent?.replace("P(word | host) of each side", "");
+
+  it("have their scores beside each other, the one that decided told", () => {
+    expect(sides({ deciding_score: 0.25, other_score: 0.125 })).toBe("the source10.0.0.50.13: 3.0 bits of surprisethe destination, which decided198.51.100.70.25: 2.0 bits of surprise");
+    expect(sides({ deciding_score: 0, other_score: 1 })).toContain("0.0: never seen");
+    expect(sides({ deciding_score: 0.5, other_score: null })).toContain("not kept when this was scored");
+  });
+
+  it("and the sentence speaks of the side that decided", () => {
+    const text = drawn(<Explanation source="flow" row={{ ...flow, why: { ...flow.why, side: "dst", deciding_score: 0.25 } }} />).textContent;
+    expect(text).toContain("about one record in 4 looks like this");
+  });
+});
+
 describe("what fired", () => {
   it("stands first, with its evidence and how often chance does the same", () => {
     const fired = [
@@ -57,7 +78,7 @@ describe("what fired", () => {
     ];
     const found = { ...row, standing: { ...row.standing, rank: 2, spot_rank: 640 }, why: { ...row.why, fired } };
     expect(summary(found)).toBe("dns tunnel: 711 different names under relay.example carry about 23877 bytes");
-    const text = drawn(<Explanation row={found} />).textContent ?? "";
+    const text = drawn(<Explanation source="dns" row={found} />).textContent ?? "";
     for (const part of ["dns tunnel: 711 different names", "once in 10,000 days by chance", "about 3 a day by chance", "rank 2 of the day (640 by this score alone)"]) {
       expect(text).toContain(part);
     }
@@ -74,15 +95,15 @@ describe("an explanation", () => {
     expect(of("hour", "03:00 to 03:59 UTC")).toBe("03:00–03:59: 0.01% of host");
     expect(of("role", "owner of the low port")).toBe("owner of the low port: 0.01% of host");
     expect(inWords({ name: "port", value: "4444", meaning: "port 4444" })).toBe("port 4444");
-    const text = drawn(<Explanation row={row} />).textContent ?? "";
+    const text = drawn(<Explanation source="dns" row={row} />).textContent ?? "";
     for (const part of ["10.0.0.5", "one record in 10,000", "subdomain length 32 to 63 characters", "8 to 15 characters", "0.002%", "weak evidence", "аррӏе.com"]) {
       expect(text).toContain(part);
     }
   });
   it("says so when the word was never seen", () => {
-    const unseen: DnsRow = { ...row, standing: { ...row.standing, score: 0, surprise_bits: null }, why: { ...row.why, feature: null, host_share: null } };
+    const unseen: DnsRow = { ...row, standing: { ...row.standing, score: 0, surprise_bits: null }, why: { ...row.why, deciding_score: 0, feature: null, host_share: null } };
     expect(summary(unseen)).toBe("this combination: never seen, no other host");
-    expect(drawn(<Explanation row={unseen} />).textContent).toContain("never seen when the model was made");
+    expect(drawn(<Explanation source="dns" row={unseen} />).textContent).toContain("never seen when the model was made");
   });
 });
 

@@ -25,7 +25,7 @@ use super::types::{
     Switch,
 };
 use crate::app::{App, Shared};
-use crate::door::Searched;
+use crate::door::{Opened, Searched};
 use crate::problem::ApiError;
 
 /// What every list can be sorted by.
@@ -235,8 +235,9 @@ macro_rules! endpoints {
             (status = 200, body = $row), (status = 404, body = Problem), (status = 401, body = Problem)))]
         pub(super) async fn $one(
             State(app): State<Shared>, Path(record_id): Path<String>, Params(query): Params<DayQuery>,
-        ) -> Result<Json<$row>, ApiError> {
-            app.in_turn(one::<$row>(&app, &record_id, &query)).await.map(Json)
+        ) -> Result<(Extension<Opened>, Json<$row>), ApiError> {
+            let row = app.in_turn(one::<$row>(&app, &record_id, &query)).await?;
+            Ok((Extension(Opened::one($row::SOURCE, &record_id)), Json(row)))
         }
     )*};
 }

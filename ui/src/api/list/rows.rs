@@ -88,13 +88,20 @@ impl Common {
         Said { moved_by: self.rules_applied.take().unwrap_or_default(), before: self.score_before, ..Said::default() }
     }
 
-    fn why(&mut self, host: String, word: String, other_word: Option<String>, features: Vec<Feature>) -> Why {
+    fn why(
+        &mut self,
+        host: String,
+        word: String,
+        (other_word, other_score): (Option<String>, Option<f64>),
+        features: Vec<Feature>,
+    ) -> Why {
         let explanation = self.explanation.take().unwrap_or_default();
         Why {
             host,
             side: self.deciding_side.take(),
             word,
             other_word,
+            other_score,
             features,
             feature: explanation.feature,
             value: explanation.value,
@@ -126,6 +133,8 @@ pub(super) struct RawFlow {
     service: Option<String>,
     src_word: String,
     dst_word: String,
+    src_score: Option<f64>,
+    dst_score: Option<f64>,
     src_internal: Option<bool>,
     dst_internal: Option<bool>,
 }
@@ -133,7 +142,7 @@ pub(super) struct RawFlow {
 impl Listed for FlowRow {
     const SOURCE: Source = Source::Flow;
     const COLUMNS: &'static str = "last_seen, src_ip, dst_ip, src_port, dst_port, proto, src_packets, src_bytes, dst_packets, \
-        dst_bytes, conn_state, service, src_word, dst_word, src_internal, dst_internal";
+        dst_bytes, conn_state, service, src_word, dst_word, src_score, dst_score, src_internal, dst_internal";
     const SORTS: &'static [&'static str] =
         &["src_ip", "dst_ip", "src_port", "dst_port", "proto", "src_packets", "src_bytes", "dst_packets", "dst_bytes"];
     type Raw = RawFlow;
@@ -152,16 +161,16 @@ impl Listed for FlowRow {
 
     fn of(mut raw: RawFlow) -> Self {
         let (host, word, other) = if raw.common.deciding_side.as_deref() == Some("dst") {
-            (raw.dst_ip.clone(), raw.dst_word, raw.src_word)
+            (raw.dst_ip.clone(), raw.dst_word, (Some(raw.src_word), raw.src_score))
         } else {
-            (raw.src_ip.clone(), raw.src_word, raw.dst_word)
+            (raw.src_ip.clone(), raw.src_word, (Some(raw.dst_word), raw.dst_score))
         };
         let features = words::flow(&word, raw.proto);
         Self {
             standing: raw.common.standing(),
             said: raw.common.said(),
             known: Vec::new(),
-            why: raw.common.why(host, word, Some(other), features),
+            why: raw.common.why(host, word, other, features),
             record_id: raw.common.record_id,
             first_seen: raw.common.first_seen,
             last_seen: raw.last_seen,
@@ -225,7 +234,7 @@ impl Listed for DnsRow {
             standing: raw.common.standing(),
             said: raw.common.said(),
             known: Vec::new(),
-            why: raw.common.why(raw.client_ip.clone(), raw.word, None, features),
+            why: raw.common.why(raw.client_ip.clone(), raw.word, (None, None), features),
             record_id: raw.common.record_id,
             first_seen: raw.common.first_seen,
             sensor: raw.common.sensor,
@@ -294,7 +303,7 @@ impl Listed for ProxyRow {
             standing: raw.common.standing(),
             said: raw.common.said(),
             known: Vec::new(),
-            why: raw.common.why(raw.client_ip.clone(), raw.word, None, features),
+            why: raw.common.why(raw.client_ip.clone(), raw.word, (None, None), features),
             record_id: raw.common.record_id,
             first_seen: raw.common.first_seen,
             sensor: raw.common.sensor,

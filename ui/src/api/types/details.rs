@@ -18,6 +18,8 @@ pub struct FlowDetailsQuery {
     pub time: String,
     /// Rows at most, 1 to 1000; 250 if left out.
     pub limit: Option<u32>,
+    /// The record that they are looked at for: it stands in the audit log then.
+    pub record_id: Option<String>,
 }
 
 /// Raw questions for one name in one hour.
@@ -31,6 +33,8 @@ pub struct DnsDetailsQuery {
     pub time: String,
     /// Rows at most, 1 to 1000; 250 if left out.
     pub limit: Option<u32>,
+    /// The record that they are looked at for: it stands in the audit log then.
+    pub record_id: Option<String>,
 }
 
 /// Raw requests of one client for one address in one hour.
@@ -46,6 +50,8 @@ pub struct ProxyDetailsQuery {
     pub time: String,
     /// Rows at most, 1 to 1000; 250 if left out.
     pub limit: Option<u32>,
+    /// The record that they are looked at for: it stands in the audit log then.
+    pub record_id: Option<String>,
 }
 
 /// Raw flow records.

@@ -83,8 +83,10 @@ pub struct Why {
     pub feature: Option<String>,
     /// Its value.
     pub value: Option<String>,
-    /// The score of the deciding side.
+    /// P(word | host) of the deciding side.
     pub deciding_score: Option<f64>,
+    /// The same of the other side, where there is one. `null` for scores from before this was kept.
+    pub other_score: Option<f64>,
     /// Share of this host's records that have the word.
     pub host_share: Option<f64>,
     /// Share of all hosts' records that have the word.

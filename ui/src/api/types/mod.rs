@@ -17,6 +17,7 @@ mod sql;
 mod status;
 mod story;
 mod timeline;
+mod topics;
 mod views;
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,7 @@ pub use sql::*;
 pub use status::*;
 pub use story::*;
 pub use timeline::*;
+pub use topics::*;
 pub use views::*;
 
 /// Which records: the three sources of Apache Spot.

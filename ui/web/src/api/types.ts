@@ -518,6 +518,48 @@ export interface Event {
   what: string;
 }
 
+/** What an exporter sent since it is known, how late, and what is missing by its numbering. */
+export interface ExporterStatus {
+  /** Its address. */
+  address: string;
+  /** Seconds since then. */
+  age_seconds: number;
+  /** Flows that ended more than a second after they came: its clock is ahead. */
+  clock_ahead: number;
+  /** Flows that ended more than a day before they came. */
+  clock_behind: number;
+  /** The collector, by its name in the ledger. */
+  collector: string;
+  /** Observation domain, source id, engine or sub-agent. */
+  domain: string;
+  /** Flows in them. */
+  flows: number;
+  /** The longest of them. */
+  lag_longest_seconds: number | null;
+  /** Seconds from a flow's end to its arrival, the mean of those that came with the last set; the exporter's own timeouts are part of it. */
+  lag_seconds: number | null;
+  /** When its last message came. */
+  last: string;
+  /** The latest end of a flow, by its clock; `null` where it says none (sFlow). */
+  last_ended: string | null;
+  /** What is missing by its numbering, in units of `lost_unit`. */
+  lost: number;
+  /** What its protocol numbers: `flows`, `datagrams` or `records`. */
+  lost_unit: string;
+  /** Messages read. */
+  messages: number;
+  /** netflow5, netflow7, netflow9, ipfix, sflow. */
+  protocol: string;
+  /** Messages that came a little late. */
+  reordered: number;
+  /** How often its numbering began anew. */
+  restarts: number;
+  /** Who collects from it: the sensor. */
+  sensor: string;
+  /** Data sets that came before their template. */
+  without_template: number;
+}
+
 /** A top list. */
 export interface Facet {
   /** Stable name, e.g. `dns_names`. */
@@ -763,6 +805,33 @@ export interface Host {
   sent: LiveVolume;
 }
 
+/** A topic of a host. */
+export interface HostTopic {
+  /** Its share of all hosts' tokens. */
+  all_share: number;
+  /** Its share of this host's tokens. */
+  host_share: number;
+  /** Its number in the model, from 1. */
+  topic: number;
+  /** P(the record's word | topic); `null` for a word the model does not know. */
+  word_share: number | null;
+  /** Its most probable words, the most probable first. */
+  words: TopicWord[];
+}
+
+/** What a host is made of. */
+export interface HostTopics {
+  /** The address. */
+  host: string;
+  /** `src` or `dst`; `null` where there is only one. */
+  side: string | null;
+  /** The topics that hold most of the host, the largest first: nine tenths of it, or five. Empty for a host that the model does not
+      know by itself. */
+  topics: HostTopic[];
+  /** Its word of the record. */
+  word: string;
+}
+
 /** Records per minute of one day. */
 export interface Ingest {
   /** The day. */
@@ -773,6 +842,24 @@ export interface Ingest {
   source: Source;
   /** Records in all. */
   total: number;
+}
+
+/** What an exporter sent in a span of time, by the ledger. */
+export interface IngestExporter {
+  /** Collector, protocol, address and observation domain, as the ledger names them. */
+  exporter: string;
+  /** Flows in them. */
+  flows: number;
+  /** Mean seconds from a flow's end, by the exporter's clock, to its arrival; `null` where no flow said when it ended. */
+  lag_seconds: number | null;
+  /** What is missing by its numbering, in units of `lost_unit`. */
+  lost: number;
+  /** What its protocol numbers: `flows`, `datagrams` or `records`. */
+  lost_unit: string;
+  /** Messages read. */
+  messages: number;
+  /** Name of the sensor. */
+  sensor: string;
 }
 
 /** Records of one source and sensor. */
@@ -793,6 +880,8 @@ export interface IngestSpan {
   buckets: number;
   /** When each sensor was listening, by the ledger. */
   coverage: Coverage[];
+  /** What exporters sent, those with most messages first, at most 200. */
+  exporters: IngestExporter[];
   /** Records of each source and sensor. */
   series: IngestSeries[];
   /** Start of the first bucket, Unix seconds. */
@@ -1467,6 +1556,18 @@ export interface RecordCounts {
 /** Which table a record goes to. */
 export type RecordSource = "flow" | "dns" | "proxy";
 
+/** The topics of a record's hosts, in the model that scored it. */
+export interface RecordTopics {
+  /** The day it was trained on: the record's, or an earlier one where the day is not over yet. */
+  date: string;
+  /** One for each host that was judged: source and destination of a flow, else the client. */
+  hosts: HostTopics[];
+  /** The model. */
+  model: string;
+  /** Topics it has. */
+  topics: number;
+}
+
 /** What retention was told. */
 export interface Retention {
   /** When it last looked. */
@@ -1920,6 +2021,8 @@ export interface Status {
   at: string;
   /** The last books, latest first, at most 50. */
   books: Book[];
+  /** Routers and switches that export to collectors, those heard last first, at most 200. */
+  exporters: ExporterStatus[];
   /** How long things are kept, and what there is room for. */
   keeping: Keeping;
   /** The lake's folder. */
@@ -2104,6 +2207,16 @@ export interface TokenInfo {
 export interface Tokens {
   /** The tokens. */
   tokens: TokenInfo[];
+}
+
+/** A word of a topic. */
+export interface TopicWord {
+  /** The word, taken apart; empty where that is not possible. */
+  features: Feature[];
+  /** P(word | topic). */
+  share: number;
+  /** The word. */
+  word: string;
 }
 
 /** The traffic of a second. Ways are by the home networks; their bytes are IP bytes. */
@@ -2319,7 +2432,7 @@ export interface WholeStory {
 export interface Why {
   /** Share of all hosts' records that have the word. */
   all_share: number | null;
-  /** The score of the deciding side. */
+  /** P(word | host) of the deciding side. */
   deciding_score: number | null;
   /** Name of the feature that decided. */
   feature: string | null;
@@ -2333,6 +2446,8 @@ export interface Why {
   host_share: number | null;
   /** The nearest value that is common. */
   nearest_common: string | null;
+  /** The same of the other side, where there is one. `null` for scores from before this was kept. */
+  other_score: number | null;
   /** The other side's word. */
   other_word: string | null;
   /** `src` or `dst`: the side that decided; `null` where there is only one. */
@@ -2383,6 +2498,7 @@ export interface Responses {
   "/api/v1/suspicious/proxy/{record_id}": ProxyRow;
   "/api/v1/timeline": Timeline;
   "/api/v1/tokens": Tokens;
+  "/api/v1/topics/{source}/{record_id}": RecordTopics;
   "/api/v1/users": Accounts;
   "/api/v1/verdicts": VerdictList;
   "/api/v1/views": SavedViews;

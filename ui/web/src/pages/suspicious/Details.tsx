@@ -66,7 +66,7 @@ export function Details({ at, date, row, onClose, onRate }: Props) {
         </button>
       </header>
       <div class="details-body">
-        <Explanation row={row} />
+        <Explanation source={source} row={row} />
         <section class="raw" aria-label="Raw records">
           <div class="tabs" role="tablist">
             <button type="button" role="tab" aria-selected={tab === "raw"} onClick={() => setTab("raw")}>

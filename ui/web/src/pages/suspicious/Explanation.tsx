@@ -1,17 +1,21 @@
 // "Why is this here?": the deciding side, its word taken apart, how often it occurs, and how sure that is.
 
+import { useState } from "preact/hooks";
 import type { Feature, Fired, Usual } from "../../api/types";
 import { spelled } from "../../text/punycode";
 import { count, oneIn, share } from "../../text/units";
 import { Wire } from "../../text/Wire";
 import { band } from "../../text/units";
+import type { Source } from "../../text/source";
 import type { Row } from "./list";
+import { Topics } from "./Topics";
 import { SEVERITIES, type Severity } from "./scoring";
 import { byChance, confidence, decidingFeature, inWords, readable } from "./words";
 
 const SIDES: Record<string, string> = { src: "the source", dst: "the destination" };
 
-export function Explanation({ row }: { row: Row }) {
+export function Explanation({ source, row }: { source: Source; row: Row }) {
+  const [told, setTold] = useState(false);
   const { why, standing } = row;
   const deciding = decidingFeature(why);
   const sure = confidence(standing.confidence);
@@ -62,6 +66,11 @@ export function Explanation({ row }: { row: Row }) {
         ) : null}{" "}
         (scheme {standing.words})
       </p>
+      <Sides row={row} />
+      <details open={told} onToggle={(event) => setTold(event.currentTarget.open)}>
+        <summary>Topics of {why.side ? "both hosts" : "the host"}</summary>
+        {told ? <Topics source={source} row={row} /> : null}
+      </details>
       </div>
     </section>
   );
@@ -107,7 +116,9 @@ function Verdict({ row }: { row: Row }) {
   const { why, standing } = row;
   const host = <Wire text={why.host} class="mono strong" />;
   const side = why.side ? <> ({SIDES[why.side] ?? why.side}, which decided)</> : null;
-  if (standing.surprise_bits === null) {
+  // Of the side that decided: the row's own score is the smaller of both.
+  const score = why.deciding_score ?? standing.score;
+  if (score === 0) {
     return (
       <>
         For {host}
@@ -115,14 +126,43 @@ function Verdict({ row }: { row: Row }) {
       </>
     );
   }
-  const odds = 2 ** standing.surprise_bits;
+  const odds = 1 / score;
   return (
     <>
       For {host}
       {side}, about one record in <strong>{odds < 1e15 ? count(roundTwo(odds)) : odds.toExponential(1)}</strong> looks like this:{" "}
-      {standing.surprise_bits.toFixed(1)} bits of surprise, rank {count(standing.rank)} of the day{standing.spot_rank === standing.rank ? "" : ` (${count(standing.spot_rank)} by this score alone)`}
+      {bits(score)}, rank {count(standing.rank)} of the day{standing.spot_rank === standing.rank ? "" : ` (${count(standing.spot_rank)} by this score alone)`}
       {band(standing.percentile) === "usual" ? "" : `, ${oneIn(standing.percentile)} records is as surprising`}.
     </>
+  );
+}
+
+const bits = (score: number): string => (score > 0 ? `${Math.abs(Math.log2(score)).toFixed(1)} bits of surprise` : "never seen");
+
+/** The scores of both sides of a flow beside each other. */
+function Sides({ row }: { row: Row }) {
+  if (!("src_ip" in row)) return null;
+  const { side, deciding_score, other_score } = row.why;
+  const line = (name: string, host: string) => {
+    const score = name === side ? deciding_score : other_score;
+    return (
+      <tr>
+        <th scope="row">{name === side ? <strong>{SIDES[name]}, which decided</strong> : SIDES[name]}</th>
+        <td>
+          <Wire text={host} class="mono" />
+        </td>
+        <td>{score === null ? "not kept when this was scored" : `${score.toPrecision(2)}: ${bits(score)}`}</td>
+      </tr>
+    );
+  };
+  return (
+    <table>
+      <caption>P(word | host) of each side</caption>
+      <tbody>
+        {line("src", row.src_ip)}
+        {line("dst", row.dst_ip)}
+      </tbody>
+    </table>
   );
 }
 

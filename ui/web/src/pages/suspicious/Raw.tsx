@@ -18,7 +18,7 @@ type Details = FlowDetails | DnsDetails | ProxyDetails;
 type Detail = FlowDetail | DnsDetail | ProxyDetail;
 
 /** Loads with `load` whenever `key` changes. */
-function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T>) {
+export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T>) {
   const [state, set] = useState<{ key: string; value?: T; error?: ApiError }>({ key: "" });
   const [turn, setTurn] = useState(0);
   useEffect(() => {
@@ -40,7 +40,7 @@ function wanted(source: Source, row: Row): Record<string, string> {
   return { uri: (row as ProxyRow).full_uri, client: (row as ProxyRow).client_ip, time };
 }
 
-const detailsOf = (source: Source, row: Row, signal: AbortSignal): Promise<Details> => get(`/api/v1/details/${source}`, wanted(source, row), signal);
+const detailsOf = (source: Source, row: Row, signal: AbortSignal): Promise<Details> => get(`/api/v1/details/${source}`, { ...wanted(source, row), record_id: row.record_id }, signal);
 
 const TITLES: Record<Source, string> = {
   flow: "Between the two addresses, same minute",
