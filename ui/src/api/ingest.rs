@@ -179,7 +179,7 @@ async fn exporters(app: &App, span: Span) -> Result<Vec<IngestExporter>, ApiErro
     );
     let rows = app.rows(&sql, vec![span.from.into(), span.to.into()], EXPORTERS).await?;
     let told = |row: Exported| {
-        let protocol = row.source.rsplitn(4, ' ').nth(2).unwrap_or_default();
+        let protocol = row.source.rsplit(' ').nth(2).unwrap_or_default();
         IngestExporter {
             lost_unit: lost_unit(protocol).to_owned(),
             sensor: row.sensor,
