@@ -149,6 +149,29 @@ describe("addresses", { skip }, () => {
     watcher.clean();
   });
 
+  test("Apache Spot's links to the storyboard and the investigation mean their source and day", async () => {
+    const tell = (source, subject) => post("/api/v1/stories", { title: `Of ${source}`, subject, source, from: span.from, to: span.to, text: "" });
+    await tell("flow", found.host);
+    const { story_id: id } = await tell("dns", found.name);
+    const titles = () => page.$$eval(".briefing li strong", (all) => all.map((one) => one.textContent));
+    await go(`files/ui/dns/storyboard.html#date=${found.days.dns}`, ".briefing li");
+    await page.waitForURL((url) => url.hash.startsWith(`#/storyboard/${id}?`));
+    assert.deepEqual([await titles(), params()], [["Of dns"], { date: found.days.dns, source: "dns" }]);
+    await page.click(".briefing >> text=All");
+    await page.waitForFunction(() => document.querySelectorAll(".briefing li").length >= 2);
+    assert.ok((await titles()).includes("Of flow"));
+    await go("files/ui/dns/storyboard.html#date=2016-01-01", "text=No story is told of this");
+    const { verdicts } = await post("/api/v1/verdicts", { verdicts: [{ source: "flow", record_id: found.row.flow, date: found.days.flow, scope: "record", severity: 1 }] });
+    await go(`files/ui/flow/threat-investigation.html#date=${found.days.flow}`, "section[aria-labelledby=high] tbody tr");
+    await page.waitForSelector("#high .pill:text-is('Flows')");
+    await go(`files/ui/dns/threat-investigation.html#date=${found.days.dns}`, "#high .pill:text-is('DNS')");
+    assert.equal((await page.$$("section[aria-labelledby=high] tbody tr")).length, 0);
+    await page.click("#high >> text=All");
+    await page.waitForSelector("section[aria-labelledby=high] tbody tr");
+    assert.equal(await page.evaluate((id) => fetch(`/api/v1/verdicts/${id}`, { method: "DELETE" }).then((answer) => answer.status), verdicts[0].id), 200);
+    watcher.clean();
+  });
+
   test("views are saved of every page that has a state, and links begin with the one that is chosen", async () => {
     const menu = () => page.click("button:text-is('Views')");
     const save = async (name) => {

@@ -6,20 +6,30 @@ import { Time } from "../../parts/cells";
 import { investigateHref } from "../../parts/subject/links";
 import { Failed, Loading, Notice } from "../../parts/State";
 import type { Range } from "../../parts/time/RangePicker";
-import { SOURCE_NAMES } from "../../text/source";
+import { SOURCE_NAMES, type Source } from "../../text/source";
 import { Wire } from "../../text/Wire";
 
-export function High({ range }: { range: Range }) {
+/** `source`: of it alone, as Apache Spot's links ask. */
+export function High({ range, source }: { range: Range; source: Source | undefined }) {
   const high = useAnswer("/api/v1/high", { from: range.from, to: range.to });
   const stories = useAnswer("/api/v1/stories", { from: range.from, to: range.to });
   if (high.error) return <Failed error={high.error} retry={high.retry} />;
   if (!high.value) return <Loading what="what was judged" />;
+  const rows = high.value.rows.filter((row) => !source || row.source === source);
   return (
     <>
       <p class="lead">Look for any address, network, name or URI above, over any days. Nothing has to be judged first.</p>
       <section class="panel-box scroll-x" aria-labelledby="high">
-        <h2 id="high">Judged a high threat</h2>
-        {high.value.rows.length === 0 ? (
+        <h2 id="high">
+          Judged a high threat
+          {source ? (
+            <>
+              <span class="pill">{SOURCE_NAMES[source]}</span>
+              <a href={href("investigate", [], { from: range.from, to: range.to })}>All</a>
+            </>
+          ) : null}
+        </h2>
+        {rows.length === 0 ? (
           <Notice title="Nothing was judged high in this time">
             <p>
               Score a record on the <a href={href("suspicious", ["flow"])}>suspicious page</a>, or look for something above.
@@ -37,7 +47,7 @@ export function High({ range }: { range: Range }) {
               </tr>
             </thead>
             <tbody>
-              {high.value.rows.map((row) => (
+              {rows.map((row) => (
                 <tr key={row.verdict_id}>
                   <td>{row.first_seen ? <Time time={row.first_seen} date /> : "–"}</td>
                   <td>{SOURCE_NAMES[row.source]}</td>

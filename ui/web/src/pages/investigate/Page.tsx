@@ -15,7 +15,7 @@ import { Failed, Loading, Notice } from "../../parts/State";
 import type { Range } from "../../parts/time/RangePicker";
 import { useRange } from "../../parts/time/useRange";
 import { escapeText } from "../../text/hostile";
-import { SOURCE_NAMES, type Source } from "../../text/source";
+import { SOURCE_NAMES, SOURCES, type Source } from "../../text/source";
 import { exact } from "../../text/time";
 import { bytes, count } from "../../text/units";
 import { Wire } from "../../text/Wire";
@@ -33,7 +33,7 @@ export function Page({ at }: { at: At }) {
   return (
     <div class="sheet">
       <SubjectBar subject={subject} range={range} end={end} onAsk={ask} />
-      {!range ? <Loading what="the days" /> : subject ? <Found key={subject} subject={subject} range={range} /> : <High range={range} />}
+      {!range ? <Loading what="the days" /> : subject ? <Found key={subject} subject={subject} range={range} /> : <High range={range} source={SOURCES.find((one) => one === at.path[0])} />}
     </div>
   );
 }

@@ -1,13 +1,15 @@
 // Storyboard: the executive threat briefing, and of each threat its progression, impact, places and times.
 
 import { useEffect } from "preact/hooks";
-import type { Board, Stories } from "../../api/types";
+import type { Board, Story } from "../../api/types";
 import { useAnswer } from "../../api/useAnswer";
 import { type At, go, href } from "../../app/route";
 import { Failed, Loading, Notice } from "../../parts/State";
 import type { Range } from "../../parts/time/RangePicker";
+import { dayRange } from "../../parts/time/days";
 import { SavedViewsMenu } from "../../parts/views/SavedViews";
-import { minute } from "../../text/time";
+import { SOURCE_NAMES, SOURCES } from "../../text/source";
+import { isDay, minute } from "../../text/time";
 import { Wire } from "../../text/Wire";
 import { Drops } from "./Drops";
 import { Impact } from "./Impact";
@@ -20,18 +22,22 @@ import "../../parts/subject/style.css";
 import "./style.css";
 
 export function Page({ at }: { at: At }) {
-  const list = useAnswer("/api/v1/stories", {});
+  // Apache Spot's links name a source and a day: the stories of those.
+  const { date = "" } = at.params;
+  const source = SOURCES.find((one) => one === at.path[0] || one === at.params["source"]);
+  const list = useAnswer("/api/v1/stories", isDay(date) ? { ...dayRange(date) } : {});
+  const stories = list.value?.stories.filter((story) => !source || story.source === source);
   const id = /^\d+$/.test(at.path[0] ?? "") ? Number(at.path[0]) : undefined;
   const { subject, from, to } = at.params;
   const given = subject && from && to ? { subject, range: { from, to } } : undefined;
-  const chosen = id ?? (given ? undefined : list.value?.stories[0]?.story_id);
+  const chosen = id ?? (given ? undefined : stories?.[0]?.story_id);
   // The latest story of today is another one tomorrow: the address says which is shown, so that it can be sent.
   useEffect(() => {
-    if (id === undefined && chosen !== undefined) go({ page: "storyboard", path: [String(chosen)], params: at.params }, "replace");
+    if (id === undefined && chosen !== undefined) go({ page: "storyboard", path: [String(chosen)], params: { ...at.params, source: source ?? "" } }, "replace");
   }, [id, chosen]);
   return (
     <div class="board">
-      <Briefing stories={list.value} chosen={chosen} />
+      <Briefing stories={stories} of={[source ? SOURCE_NAMES[source] : "", isDay(date) ? date : ""].filter(Boolean).join(", ")} params={{ source, date }} chosen={chosen} />
       <div class="board-main">
         {chosen !== undefined || given ? (
           <div class="subject-bar">
@@ -51,8 +57,8 @@ export function Page({ at }: { at: At }) {
             </h2>
             <Pictures subject={given.subject} range={given.range} />
           </>
-        ) : list.value ? (
-          <Notice title="No story is told yet">
+        ) : stories ? (
+          <Notice title={source || date ? "No story is told of this" : "No story is told yet"}>
             <p>
               <a href={href("investigate")}>Investigate</a> an address, name or URI, and save what you found with a title: it appears here, with its pictures.
             </p>
@@ -65,14 +71,19 @@ export function Page({ at }: { at: At }) {
   );
 }
 
-function Briefing({ stories, chosen }: { stories: Stories | undefined; chosen: number | undefined }) {
+function Briefing({ stories, of, params, chosen }: { stories: readonly Story[] | undefined; of: string; params: { source: string | undefined; date: string }; chosen: number | undefined }) {
   return (
     <nav class="briefing" aria-label="Executive threat briefing">
       <h2>Executive threat briefing</h2>
+      {of ? (
+        <p class="quiet">
+          {of} <a href={href("storyboard")}>All</a>
+        </p>
+      ) : null}
       <ul>
-        {stories?.stories.map((story) => (
+        {stories?.map((story) => (
           <li key={story.story_id}>
-            <a href={href("storyboard", [String(story.story_id)])} aria-current={story.story_id === chosen ? "true" : undefined}>
+            <a href={href("storyboard", [String(story.story_id)], params)} aria-current={story.story_id === chosen ? "true" : undefined}>
               <strong>
                 <Wire text={story.title} limit={200} />
               </strong>
