@@ -132,7 +132,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             break None;
         }
         match forwarder.send() {
-            Ok(0) if forwarder.look(&lake, &engine, &output.since())? == 0 => break None,
+            Ok(0) => match forwarder.look(&lake, &engine, output.since()) {
+                Ok(0) => break None,
+                Ok(_) => {}
+                // A full disk took some: they are sent, which makes room.
+                Err(error) if forwarder.counters().waiting > 0 => tracing::warn!("{error}"),
+                Err(error) => return Err(error.into()),
+            },
             Ok(_) => {}
             Err(error) => break Some(error),
         }

@@ -164,9 +164,9 @@ impl OutputConfig {
     }
 
     /// The first day whose alerts are sent.
-    pub(crate) fn since(&self) -> String {
+    pub(crate) fn since(&self) -> Day {
         let back = i64::from(self.days) * 86_400_000_000;
-        Day::of(Micros(state::now().0 - back)).to_string()
+        Day::of(Micros(state::now().0 - back))
     }
 }
 
@@ -219,7 +219,7 @@ pub(crate) fn follow(lake: &Lake, sensor: &str, output: &OutputConfig, interrupt
     let mut outage = Outage::default();
     while !interrupt.load(Ordering::Relaxed) {
         if Instant::now() >= look {
-            if let Err(error) = forwarder.look(lake, &engine, &output.since()) {
+            if let Err(error) = forwarder.look(lake, &engine, output.since()) {
                 tracing::error!("output \"{}\": {error}", output.name);
             }
             look = Instant::now() + LOOK;

@@ -9,7 +9,7 @@ use perf::synth::{SynthConfig, write_pcap};
 
 use crate::capture_books::{assert_every_packet_has_a_place, ledger, refused};
 use crate::capture_net::{Frames, Wires, counter, ip};
-use crate::support::rows;
+use crate::support::{Disk, rows};
 
 /// A wire of MTU 1,500, and the frames of a small office that fit.
 fn wired(test: &str, folder: &Path) -> Option<(Wires, Frames)> {
@@ -98,30 +98,12 @@ fn a_full_flow_table_loses_nothing() {
     }
 }
 
-/// A small file system of its own.
-struct Disk(std::path::PathBuf);
-
-impl Disk {
-    fn new(path: std::path::PathBuf, size: &str) -> Self {
-        std::fs::create_dir(&path).expect("a folder");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", size, "none"]).arg(&path).status();
-        assert!(mounted.is_ok_and(|status| status.success()), "no tmpfs");
-        Self(path)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 /// The disk is full for a while: what could not be written is in the next ledger.
 #[test]
 fn a_full_disk_loses_records_in_the_ledger() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some((wires, frames)) = wired("over_disk", folder.path()) else { return };
-    let disk = Disk::new(folder.path().join("disk"), "size=12M");
+    let Some(disk) = Disk::new(folder.path().join("disk"), "size=12M") else { return };
     let lake = disk.0.join("lake");
     let arguments = ["-i", "tap0", "--mode", "xdp", "--flush", "200ms", "--active-timeout", "1s", "--pins", "none"];
     let mut capture = wires.capture(&lake, &arguments);

@@ -6,7 +6,7 @@ use std::process::Command;
 use perf::synth::{SynthConfig, write_pcap};
 
 use crate::capture_net::{Frames, Wires, counter};
-use crate::support::{rows, spotter};
+use crate::support::{Disk, rows, spotter};
 
 fn office(folder: &Path) -> Frames {
     let config = SynthConfig { hosts: 40, activity: 0.3, volume: 0.0005, ..SynthConfig::default() };
@@ -120,10 +120,7 @@ fn a_full_disk_of_the_store_is_survived_and_counted() {
     let Some(wires) = Wires::new("packets_full", 1) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let (lake, store) = (folder.path().join("lake"), folder.path().join("store"));
-    std::fs::create_dir(&store).expect("made");
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=20M", "none", text(&store)]).status();
-    assert!(mounted.expect("mount starts").success());
-    let unmount = Unmount(store.clone());
+    let Some(_disk) = Disk::new(store.clone(), "size=20M") else { return };
     let frames = Frames((0..900_u16).map(big).collect());
     let arguments = ["-i", "tap0", "--packets", text(&store), "--packets-size", "64MiB", "--flush", "300ms"];
     let mut capture = wires.capture(&lake, &arguments);
@@ -141,15 +138,6 @@ fn a_full_disk_of_the_store_is_survived_and_counted() {
     assert!(packets("received") > 100, "{report:#}");
     let out = folder.path().join("out.pcapng");
     spotter(["packets", "--packets", text(&store), "--flow", "udp 10.0.0.1 10.0.0.2", "-w", text(&out)]).done();
-    drop(unmount);
-}
-
-struct Unmount(std::path::PathBuf);
-
-impl Drop for Unmount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).output();
-    }
 }
 
 /// A datagram of 30 kB.

@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
-use crate::support::{rows, spotter};
+use crate::support::{Disk, rows, spotter};
 
-/// Records that are alerts, by the lake.
-fn wanted(lake: &std::path::Path) -> BTreeSet<String> {
-    ["flow", "dns", "proxy"]
-        .iter()
-        .flat_map(|table| {
-            rows(lake, &format!("select record_id, detectors from scores_{table} where fused_rank <= 50"))
-        })
+/// Records of a table that are alerts, by the lake.
+fn alerts_of(table: &str, lake: &std::path::Path, condition: &str) -> impl Iterator<Item = String> {
+    rows(lake, &format!("select record_id, detectors from scores_{table} where fused_rank <= 50 and {condition}"))
+        .into_iter()
         .filter(|row| row["detectors"].as_array().unwrap().iter().any(|d| d["strength"].as_f64() >= Some(2.0)))
         .map(|row| row["record_id"].as_str().unwrap().to_owned())
-        .collect()
+}
+
+/// The record of an alert in JSON.
+fn id_of(line: &str) -> String {
+    serde_json::from_str::<serde_json::Value>(line).expect("JSON")["record_id"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -24,7 +25,8 @@ fn alerts_of_a_day_go_once_to_a_file_a_webhook_and_as_cef() {
     let lake = dir.path().join("lake");
     let lake_text = lake.to_string_lossy().into_owned();
     spotter(["-q", "demo", "--lake", &lake_text, "--hosts", "40", "--no-serve"]).done();
-    let wanted = wanted(&lake);
+    let wanted: BTreeSet<_> =
+        ["flow", "dns", "proxy"].iter().flat_map(|table| alerts_of(table, &lake, "true")).collect();
     assert!(wanted.len() > 10, "{}", wanted.len());
     let forward = |more: &[&str]| {
         let fixed = ["forward", "--lake", &lake_text, "--days", "366", "--max-rank", "50", "--json"];
@@ -39,12 +41,7 @@ fn alerts_of_a_day_go_once_to_a_file_a_webhook_and_as_cef() {
     let first = forward(&["--name", "file", "--to", &to_file]).done();
     assert_eq!(counters(&first.err)["sent"], wanted.len());
     let text = std::fs::read_to_string(&file).expect("written");
-    let ids: Vec<String> = text
-        .lines()
-        .map(|line| {
-            serde_json::from_str::<serde_json::Value>(line).expect("JSON")["record_id"].as_str().unwrap().to_owned()
-        })
-        .collect();
+    let ids: Vec<String> = text.lines().map(id_of).collect();
     assert_eq!((ids.len(), ids.into_iter().collect::<BTreeSet<_>>()), (wanted.len(), wanted.clone()));
     // Again: nothing is new.
     let again = forward(&["--name", "file", "--to", &to_file]).done();
@@ -101,6 +98,59 @@ fn alerts_of_a_day_go_once_to_a_file_a_webhook_and_as_cef() {
         ledger.iter().map(|row| (row["source"].as_str().unwrap(), row["n"].as_u64().unwrap() as usize)).collect();
     assert_eq!(told, [("output cef", wanted.len()), ("output file", wanted.len()), ("output hook", wanted.len())]);
 
+    // Scored again in another way: the former run's rows are no alerts, and a record is one once. Nor is what was dismissed since.
+    let again = ["score", "--lake", &lake_text, "--source", "flow", "--words", "spot"];
+    let day = rows(&lake, "select max(date) as day from scores_flow")[0]["day"].as_str().unwrap().to_owned();
+    spotter(again.into_iter().chain(["--date", &day])).done();
+    let current = "(select run_id from scores_flow order by scored_at desc limit 1)";
+    let now: BTreeSet<String> = alerts_of("flow", &lake, &format!("run_id = {current}")).collect();
+    let dismissed = now.first().expect("an alert").clone();
+    spotter([
+        "verdict",
+        "add",
+        "--lake",
+        &lake_text,
+        "--source",
+        "flow",
+        "--record",
+        &dismissed,
+        "--scope",
+        "record",
+        "--severity",
+        "3",
+    ])
+    .done();
+    let rescored = forward(&["--name", "again", "--to", "file:-", "--source", "flow"]).done();
+    let ids: Vec<String> = rescored.out.lines().map(id_of).collect();
+    assert!(!ids.contains(&dismissed), "{dismissed} was dismissed");
+    let open: BTreeSet<String> = now.into_iter().filter(|id| *id != dismissed).collect();
+    assert_eq!((ids.len(), ids.into_iter().collect::<BTreeSet<_>>()), (open.len(), open));
+
     forward(&["--to", "https://elsewhere.example/"]).failed(2, "not allowed");
     forward(&["--to", "file:x", "--form", "xml"]).failed(2, "json, ecs, ocsf, odm, cef or avro");
+}
+
+/// The queue's disk is full, and nobody listens. Then somebody does: all alerts arrive, in as many pieces as there is room for.
+#[test]
+fn a_full_disk_under_the_queue_keeps_no_alert_back() {
+    let dir = tempfile::tempdir().expect("folder");
+    let lake = dir.path().join("lake");
+    let lake_text = lake.to_string_lossy().into_owned();
+    let Some(_disk) = Disk::new(lake.join(".forward"), "size=48k") else { return };
+    spotter(["-q", "demo", "--lake", &lake_text, "--hosts", "40", "--no-serve"]).done();
+    let wanted: BTreeSet<_> =
+        ["flow", "dns", "proxy"].iter().flat_map(|table| alerts_of(table, &lake, "true")).collect();
+    let forward = |to: &str| {
+        let fixed =
+            ["forward", "--lake", &lake_text, "--days", "366", "--max-rank", "50", "--name", "full", "--to", to];
+        spotter(fixed.into_iter().chain(["--allow", "127.0.0.1"]))
+    };
+    let held = forward("http://127.0.0.1:9/").failed(1, "No space left on device");
+    assert!(held.err.contains("wait in the queue"), "{}", held.err);
+    let file = dir.path().join("alerts.jsonl");
+    forward(&format!("file:{}", file.display())).done();
+    let ids: Vec<String> = std::fs::read_to_string(&file).expect("written").lines().map(id_of).collect();
+    assert_eq!(ids.iter().cloned().collect::<BTreeSet<_>>(), wanted);
+    // The first process could not note what it had queued: only that much is sent twice.
+    assert!(ids.len() < 2 * wanted.len(), "{} alerts of {}", ids.len(), wanted.len());
 }

@@ -66,3 +66,26 @@ pub(crate) fn shared(test: &str) -> Option<PathBuf> {
     eprintln!("SKIPPED {test}: no shared captures beside the project");
     None
 }
+
+/// A small file system of its own.
+pub(crate) struct Disk(pub(crate) PathBuf);
+
+impl Disk {
+    /// A new folder of this size (`size=12M`), or `None` after saying that the test was skipped: only root mounts. In CI a skip is a failure.
+    pub(crate) fn new(path: PathBuf, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(&path).expect("a folder");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", size, "none"]).arg(&path).status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(path));
+        }
+        assert!(std::env::var_os("CI").is_none(), "no tmpfs can be mounted");
+        eprintln!("SKIPPED: no tmpfs can be mounted on {}", path.display());
+        None
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}

@@ -1,13 +1,20 @@
 //! Which scored records are alerts, and what of them is sent.
 
-use aggregator::lake::Source;
+use std::collections::HashSet;
+
+use aggregator::lake::{Day, Lake, Source};
+use aggregator::state::verdicts::Severity;
+use aggregator::state::{self, StateError};
+use arrow::array::RecordBatch;
 use serde_json::{Map, Value};
 
 use super::queue::Entry;
-use super::{What, avro, cef};
+use super::{ForwardOptions, What, avro, cef};
+use crate::feedback::exchange::parse_record;
+use crate::feedback::{FeedbackError, Overlay, Show, overlay};
 use crate::output::OutputError;
 use crate::output::export::{About, ExportFormat, Exporter};
-use crate::sql::{Engine, QueryError};
+use crate::sql::{Engine, Param, QueryError};
 
 /// In which form an alert is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +71,12 @@ pub enum AlertError {
     /// The lake did not answer.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// Which runs are shown cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// What was said of them cannot be read.
+    #[error(transparent)]
+    Feedback(#[from] FeedbackError),
     /// A row could not be written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -75,56 +88,85 @@ pub enum AlertError {
 /// Alerts at once: what is beyond comes with the next look.
 const MOST: usize = 10_000;
 
-/// The alerts of the days since `since` (`YYYY-MM-DD`), the most suspicious of each list first; `is_new` says of an id whether it is wanted.
+/// The alerts of the days since `since`: of each day's current run, the most suspicious first, each record once. What a verdict of low severity
+/// dismisses and what a rule allows or suppresses is none, from the moment that it was said. `is_new` says of an id whether it is wanted.
 pub(super) fn alerts(
+    lake: &Lake,
     engine: &Engine,
     source: Source,
-    since: &str,
-    threshold: Threshold,
-    form: Form,
-    mut is_new: impl FnMut(&str) -> bool,
+    since: Day,
+    options: &ForwardOptions,
+    is_new: impl Fn(&str) -> bool,
 ) -> Result<Vec<Entry>, AlertError> {
-    let date: String = since.chars().filter(|c| c.is_ascii_digit() || *c == '-').collect();
-    let sql = format!(
-        "SELECT * FROM scores_{} WHERE date >= '{date}' AND fused_rank <= {} ORDER BY fused_rank, record_id",
-        source.as_str(),
-        threshold.max_rank
-    );
-    engine.block_on(async {
-        let mut answer = engine.sql(&sql).await?;
-        let mut found = Vec::new();
-        while let Some(batch) = answer.next().await? {
-            let mut rows = Exporter::new(ExportFormat::JsonLines, source, &batch.schema(), About::default())?;
-            for at in 0..batch.num_rows() {
-                let one = batch.slice(at, 1);
-                let text = rows.batch(&one)?;
-                let row: Map<String, Value> = serde_json::from_slice(&text)?;
-                let id = row.get("record_id").and_then(Value::as_str).unwrap_or_default().to_owned();
-                let strength = strength(&row);
-                if strength < threshold.min_strength || !is_new(&id) {
-                    continue;
-                }
-                let payload = match form {
-                    Form::Json => trimmed(text),
-                    Form::Avro => avro::messages(What::Alerts, source, &one)?.pop().unwrap_or_default(),
-                    Form::Cef => cef::line(source.as_str(), name(&row), severity(strength), &row).into_bytes(),
-                    Form::Ecs | Form::Ocsf | Form::Odm => {
-                        let format = match form {
-                            Form::Ecs => ExportFormat::Ecs,
-                            Form::Odm => ExportFormat::Odm,
-                            _ => ExportFormat::Ocsf,
-                        };
-                        trimmed(Exporter::new(format, source, &one.schema(), About::default())?.batch(&one)?)
+    let mut found: Vec<Entry> = Vec::new();
+    let mut taken = HashSet::new();
+    let runs = lake.state().runs(Some(source))?;
+    for run in runs.iter().filter(|run| run.current && run.date >= since) {
+        let said = overlay(lake, source, &run.run_id, state::now())?;
+        let sql = format!(
+            "SELECT * FROM scores_{} WHERE run_id = $1 AND date = $2 AND fused_rank <= {} ORDER BY fused_rank, record_id",
+            source.as_str(),
+            options.threshold.max_rank
+        );
+        let params: Vec<Param> = vec![run.run_id.as_str().into(), run.date.to_string().into()];
+        let full = engine.block_on(async {
+            let mut answer = engine.sql_with(&sql, params).await?;
+            while let Some(batch) = answer.next().await? {
+                let mut rows = Exporter::new(ExportFormat::JsonLines, source, &batch.schema(), About::default())?;
+                for at in 0..batch.num_rows() {
+                    let one = batch.slice(at, 1);
+                    let text = rows.batch(&one)?;
+                    let row: Map<String, Value> = serde_json::from_slice(&text)?;
+                    let id = row.get("record_id").and_then(Value::as_str).unwrap_or_default();
+                    let strength = strength(&row);
+                    if strength < options.threshold.min_strength || !is_new(id) || is_dismissed(&said, id) {
+                        continue;
                     }
-                };
-                found.push(Entry { id, payload });
-                if found.len() >= MOST {
-                    return Ok(found);
+                    if taken.insert(id.to_owned()) {
+                        found.push(Entry {
+                            id: id.to_owned(),
+                            payload: payload(options.form, source, text, &row, &one)?,
+                        });
+                    }
+                    if found.len() >= MOST {
+                        return Ok::<_, AlertError>(true);
+                    }
                 }
             }
+            Ok(false)
+        })?;
+        if full {
+            break;
         }
-        Ok(found)
-    })
+    }
+    Ok(found)
+}
+
+/// Was it said that this record is no matter?
+fn is_dismissed(said: &Overlay, id: &str) -> bool {
+    let mark = parse_record(id).ok().and_then(|id| said.mark(id));
+    mark.is_some_and(|mark| mark.is_in(Show::Ruled) || matches!(mark.verdict, Some((_, Severity::Low))))
+}
+
+/// A row in the form that is asked for; `text` is its line of JSON.
+fn payload(
+    form: Form,
+    source: Source,
+    text: Vec<u8>,
+    row: &Map<String, Value>,
+    one: &RecordBatch,
+) -> Result<Vec<u8>, AlertError> {
+    let export = |format| -> Result<Vec<u8>, AlertError> {
+        Ok(trimmed(Exporter::new(format, source, &one.schema(), About::default())?.batch(one)?))
+    };
+    match form {
+        Form::Json => Ok(trimmed(text)),
+        Form::Avro => Ok(avro::messages(What::Alerts, source, one)?.pop().unwrap_or_default()),
+        Form::Cef => Ok(cef::line(source.as_str(), name(row), severity(strength(row)), row).into_bytes()),
+        Form::Ecs => export(ExportFormat::Ecs),
+        Form::Ocsf => export(ExportFormat::Ocsf),
+        Form::Odm => export(ExportFormat::Odm),
+    }
 }
 
 fn trimmed(mut line: Vec<u8>) -> Vec<u8> {

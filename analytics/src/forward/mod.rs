@@ -9,7 +9,7 @@
 //!
 //! Promises: an alert is sent once it is in the queue, over outages and restarts, at least once (Elasticsearch and MongoDB keep one by its id; the others may see one
 //! twice after a crash). The queue is bounded: when it is full new alerts wait in the lake. A record is an alert once, however often its day is scored
-//! again; that is remembered for the last [`MAX_SEEN`] alerts. What the other side refuses for good is counted and left out. Records leave by part of the
+//! again, and only where the current run of its day has it and nobody has dismissed it; that is remembered for the last [`MAX_SEEN`] alerts. What the other side refuses for good is counted and left out. Records leave by part of the
 //! lake ([`MAX_SEEN`] parts are remembered): parts that were merged before all of them had left are sent whole, so some records twice.
 
 mod alert;
@@ -35,7 +35,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aggregator::lake::{Lake, Source};
+use aggregator::lake::{Day, Lake, Source};
 
 pub use alert::{AlertError, Form, Threshold};
 pub use avro::avro_schema;
@@ -107,7 +107,7 @@ pub enum ForwardError {
         reason: String,
     },
     /// The queue cannot be read or written.
-    #[error("the queue {}: {source}", dir.display())]
+    #[error("the queue {}: {source}; what is new waits in the lake", dir.display())]
     Queue {
         /// Its folder.
         dir: PathBuf,
@@ -190,19 +190,17 @@ impl Forwarder {
         ForwardCounters { waiting: self.queue.waiting(), ..self.counters }
     }
 
-    /// Puts new alerts, or records, of the days since `since` (`YYYY-MM-DD`) into the queue; gives how many.
+    /// Puts new alerts, or records, of the days since `since` into the queue; gives how many.
     ///
     /// # Errors
     /// The lake, or the queue. What was queued before stays.
-    pub fn look(&mut self, lake: &Lake, engine: &Engine, since: &str) -> Result<u64, ForwardError> {
+    pub fn look(&mut self, lake: &Lake, engine: &Engine, since: Day) -> Result<u64, ForwardError> {
         if self.options.what == What::Records {
             return self.look_at_parts(lake, since);
         }
         let mut count = 0;
         for source in self.options.sources.clone() {
-            let seen = &self.seen;
-            let found =
-                alert::alerts(engine, source, since, self.options.threshold, self.options.form, |id| !seen.has(id))?;
+            let found = alert::alerts(lake, engine, source, since, &self.options, |id| !self.seen.has(id))?;
             let queued = self.queue_all(&found);
             let queued = queued.map_err(|source| ForwardError::Queue { dir: self.options.dir.clone(), source })?;
             count += queued;
@@ -212,25 +210,36 @@ impl Forwarder {
 
     fn queue_all(&mut self, found: &[queue::Entry]) -> io::Result<u64> {
         let mut taken = Vec::new();
+        let mut pushed = Ok(());
         for entry in found {
-            match self.queue.push(entry)? {
-                Pushed::Taken => taken.push(entry.id.as_str()),
-                Pushed::TooLarge => {
+            match self.queue.push(entry) {
+                Ok(Pushed::Taken) => taken.push(entry.id.as_str()),
+                Ok(Pushed::TooLarge) => {
                     self.counters.too_large += 1;
                     self.seen.add(&[&entry.id])?;
                 }
-                Pushed::Full => {
+                Ok(Pushed::Full) => {
                     self.counters.queue_full += 1;
                     tracing::warn!(waiting = self.queue.waiting(), "the queue is full: what is new waits in the lake");
                     break;
                 }
+                Err(error) => {
+                    pushed = Err(error);
+                    break;
+                }
             }
         }
-        // A crash between the two sends them twice, and loses none.
-        self.queue.sync()?;
-        self.seen.add(&taken)?;
+        // A crash between the two sends them twice, and loses none. What a full disk took is in the queue: it is not new at the next look.
+        let synced = self.queue.sync();
         self.counters.queued += taken.len() as u64;
-        Ok(taken.len() as u64)
+        let noted = if synced.is_ok() {
+            self.seen.add(&taken)
+        } else {
+            // Only this process knows that they wait.
+            taken.iter().for_each(|id| self.seen.note(id));
+            synced
+        };
+        pushed.and(noted).map(|()| taken.len() as u64)
     }
 
     /// Sends the oldest alerts that wait, in one request; gives how many are done with.
@@ -238,7 +247,8 @@ impl Forwarder {
     /// # Errors
     /// Why they were not taken; try again after [`Self::wait`].
     pub fn send(&mut self) -> Result<u64, String> {
-        let (entries, position) = self.queue.front(BATCH).map_err(|e| e.to_string())?;
+        let (entries, position) =
+            self.queue.front(BATCH).map_err(|e| format!("the queue {}: {e}", self.options.dir.display()))?;
         if entries.is_empty() {
             return Ok(0);
         }
@@ -248,7 +258,12 @@ impl Forwarder {
                 self.counters.sent += taken.sent;
                 self.counters.rejected += taken.rejected;
                 let count = entries.len() as u64;
-                self.queue.acknowledge(count, position).map_err(|e| e.to_string())?;
+                if let Err(error) = self.queue.acknowledge(count, position) {
+                    tracing::warn!(
+                        "{}: {error}: after a restart the last alerts are sent again",
+                        self.options.dir.display()
+                    );
+                }
                 Ok(count)
             }
             Err(error) => {

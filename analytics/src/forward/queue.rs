@@ -169,34 +169,36 @@ impl Queue {
         }
     }
 
-    /// So many entries are sent: the queue stands at `position`, which [`Self::front`] gave with them.
+    /// So many entries are sent: the queue stands at `position`, which [`Self::front`] gave with them. What was sent whole is deleted first, so that a
+    /// full disk has room again; a position that names what is gone is read as the next that is there.
     ///
     /// # Errors
-    /// The system's.
-    pub(super) fn acknowledge(&mut self, count: u64, position: (u64, u64)) -> io::Result<()> {
+    /// The system's: the queue goes on from `position`, but one opened later may begin before it.
+    pub(super) fn acknowledge(&mut self, count: u64, mut position: (u64, u64)) -> io::Result<()> {
+        self.waiting = self.waiting.saturating_sub(count);
+        // All of it is sent: its room is free at once.
+        if self.waiting == 0 {
+            if self.tail.take().is_some() {
+                self.tail_bytes = 0;
+                self.write += 1;
+            }
+            position = (self.write, 0);
+        }
+        let mut removed = Ok(());
+        for segment in self.read.0..position.0 {
+            let path = self.path(segment);
+            if let Ok(meta) = fs::metadata(&path) {
+                self.bytes = self.bytes.saturating_sub(meta.len());
+                removed = removed.and(fs::remove_file(path));
+            }
+        }
+        self.read = position;
         let fresh = self.dir.join("position.new");
         let mut file = File::create(&fresh)?;
         writeln!(file, "{} {}", position.0, position.1)?;
         file.sync_all()?;
         fs::rename(&fresh, self.dir.join("position"))?;
-        for segment in self.read.0..position.0 {
-            let path = self.path(segment);
-            if let Ok(meta) = fs::metadata(&path) {
-                self.bytes = self.bytes.saturating_sub(meta.len());
-                fs::remove_file(path)?;
-            }
-        }
-        self.read = position;
-        self.waiting = self.waiting.saturating_sub(count);
-        // All of it is sent: its room is free at once.
-        if self.waiting == 0 && position != (self.write, 0) {
-            if self.tail.take().is_some() {
-                self.tail_bytes = 0;
-                self.write += 1;
-            }
-            return self.acknowledge(0, (self.write, 0));
-        }
-        Ok(())
+        removed
     }
 
     /// Whole entries of a segment from an offset, and where they end.

@@ -48,14 +48,13 @@ fn path(lake: &Lake, part: &Part) -> String {
 
 impl Forwarder {
     /// Puts the records of parts since a day that were not there before into the queue, until it is full; gives how many.
-    pub(super) fn look_at_parts(&mut self, lake: &Lake, since: &str) -> Result<u64, ForwardError> {
+    pub(super) fn look_at_parts(&mut self, lake: &Lake, since: Day) -> Result<u64, ForwardError> {
         // Files that are listed stay, as long as this is held.
         let _reading = lake.reading().map_err(RecordsError::from)?;
-        let since: Option<Day> = since.parse().ok();
         let mut count = 0;
         for source in self.options.sources.clone() {
             for part in lake.parts(source.table(), None).map_err(RecordsError::from)? {
-                if since.is_some_and(|since| part.date < since) || self.seen.has(&remembered(&path(lake, &part))) {
+                if part.date < since || self.seen.has(&remembered(&path(lake, &part))) {
                     continue;
                 }
                 let (queued, is_whole) = self.part(lake, source, &part)?;
