@@ -100,6 +100,7 @@ mod tests {
                 dst_bytes: Some(answer),
                 conn_state: Some("SF"),
                 service: Some("dns"),
+                src_mac: None,
             });
         }
         let findings = flows.finish();

@@ -134,6 +134,7 @@ mod tests {
             dst_bytes: Some(0),
             conn_state: Some("S0"),
             service: None,
+            src_mac: None,
         }
     }
 

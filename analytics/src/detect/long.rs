@@ -137,6 +137,7 @@ mod tests {
             dst_bytes: Some(900),
             conn_state: Some("OTH"),
             service: None,
+            src_mac: None,
         }
     }
 

@@ -28,6 +28,7 @@ pub mod port;
 pub mod rows;
 pub mod scan;
 pub mod server;
+pub mod stations;
 pub mod stats;
 pub mod tail;
 pub mod tunnel;
@@ -269,6 +270,7 @@ struct Probing {
     scans: scan::Scans,
     guessing: guessing::Guessing,
     lateral: lateral::Lateral,
+    stations: stations::Stations,
     icmp: icmp::IcmpTunnels,
     servers: server::Servers,
     floods: flood::Floods,
@@ -307,7 +309,10 @@ impl Flows {
         }
         let Self { internal, probing, talking } = self;
         let (from_inside, to_inside) = (internal.holds(row.src), internal.holds(row.dst));
-        if let Some(Probing { scans, guessing, lateral, icmp, servers, floods, amplification }) = probing {
+        if let Some(Probing { scans, guessing, lateral, stations, icmp, servers, floods, amplification }) = probing {
+            if let (true, Some(mac)) = (from_inside, row.src_mac) {
+                stations.see(mac, row.src);
+            }
             scans.handle(row);
             floods.handle(row, from_inside != to_inside);
             if to_inside && !from_inside {
@@ -347,10 +352,11 @@ impl Flows {
     /// The findings.
     pub fn finish(self) -> Findings {
         let mut findings = Findings::default();
-        if let Some(Probing { scans, guessing, lateral, icmp, servers, floods, amplification }) = self.probing {
+        if let Some(Probing { scans, guessing, lateral, stations, icmp, servers, floods, amplification }) = self.probing
+        {
             scans.finish(&mut findings);
             guessing.finish(&mut findings);
-            lateral.finish(&mut findings);
+            lateral.finish(&mut findings, &stations.hosts());
             icmp.finish(&mut findings);
             servers.finish(&mut findings);
             floods.finish(&mut findings);

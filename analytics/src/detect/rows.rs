@@ -2,6 +2,23 @@
 
 use std::net::IpAddr;
 
+/// A hardware address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Mac(pub [u8; 6]);
+
+impl std::str::FromStr for Mac {
+    type Err = ();
+    /// Six pairs of hexadecimal digits with colons, as the lake has them.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut octets = text.split(':');
+        let mut mac = [0; 6];
+        for slot in &mut mac {
+            *slot = octets.next().and_then(|hex| u8::from_str_radix(hex, 16).ok()).ok_or(())?;
+        }
+        octets.next().is_none().then_some(Self(mac)).ok_or(())
+    }
+}
+
 /// A flow record. Times are microseconds since the epoch.
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the names are the columns of the table")]
@@ -21,6 +38,7 @@ pub struct FlowRow<'a> {
     pub dst_bytes: Option<u64>,
     pub conn_state: Option<&'a str>,
     pub service: Option<&'a str>,
+    pub src_mac: Option<Mac>,
 }
 
 #[cfg(test)]
@@ -43,6 +61,7 @@ impl FlowRow<'static> {
             dst_bytes: Some(800),
             conn_state: Some("SF"),
             service: None,
+            src_mac: None,
         }
     }
 }
@@ -95,6 +114,7 @@ impl FlowRow<'_> {
             src_bytes: self.dst_bytes.unwrap_or(0),
             dst_packets: Some(self.src_packets),
             dst_bytes: Some(self.src_bytes),
+            src_mac: None,
             ..*self
         }
     }
@@ -233,6 +253,7 @@ mod tests {
             dst_bytes: Some(back.1),
             conn_state,
             service: None,
+            src_mac: None,
         }
     }
 

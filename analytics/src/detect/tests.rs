@@ -60,6 +60,7 @@ fn row(flow: &AnyFlow) -> FlowRow<'static> {
         dst_bytes,
         conn_state: None,
         service,
+        src_mac: None,
     }
 }
 

@@ -21,7 +21,7 @@ use super::run::Kept;
 use super::select::{Candidate, Selection, is_kept};
 use super::texts::coded_of;
 use super::train::{CorpusBuilder, DayCorpus};
-use super::watch::{self, Peers, Watch};
+use super::watch::{self, Ends, Watch};
 use super::{ScoreError, parts};
 use crate::detect::Findings;
 use crate::feedback::{Feedback, Ruled, rows as feedback_rows};
@@ -325,7 +325,7 @@ pub(super) fn rank(
                 selection: ranker.selection(),
                 below: 0,
                 hits: BTreeMap::new(),
-                peers: Peers::default(),
+                ends: Ends::default(),
                 memo: Memo::new(),
             };
             let mut speller = speller.clone();
@@ -361,7 +361,7 @@ struct Own {
     selection: Selection,
     below: u64,
     hits: BTreeMap<usize, u64>,
-    peers: Peers,
+    ends: Ends,
     memo: Memo,
 }
 
@@ -415,7 +415,7 @@ impl Ranker<'_> {
         let ids: &FixedSizeBinaryArray = parts::column(batch, "record_id")?;
         let seen = if self.is_ruled() { feedback_rows::seen(source, batch)? } else { Vec::new() };
         let by_row =
-            if pairs.is_some() { watch::of_batch(findings, source, batch, &mut own.peers)? } else { Vec::new() };
+            if pairs.is_some() { watch::of_batch(findings, source, batch, &mut own.ends)? } else { Vec::new() };
         own.memo.forget();
         speller.spell(batch, &mut |row, tokens| {
             let Ok(tokens) = tokens else { return Ok(()) };

@@ -2,6 +2,7 @@
 //! a text is made once for a row group, not once a row.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use aggregator::lake::Table;
 use arrow::array::{Array, DictionaryArray, Int32Array, RecordBatch, StringArray};
@@ -12,7 +13,7 @@ use super::ScoreError;
 /// The columns of a table that the passes read with their dictionary.
 pub(super) const fn coded_of(table: Table) -> &'static [&'static str] {
     match table {
-        Table::Flow => &["src_ip", "dst_ip", "conn_state", "service"],
+        Table::Flow => &["src_ip", "dst_ip", "conn_state", "service", "src_mac"],
         _ => &[],
     }
 }
@@ -60,17 +61,23 @@ impl<'b> Texts<'b> {
     }
 }
 
-/// Addresses of a column, read once for every dictionary.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Addresses {
+/// What the texts of a column say (addresses), read once for every dictionary.
+#[derive(Clone, Debug)]
+pub(super) struct Readings<T> {
     /// The dictionary they are of: held, so that another cannot take its place in memory and be mistaken for it.
     texts: Option<StringArray>,
-    read: Vec<Option<IpAddr>>,
+    read: Vec<Option<T>>,
 }
 
-impl Addresses {
-    /// Those of a batch's column; `None` for what is null or no address.
-    pub(super) fn of<'a>(&'a mut self, column: Texts<'a>) -> AddressColumn<'a> {
+impl<T> Default for Readings<T> {
+    fn default() -> Self {
+        Self { texts: None, read: Vec::new() }
+    }
+}
+
+impl<T: Copy + FromStr> Readings<T> {
+    /// Those of a batch's column; `None` for what is null or says nothing of the kind.
+    pub(super) fn of<'a>(&'a mut self, column: Texts<'a>) -> ReadColumn<'a, T> {
         let same = |texts: &StringArray| {
             let (known, given) = (texts.value_offsets(), column.values.value_offsets());
             std::ptr::eq(known, given) && std::ptr::eq(texts.values().as_ptr(), column.values.values().as_ptr())
@@ -80,19 +87,22 @@ impl Addresses {
             self.read.extend(column.values.iter().map(|text| text.and_then(|text| text.parse().ok())));
             self.texts = column.keys.is_some().then(|| column.values.clone());
         }
-        AddressColumn { keys: column.keys, read: &self.read }
+        ReadColumn { keys: column.keys, read: &self.read }
     }
 }
 
-/// The addresses of a batch, by row.
+/// Addresses of a column.
+pub(super) type Addresses = Readings<IpAddr>;
+
+/// What was read of a batch's column, by row.
 #[derive(Clone, Copy)]
-pub(super) struct AddressColumn<'a> {
+pub(super) struct ReadColumn<'a, T> {
     keys: Option<&'a Int32Array>,
-    read: &'a [Option<IpAddr>],
+    read: &'a [Option<T>],
 }
 
-impl AddressColumn<'_> {
-    pub(super) fn get(self, row: usize) -> Option<IpAddr> {
+impl<T: Copy> ReadColumn<'_, T> {
+    pub(super) fn get(self, row: usize) -> Option<T> {
         let at = match self.keys {
             None => row,
             Some(keys) if keys.is_null(row) => return None,

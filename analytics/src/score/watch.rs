@@ -10,8 +10,8 @@ use arrow::array::{
 
 use super::ScoreError;
 use super::parts::column;
-use super::texts::{Addresses, Texts};
-use crate::detect::rows::{DnsRow, FlowRow, Internal, ProxyRow};
+use super::texts::{Addresses, Readings, Texts};
+use crate::detect::rows::{DnsRow, FlowRow, Internal, Mac, ProxyRow};
 use crate::detect::{Findings, Flows, Names, Requests};
 
 /// The value of a row; `None` for null.
@@ -24,7 +24,7 @@ macro_rules! value {
 /// The detectors of a source, while they look.
 #[derive(Clone)]
 pub(super) enum Watch {
-    Flow(Box<Flows>, Box<Peers>),
+    Flow(Box<Flows>, Box<Ends>),
     Dns(Box<Names>),
     Proxy(Box<Requests>),
 }
@@ -48,6 +48,7 @@ pub(super) const fn columns(source: Source) -> &'static [&'static str] {
             "dst_bytes",
             "conn_state",
             "service",
+            "src_mac",
         ],
         Source::Dns => {
             &["first_seen", "client_ip", "server_ip", "qname", "qtype", "rcode", "damage", "response_len", "answers"]
@@ -85,7 +86,7 @@ impl Watch {
     /// Looks at a batch.
     pub(super) fn handle(&mut self, batch: &RecordBatch) -> Result<(), ScoreError> {
         match self {
-            Self::Flow(flows, peers) => flow_rows(batch, peers, &mut |_, row| flows.handle(&row)),
+            Self::Flow(flows, ends) => flow_rows(batch, ends, &mut |_, row| flows.handle(&row)),
             Self::Dns(names) => dns_rows(batch, &mut |_, row| names.handle(&row)),
             Self::Proxy(requests) => proxy_rows(batch, &mut |_, row| requests.handle(&row)),
         }
@@ -110,7 +111,7 @@ pub(super) fn of_batch(
     findings: &Findings,
     source: Source,
     batch: &RecordBatch,
-    peers: &mut Peers,
+    ends: &mut Ends,
 ) -> Result<Vec<Vec<u32>>, ScoreError> {
     let mut by_row = vec![Vec::new(); batch.num_rows()];
     let mut put = |row: usize, found: &mut dyn Iterator<Item = u32>| {
@@ -120,7 +121,7 @@ pub(super) fn of_batch(
     };
     match source {
         _ if findings.list().is_empty() => (),
-        Source::Flow => flow_rows(batch, peers, &mut |at, row| put(at, &mut findings.of_flow(&row)))?,
+        Source::Flow => flow_rows(batch, ends, &mut |at, row| put(at, &mut findings.of_flow(&row)))?,
         Source::Dns => dns_rows(batch, &mut |at, row| put(at, &mut findings.of_name(&row)))?,
         Source::Proxy => proxy_rows(batch, &mut |at, row| put(at, &mut findings.of_request(&row)))?,
     }
@@ -138,9 +139,16 @@ fn address(column: &StringArray, row: usize) -> Option<IpAddr> {
 /// Source and destination addresses, as they were read from the dictionaries of a file.
 pub(super) type Peers = [Addresses; 2];
 
+/// The same, and the hardware address of the source.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ends {
+    peers: Peers,
+    macs: Readings<Mac>,
+}
+
 fn flow_rows(
     batch: &RecordBatch,
-    [sources, destinations]: &mut Peers,
+    Ends { peers: [sources, destinations], macs }: &mut Ends,
     each: &mut dyn FnMut(usize, FlowRow<'_>),
 ) -> Result<(), ScoreError> {
     let first: &TimestampMicrosecondArray = column(batch, "first_seen")?;
@@ -153,6 +161,7 @@ fn flow_rows(
     let (sent, sent_bytes): (&UInt64Array, &UInt64Array) = (column(batch, "src_packets")?, column(batch, "src_bytes")?);
     let (back, back_bytes): (&UInt64Array, &UInt64Array) = (column(batch, "dst_packets")?, column(batch, "dst_bytes")?);
     let (state, service) = (Texts::of(batch, "conn_state")?, Texts::of(batch, "service")?);
+    let macs = macs.of(Texts::of(batch, "src_mac")?);
     for at in 0..batch.num_rows() {
         let (Some(src), Some(dst)) = (src.get(at), dst.get(at)) else { continue };
         let first_seen = value!(first, at).unwrap_or(0);
@@ -175,6 +184,7 @@ fn flow_rows(
                 dst_bytes: value!(back_bytes, at),
                 conn_state: state.filled(at),
                 service: service.filled(at),
+                src_mac: macs.get(at),
             },
         );
     }
