@@ -1,7 +1,8 @@
 //! The views with Apache Spot's columns: names, order, types and values.
 
 use crate::support::*;
-use aggregator::record::{Direction, Exporter};
+use aggregator::lake::{SetKind, WriterOptions};
+use aggregator::record::{DhcpLease, DhcpRecord, Direction, Exporter, Origin};
 use serde_json::{Value, json};
 
 /// `column type` of a table, in order.
@@ -362,4 +363,42 @@ fn spots_own_time_filters_open_only_the_files_of_that_time() {
         let found = rows(&engine, &format!("SELECT treceived FROM spot_flow WHERE {filter}"));
         assert_eq!(json!(found), json!([["2026-11-22 07:30:00"]]), "{filter}");
     }
+}
+
+/// Zeek's columns in Zeek's order; what is there of each version of DHCP.
+#[test]
+fn leases_as_zeek_has_them() {
+    let lake = TestLake::new();
+    let mut lease = DhcpRecord::new(Origin::Pcap, at("2026-01-05T01:02:03.5Z"));
+    lease.last_seen = at("2026-01-05T01:02:05Z");
+    (lease.client_port, lease.server_port, lease.server_addr) = (Some(68), Some(67), Some(ip("192.0.2.1")));
+    (lease.mac, lease.host_name) = (Some([2, 0, 0, 0, 0, 7]), Some("laptop".into()));
+    (lease.assigned_addr, lease.lease_time) = (Some(ip("192.0.2.10")), Some(3_600));
+    lease.leases = vec![DhcpLease { address: ip("192.0.2.10"), prefix_len: 32, valid_s: 3_600 }];
+    lease.msg_types = vec!["REQUEST".into(), "ACK".into()];
+    let mut writer = lake.lake.begin(SetKind::Generated, WriterOptions::new("tap")).unwrap();
+    writer.dhcp(&[lease]).unwrap();
+    writer.commit().unwrap();
+    let engine = lake.engine();
+    let expected = json!([[
+        "2026-01-05T01:02:03.500000Z",
+        null,
+        "192.0.2.1",
+        68,
+        67,
+        "02:00:00:00:00:07",
+        "laptop",
+        null,
+        null,
+        null,
+        "192.0.2.10",
+        3600.0,
+        null,
+        null,
+        ["REQUEST", "ACK"],
+        1.5
+    ]]);
+    assert_eq!(json!(rows(&engine, "SELECT * FROM zeek_dhcp")), expected);
+    let held = "SELECT l['address'], l['prefix_len'], l['valid_s'] FROM (SELECT unnest(leases) AS l FROM dhcp)";
+    assert_eq!(json!(rows(&engine, held)), json!([["192.0.2.10", 32, 3600]]));
 }
