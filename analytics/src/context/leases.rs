@@ -211,7 +211,7 @@ impl Collector<'_> {
     fn finish(self) -> Leases {
         let Self { names, events, overflow, .. } = self;
         let by_address = events.into_iter().map(|(ip, mut events)| {
-            events.sort_by(|a, b| (a.at, a.client, a.until).cmp(&(b.at, b.client, b.until)));
+            events.sort_by_key(|event| (event.at, event.client, event.until));
             let mut held: Vec<Held> = Vec::new();
             for event in events {
                 take(&mut held, event, &names);
