@@ -48,8 +48,8 @@ fn read(kind: Hostile) -> Left {
     let (mut books, mut records) = (Books::new(), 0);
     // From here on nothing may grow with the number of packets.
     let mut take = |aggregator: &mut Aggregator| {
-        let Records { flow, dns, proxy } = aggregator.take_records();
-        records += (flow.len() + dns.len() + proxy.len()) as u64;
+        let Records { flow, dns, dhcp, proxy } = aggregator.take_records();
+        records += (flow.len() + dns.len() + dhcp.len() + proxy.len()) as u64;
     };
     while let Some(frame) = reader.next_frame().unwrap() {
         books.seen(frame.wire_len);
