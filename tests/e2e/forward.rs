@@ -136,8 +136,8 @@ fn a_full_disk_under_the_queue_keeps_no_alert_back() {
     let dir = tempfile::tempdir().expect("folder");
     let lake = dir.path().join("lake");
     let lake_text = lake.to_string_lossy().into_owned();
-    let Some(_disk) = Disk::new(lake.join(".forward"), "size=48k") else { return };
     spotter(["-q", "demo", "--lake", &lake_text, "--hosts", "40", "--no-serve"]).done();
+    let Some(_disk) = Disk::new(lake.join(".forward"), "size=48k") else { return };
     let wanted: BTreeSet<_> =
         ["flow", "dns", "proxy"].iter().flat_map(|table| alerts_of(table, &lake, "true")).collect();
     let forward = |to: &str| {

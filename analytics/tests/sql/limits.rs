@@ -78,7 +78,9 @@ fn errors_say_what_to_do() {
 
     let tables = text("SELECT * FROM flows");
     assert!(
-        tables.starts_with("there is no table `flows`, did you mean `flow`?; the tables are dns, flow, interfaces,"),
+        tables.starts_with(
+            "there is no table `flows`, did you mean `flow`?; the tables are dhcp, dns, flow, interfaces,"
+        ),
         "{tables}"
     );
     assert!(text("SELECT * FROM lake.flaw").contains("did you mean `flow`?"));

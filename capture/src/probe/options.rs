@@ -43,12 +43,26 @@ pub enum ProbeError {
     Missing(&'static str),
 }
 
+/// What the verifier's last lines begin with.
+const STATISTICS: [&str; 3] = ["verification time", "stack depth", "processed"];
+
 impl ProbeError {
     /// What the kernel said, where it said something.
     pub fn into_io(self) -> io::Error {
         match self {
             Self::Program(ProgramError::SyscallError(error)) | Self::Map(MapError::SyscallError(error)) => {
                 error.io_error
+            }
+            // EPERM is for lack of rights; this is the verifier's.
+            Self::Program(ProgramError::LoadError { io_error, verifier_log })
+                if io_error.raw_os_error() == Some(libc::EACCES) =>
+            {
+                let log = verifier_log.to_string();
+                let said = log
+                    .lines()
+                    .rev()
+                    .find(|line| !line.is_empty() && !STATISTICS.iter().any(|word| line.starts_with(word)));
+                io::Error::other(format!("the kernel's verifier refuses the program: {}", said.unwrap_or_default()))
             }
             Self::Program(ProgramError::LoadError { io_error, .. }) => io_error,
             Self::System(_, error) => error,

@@ -137,7 +137,10 @@ async fn the_set_up_code_makes_one_administrator() {
     let made = server.post_form("/setup", &form(&code, "correct-horse-battery"), "").await;
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text());
     let me = server.ask("GET", "/api/v1/me", &session(&made), None).await.json();
-    assert_eq!(me, json!({"name": "Root", "role": "admin", "via": "session", "zone": "UTC", "views": []}));
+    let display = json!({"theme": "system", "contrast": "system", "zone": ""});
+    let expected =
+        json!({"name": "Root", "role": "admin", "via": "session", "zone": "UTC", "views": [], "display": display});
+    assert_eq!(me, expected);
     let again = server.post_form("/setup", &form(&code, "correct-horse-battery"), "").await;
     assert_eq!(again.status, StatusCode::FORBIDDEN);
     assert_eq!(server.lake().state().users().unwrap().len(), 1);
