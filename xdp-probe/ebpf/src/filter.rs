@@ -45,13 +45,8 @@ fn of_nets(frame: &Bytes, shape: &Shape) -> u64 {
 #[inline(always)]
 fn of_net(upper: u64, lower: u64) -> u64 {
     // Halves are words of the machine; the trie compares bytes in the order of the network.
-    let words = [upper >> 32, upper, lower >> 32, lower].map(|word| (word as u32).to_be());
-    let mut key = [128, 0, 0, 0, 0];
-    for (place, word) in key[1..].iter_mut().zip(words) {
-        // SAFETY: a live word. Volatile: two words put together lie across words of the stack, which the verifier refuses.
-        unsafe { core::ptr::from_mut(place).write_volatile(word) };
-    }
-    // SAFETY: the key is a prefix length and four words, without padding.
-    let key = unsafe { &*core::ptr::from_ref(&key).cast::<Key<[u32; 4]>>() };
-    RULES_OF_NET.get(key).copied().unwrap_or(0)
+    let halves = [upper.to_be(), lower.to_be()];
+    // SAFETY: as many bytes.
+    let address: [u8; 16] = unsafe { core::mem::transmute(halves) };
+    RULES_OF_NET.get(&Key::new(128, address)).copied().unwrap_or(0)
 }

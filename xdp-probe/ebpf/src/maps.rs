@@ -94,7 +94,7 @@ pub static RULES_OF_PROTOCOL: Array<u64, PROTOCOLS, MMAPABLE> = Array::new();
 pub static RULES_OF_PORT: Array<u64, PORTS, MMAPABLE> = Array::new();
 /// By the longest prefix, IPv4 as `::ffff:`: the rules of it and of all that contain it.
 #[btf_map]
-pub static RULES_OF_NET: LpmTrie<[u32; 4], u64, MAX_RULES> = LpmTrie::new();
+pub static RULES_OF_NET: LpmTrie<[u8; 16], u64, MAX_RULES> = LpmTrie::new();
 /// Slots that left early, a ring for each area.
 #[btf_map]
 pub static EVICTED: ArrayOfMaps<RingBuf<u64, 4096>, MAX_AREAS> = ArrayOfMaps::new();
