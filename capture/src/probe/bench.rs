@@ -103,11 +103,8 @@ impl Bench {
     }
 
     /// Sets the filter.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn set_filter(&mut self, filter: &Filter) -> Result<(), ProbeError> {
-        self.probe.set_filter(filter)
+    pub fn set_filter(&mut self, filter: &Filter) {
+        self.probe.set_filter(filter);
     }
 
     /// Packets that were counted in the table, and those lost with their record, over the generations read.

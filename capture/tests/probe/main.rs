@@ -5,7 +5,6 @@
 
 mod counts;
 mod events;
-mod filter;
 mod frames;
 mod grace;
 mod same_flows;

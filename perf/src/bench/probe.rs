@@ -318,10 +318,10 @@ fn features(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Result<(),
         base.0.push(turn(&mut probe, &plain)? - nothing);
         without.0.push(turn(&mut bare, &plain)? - nothing);
         for ((_, frame, count), costs) in variants.iter().zip(&mut costs) {
-            probe.set_filter(&rules(*count)?)?;
+            probe.set_filter(&rules(*count)?);
             costs.0.push(turn(&mut probe, frame)? - turn(&mut empty, frame)?);
         }
-        probe.set_filter(&Filter::default())?;
+        probe.set_filter(&Filter::default());
     }
     let name = "one flow, IPv4, TCP: the whole probe";
     emit(&beside(
