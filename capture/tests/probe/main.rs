@@ -5,6 +5,7 @@
 
 mod counts;
 mod events;
+mod filter;
 mod frames;
 mod grace;
 mod same_flows;
