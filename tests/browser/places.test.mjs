@@ -98,7 +98,7 @@ describe("places and requests", { skip: skip || noCommand }, () => {
     assert.equal(known.Reputation, "high, bad.csv: c2 <i>now</i>");
     assert.equal(known.Place, "<b>Reykjavik</b> Cloud, Inc, IS");
     assert.match(known["Talk to it"], /^1 host, 1 record in 30 days, since 2026-03-11 10:00 UTC$/);
-    assert.equal(known.Names, "www.example.com");
+    assert.equal(known.Names, "www.example.com (DNS)");
     assert.equal(await page.$(".value-menu i, .value-menu b"), null);
     // The first action has the focus all the same.
     assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("role")), "menuitem");

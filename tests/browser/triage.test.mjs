@@ -208,8 +208,9 @@ describe("triage", { skip }, () => {
     const rows = await page.$$eval(".around .twin tbody tr", (rows) => rows.map((row) => row.firstElementChild.textContent));
     assert.deepEqual(rows, around.peers.map((peer) => peer.peer));
     const before = page.url();
+    // That it is a table stands in the address, too.
     await page.reload();
-    await page.waitForSelector(".chord .ribbon");
+    await page.waitForSelector(".around .twin tbody tr");
     assert.equal(page.url(), before);
     watcher.clean();
   });
