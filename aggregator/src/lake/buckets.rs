@@ -57,11 +57,12 @@ impl<R: Row> Default for Buckets<R> {
 impl<R: Row> Buckets<R> {
     /// Adds a row; gives its hour's rows where they fill a row group.
     pub(super) fn add(&mut self, row: &R, sensor: &str, group: usize) -> Option<(Hour, Gathered<R>)> {
-        let hour = Hour::of(row.first());
+        let (first, last, _) = row.head();
+        let hour = Hour::of(first);
         let gathered = self.hour(hour, sensor);
         gathered.columns.push(row);
-        gathered.keys.push((row.first(), row.id()));
-        gathered.last = gathered.last.max(row.last());
+        gathered.keys.push((first, row.id()));
+        gathered.last = gathered.last.max(last);
         let bytes = row.size();
         gathered.bytes += bytes;
         let full = gathered.keys.len() >= group;

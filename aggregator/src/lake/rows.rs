@@ -14,32 +14,22 @@ pub(super) trait Row: Clone + Send + 'static {
     type Columns: Columns<Self> + Send;
     /// Its table.
     const TABLE: Table;
-    /// The time that decides its hour.
-    fn first(&self) -> Micros;
-    /// The latest time it tells of.
-    fn last(&self) -> Micros;
+    /// The time that decides its hour, the latest time it tells of, and its identity; a row without one has zeros.
+    fn head(&self) -> (Micros, Micros, RecordId);
     /// What decides between rows of the same time: the front of the record_id, which is a hash. Rows with equal ones
     /// keep their order.
-    fn id(&self) -> u64;
+    fn id(&self) -> u64 {
+        self.head().2.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    }
     /// Bytes it takes in memory.
     fn size(&self) -> usize;
-}
-
-fn front(id: RecordId) -> u64 {
-    id.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 impl Row for FlowRecord {
     type Columns = FlowColumns;
     const TABLE: Table = Table::Flow;
-    fn first(&self) -> Micros {
-        self.first_seen
-    }
-    fn last(&self) -> Micros {
-        self.last_seen
-    }
-    fn id(&self) -> u64 {
-        front(self.record_id)
+    fn head(&self) -> (Micros, Micros, RecordId) {
+        (self.first_seen, self.last_seen, self.record_id)
     }
     fn size(&self) -> usize {
         size_of::<Self>() + self.exporter.as_ref().map_or(0, |_| size_of::<crate::record::Exporter>())
@@ -49,14 +39,8 @@ impl Row for FlowRecord {
 impl Row for DnsRecord {
     type Columns = DnsColumns;
     const TABLE: Table = Table::Dns;
-    fn first(&self) -> Micros {
-        self.first_seen
-    }
-    fn last(&self) -> Micros {
-        self.last_seen
-    }
-    fn id(&self) -> u64 {
-        front(self.record_id)
+    fn head(&self) -> (Micros, Micros, RecordId) {
+        (self.first_seen, self.last_seen, self.record_id)
     }
     fn size(&self) -> usize {
         let resource = |r: &ResourceRecord| size_of::<ResourceRecord>() + r.name.capacity() + r.data.capacity();
@@ -68,14 +52,8 @@ impl Row for DnsRecord {
 impl Row for DhcpRecord {
     type Columns = DhcpColumns;
     const TABLE: Table = Table::Dhcp;
-    fn first(&self) -> Micros {
-        self.first_seen
-    }
-    fn last(&self) -> Micros {
-        self.last_seen
-    }
-    fn id(&self) -> u64 {
-        front(self.record_id)
+    fn head(&self) -> (Micros, Micros, RecordId) {
+        (self.first_seen, self.last_seen, self.record_id)
     }
     fn size(&self) -> usize {
         self.cost()
@@ -85,14 +63,8 @@ impl Row for DhcpRecord {
 impl Row for ProxyRecord {
     type Columns = ProxyColumns;
     const TABLE: Table = Table::Proxy;
-    fn first(&self) -> Micros {
-        self.first_seen
-    }
-    fn last(&self) -> Micros {
-        self.last_seen
-    }
-    fn id(&self) -> u64 {
-        front(self.record_id)
+    fn head(&self) -> (Micros, Micros, RecordId) {
+        (self.first_seen, self.last_seen, self.record_id)
     }
     fn size(&self) -> usize {
         let texts = [&self.scheme, &self.method, &self.host, &self.uri_path, &self.full_uri];
@@ -126,14 +98,8 @@ impl Row for ProxyRecord {
 impl Row for LedgerRow {
     type Columns = LedgerColumns;
     const TABLE: Table = Table::Ledger;
-    fn first(&self) -> Micros {
-        self.interval_start
-    }
-    fn last(&self) -> Micros {
-        self.interval_end
-    }
-    fn id(&self) -> u64 {
-        0
+    fn head(&self) -> (Micros, Micros, RecordId) {
+        (self.interval_start, self.interval_end, RecordId([0; 16]))
     }
     fn size(&self) -> usize {
         size_of::<Self>()

@@ -310,7 +310,7 @@ impl SetWriter {
         if self.kept_bytes() > self.options.memory_limit {
             self.spill()?;
         }
-        self.visit(R::TABLE, Hour::of(row.first()))
+        self.visit(R::TABLE, Hour::of(row.head().0))
     }
 
     fn kept_bytes(&self) -> usize {
