@@ -228,6 +228,19 @@ fn peek(path: &Path) -> io::Result<Header> {
     header(&mut BufReader::new(File::open(path)?))
 }
 
+/// A text of a file that [`keep`] wrote. Leaves the reader behind it.
+pub(super) fn text(from: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut four = [0; 4];
+    from.read_exact(&mut four)?;
+    let length = u32::from_le_bytes(four) as usize;
+    if length > TEXT {
+        return Err(damaged("a text is too long"));
+    }
+    let mut bytes = vec![0; length];
+    from.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Reads a file that [`keep`] wrote.
 fn read(path: &Path) -> io::Result<SavedModel> {
     let mut from = BufReader::new(File::open(path)?);
@@ -235,15 +248,7 @@ fn read(path: &Path) -> io::Result<SavedModel> {
     let mut texts = |count: usize| -> io::Result<HashMap<String, u32>> {
         let mut all = HashMap::new();
         for place in 0..count {
-            let mut four = [0; 4];
-            from.read_exact(&mut four)?;
-            let length = u32::from_le_bytes(four) as usize;
-            if length > TEXT {
-                return Err(damaged("a text is too long"));
-            }
-            let mut bytes = vec![0; length];
-            from.read_exact(&mut bytes)?;
-            all.insert(String::from_utf8_lossy(&bytes).into_owned(), place as u32);
+            all.insert(String::from_utf8_lossy(&text(&mut from)?).into_owned(), place as u32);
         }
         Ok(all)
     };

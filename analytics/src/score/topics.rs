@@ -4,12 +4,12 @@
 //! probable words and where every [`STEP`]-th name stands. After that a host or a word is found in the file by bisection, and only its row is read.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use aggregator::lake::Day;
 
-use super::saved::{ENTRIES, TEXT, damaged, header};
+use super::saved::{ENTRIES, TEXT, damaged, header, text};
 use crate::lda::file::ModelFile;
 
 /// One name in so many has its place in the file kept.
@@ -199,18 +199,6 @@ impl Names {
         from.seek(SeekFrom::Start(*at))?;
         text(from)
     }
-}
-
-fn text(from: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut four = [0; 4];
-    from.read_exact(&mut four)?;
-    let length = u32::from_le_bytes(four) as usize;
-    if length > TEXT {
-        return Err(damaged("a text is too long"));
-    }
-    let mut bytes = vec![0; length];
-    from.read_exact(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]
