@@ -401,6 +401,31 @@ pub struct DhcpMessage {
     pub damage: Option<&'static str>,
 }
 
+impl DhcpMessage {
+    /// A message of which nothing is known but its version.
+    pub const fn empty(version: IpVersion) -> Self {
+        Self {
+            version,
+            message_type: 0,
+            from_server: false,
+            xid: 0,
+            mac: None,
+            client_id: None,
+            client_addr: None,
+            server_addr: None,
+            relay_addr: None,
+            addresses: Vec::new(),
+            host_name: None,
+            client_fqdn: None,
+            domain: None,
+            text: None,
+            vendor_class: None,
+            param_list: Vec::new(),
+            damage: None,
+        }
+    }
+}
+
 /// An address or prefix in a DHCP message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DhcpAddress {

@@ -12,23 +12,11 @@ fn ip(text: &str) -> IpAddr {
 
 fn v4(kind: u8, xid: u32, mac: u8) -> DhcpMessage {
     DhcpMessage {
-        version: IpVersion::V4,
         message_type: kind,
         from_server: matches!(kind, 2 | 5 | 6),
         xid,
         mac: Some([2, 0, 0, 0, 0, mac]),
-        client_id: None,
-        client_addr: None,
-        server_addr: None,
-        relay_addr: None,
-        addresses: Vec::new(),
-        host_name: None,
-        client_fqdn: None,
-        domain: None,
-        text: None,
-        vendor_class: None,
-        param_list: Vec::new(),
-        damage: None,
+        ..DhcpMessage::empty(IpVersion::V4)
     }
 }
 

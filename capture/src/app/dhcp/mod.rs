@@ -43,29 +43,6 @@ pub(super) fn read(packet: &Packet, payload: &[u8]) -> Option<(DhcpMessage, u64)
     }
 }
 
-/// A message of which nothing is known.
-const fn empty(version: IpVersion) -> DhcpMessage {
-    DhcpMessage {
-        version,
-        message_type: 0,
-        from_server: false,
-        xid: 0,
-        mac: None,
-        client_id: None,
-        client_addr: None,
-        server_addr: None,
-        relay_addr: None,
-        addresses: Vec::new(),
-        host_name: None,
-        client_fqdn: None,
-        domain: None,
-        text: None,
-        vendor_class: None,
-        param_list: Vec::new(),
-        damage: None,
-    }
-}
-
 /// The first damage of a message.
 #[derive(Default)]
 struct Damage(Option<&'static str>);

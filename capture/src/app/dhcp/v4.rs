@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Damage, ENDS_EARLY, MAX_TEXT, OPTION_LENGTH, OVER_LIMIT, TRUNCATED, empty, ethernet};
+use super::{Damage, ENDS_EARLY, MAX_TEXT, OPTION_LENGTH, OVER_LIMIT, TRUNCATED, ethernet};
 use crate::{DhcpAddress, DhcpMessage, IpVersion, Packet};
 
 /// Octets before the options, magic cookie included.
@@ -61,7 +61,7 @@ pub(super) fn read(packet: &Packet, payload: &[u8], cut: bool) -> Option<DhcpMes
     let (client, yours, relay) = (address(12), address(16), address(24));
     let mut damage = Damage::default();
     let options = Options::read(payload, cut, &mut damage);
-    let mut message = empty(IpVersion::V4);
+    let mut message = DhcpMessage::empty(IpVersion::V4);
     message.from_server = op == REPLY;
     message.xid = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
     message.relay_addr = relay.map(IpAddr::V4);

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::{Damage, ENDS_EARLY, MAX_ADDRESSES, MAX_TEXT, OPTION_LENGTH, OVER_LIMIT, TRUNCATED, empty, ethernet};
+use super::{Damage, ENDS_EARLY, MAX_ADDRESSES, MAX_TEXT, OPTION_LENGTH, OVER_LIMIT, TRUNCATED, ethernet};
 use crate::{DhcpAddress, DhcpMessage, IpVersion, Packet};
 
 /// Relays that are unpacked: HOP_COUNT_LIMIT (RFC 8415 7.6).
@@ -31,7 +31,7 @@ pub(super) fn read(packet: &Packet, payload: &[u8], cut: bool) -> Option<(DhcpMe
         return None;
     }
     let mut reader = Reader {
-        message: empty(IpVersion::V6),
+        message: DhcpMessage::empty(IpVersion::V6),
         damage: Damage::default(),
         end_damage: if cut { TRUNCATED } else { ENDS_EARLY },
         left_out: 0,
