@@ -127,6 +127,17 @@ fn zeek_in_tsv_and_in_json_is_the_same() {
 }
 
 #[test]
+fn a_lease_of_what_is_no_address_is_refused_and_zeros_are_none() {
+    let line = |client: &str| {
+        format!(r#"{{"_path":"dhcp","ts":1.5,"client_addr":"{client}","mac":"zz","msg_types":["ACK"]}}"#)
+    };
+    let (rows, refused, ..) = read(format!("{}\n{}\n", line("0.0.0.0"), line("10.0.0.300")).as_bytes());
+    let [LogRow::Dhcp(row)] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!((row.client_addr, row.mac), (None, None));
+    assert_eq!(refused.len(), 1);
+}
+
+#[test]
 fn haproxy_http_and_tcp() {
     let log = "Dec  9 13:01:26 localhost haproxy[28029]: 127.0.0.1:39759 [09/Dec/2013:12:59:46.633] lb default/i8 0/51536/1/48082/99627 200 83285 - - ---- 87/87/87/1/0 0/67 {www.example.com} \"GET /path/to/image?a HTTP/1.1\"\n\
         10.0.1.2:33313 [06/Feb/2009:12:12:51.443] fnt bck/srv1 0/0/5007 212 -- 0/0/0/0/3 0/0\n\

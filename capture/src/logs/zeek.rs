@@ -225,7 +225,7 @@ fn row(path: &str, values: &Values<'_>) -> Result<LogRow, &'static str> {
     let ts = time.ok_or("no time")?;
     match path.trim_start_matches("open_").trim_end_matches("_cut") {
         "conn" => conn(ts, values).map(|row| LogRow::Connection(Box::new(row))),
-        "dhcp" => Ok(LogRow::Dhcp(Box::new(dhcp(ts, values)))),
+        "dhcp" => dhcp(ts, values).map(|row| LogRow::Dhcp(Box::new(row))),
         "dns" => dns(ts, values).map(|row| LogRow::Dns(Box::new(row))),
         "http" => http(ts, values).map(|row| LogRow::Request(Box::new(row))),
         "ssl" | "tls" => ssl(ts, values).map(|row| LogRow::Request(Box::new(row))),
@@ -337,31 +337,34 @@ fn dns(ts: Nanos, values: &Values<'_>) -> Result<LogDns, &'static str> {
 }
 
 /// The log of Zeek since 2.6; of before, which has one row for an acknowledgement.
-fn dhcp(ts: Nanos, values: &Values<'_>) -> LogDhcp {
-    let ip = |names: [&str; 2]| names.iter().find_map(|name| values.number::<IpAddr>(name));
-    // 0.0.0.0 is no address.
-    let ip = |names| ip(names).filter(|ip| !ip.is_unspecified());
+fn dhcp(ts: Nanos, values: &Values<'_>) -> Result<LogDhcp, &'static str> {
+    // What stands there has to be an address; 0.0.0.0 says that there is none.
+    let ip = |names: [&str; 2]| match names.iter().find_map(|name| values.get(name)).map(str::parse::<IpAddr>) {
+        Some(Err(_)) => Err("an address that is none"),
+        Some(Ok(ip)) if !ip.is_unspecified() => Ok(Some(ip)),
+        _ => Ok(None),
+    };
     let port = |names: [&str; 2]| names.iter().find_map(|name| values.number(name));
     let length = |name: &str| values.get(name).and_then(|text| seconds(text).or_else(|| clock_duration(text)));
-    LogDhcp {
+    Ok(LogDhcp {
         first: ts,
         duration: length("duration"),
         xid: values.number("trans_id"),
-        client_addr: ip(["client_addr", "id.orig_h"]),
+        client_addr: ip(["client_addr", "id.orig_h"])?,
         client_port: port(["client_port", "id.orig_p"]),
-        server_addr: ip(["server_addr", "id.resp_h"]),
+        server_addr: ip(["server_addr", "id.resp_h"])?,
         server_port: port(["server_port", "id.resp_p"]),
         mac: values.mac("mac"),
         host_name: values.said("host_name"),
         client_fqdn: values.said("client_fqdn"),
         domain: values.said("domain"),
-        requested_addr: ip(["requested_addr", "requested_ip"]),
-        assigned_addr: ip(["assigned_addr", "assigned_ip"]),
+        requested_addr: ip(["requested_addr", "requested_ip"])?,
+        assigned_addr: ip(["assigned_addr", "assigned_ip"])?,
         lease_time: length("lease_time").and_then(|time| u32::try_from(time.0 / 1_000_000_000).ok()),
         client_message: values.said("client_message"),
         server_message: values.said("server_message"),
         msg_types: values.list("msg_types"),
-    }
+    })
 }
 
 fn request(ts: Nanos, values: &Values<'_>) -> Result<LogRequest, &'static str> {
