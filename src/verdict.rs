@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use aggregator::lake::{Day, Lake, Source};
 use aggregator::record::RecordId;
 use aggregator::state;
-use aggregator::state::verdicts::{Ended, LogQuery, Logged, Severity, TakeBack};
+use aggregator::state::verdicts::{BatchEnded, BatchId, Ended, LogQuery, Logged, Severity, TakeBack};
 use analytics::feedback::exchange::{self, FileFormat};
 use analytics::feedback::preview::Target;
 use analytics::feedback::{Draft, FeedbackError, Scope};
@@ -25,7 +25,7 @@ use crate::reach::{self, Reach, Terms};
     after_help = "Examples:\n  spotter verdict add --source flow --record 9f86d081884c7d659a2feaa0c55ad015 --severity 3 --note \"our scanner\"\n  \
     spotter verdict add --source dns --domain cdn.example --severity 3 --expires 90d --preview\n  \
     spotter verdict add --source flow --peer 198.51.100.0/24 --port 8000-8100 --severity 1\n  \
-    spotter verdict list --ended\n  spotter verdict undo 17 --note \"wrong host\"\n  \
+    spotter verdict list --ended\n  spotter verdict undo 17 --note \"wrong host\"\n  spotter verdict undo --batch 3\n  \
     spotter verdict export --format csv > verdicts.csv\n  spotter verdict import ml_feedback.csv        Apache Spot's file, or an export"
 )]
 pub(crate) struct Args {
@@ -88,7 +88,11 @@ enum Action {
         #[command(flatten)]
         at: At,
         /// Its number, as `spotter verdict list` shows it.
-        id: i64,
+        #[arg(required_unless_present = "batch")]
+        id: Option<i64>,
+        /// All that stands of a batch: of the rows of a query that were rated as one in the web application.
+        #[arg(long, value_name = "N", conflicts_with = "id")]
+        batch: Option<i64>,
         /// Why.
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
@@ -123,7 +127,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.action {
         Action::Add(add) => give(add),
         Action::List { at, source, ended } => list(at, *source, *ended),
-        Action::Undo { at, id, note, author } => undo(at, *id, note.as_deref(), author.as_deref()),
+        Action::Undo { at, id, batch, note, author } => match (id, batch) {
+            (Some(id), _) => undo(at, *id, note.as_deref(), author.as_deref()),
+            (None, batch) => undo_batch(at, BatchId(batch.unwrap_or_default()), note.as_deref(), author.as_deref()),
+        },
         Action::Import { at, file, author } => import(at, file, author.as_deref()),
         Action::Export { at, format, ended } => {
             let lake = Lake::open_existing(&at.lake)?;
@@ -192,13 +199,18 @@ fn list(at: &At, source: Option<Source>, ended: bool) -> anyhow::Result<ExitCode
     let mut out = std::io::stdout().lock();
     for logged in log(&lake, source, ended)? {
         let item = exchange::item(&logged);
+        let batch = logged.verdict.batch.map(|batch| batch.0);
         if at.json {
-            writeln!(out, "{}", serde_json::to_string(&item)?)?;
+            let mut item = serde_json::to_value(&item)?;
+            if let Some(batch) = batch {
+                item["batch"] = batch.into();
+            }
+            writeln!(out, "{item}")?;
             continue;
         }
         let about = item.reach.as_ref().and_then(|reach| reach.of.as_ref()).map(|of| of.to_json());
         let line = format!(
-            "{:<5} {:<5} {} {:<9} {:<34} {:<27} {:<10} {} {}",
+            "{:<5} {:<5} {} {:<9} {:<34} {:<27} {:<10} {} {} {}",
             logged.verdict.id,
             item.source,
             item.severity,
@@ -207,6 +219,7 @@ fn list(at: &At, source: Option<Source>, ended: bool) -> anyhow::Result<ExitCode
             item.time.unwrap_or_default(),
             item.author.unwrap_or_default(),
             item.state.filter(|_| ended).unwrap_or_default(),
+            batch.map(|batch| format!("batch {batch}")).unwrap_or_default(),
             item.note.unwrap_or_default(),
         );
         // One line a verdict, whatever stands in a note.
@@ -224,6 +237,18 @@ fn undo(at: &At, id: i64, note: Option<&str>, author: Option<&str>) -> anyhow::R
     }
     if !at.json {
         writeln!(std::io::stdout(), "verdict {id} taken back")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn undo_batch(at: &At, batch: BatchId, note: Option<&str>, author: Option<&str>) -> anyhow::Result<ExitCode> {
+    let lake = Lake::open_existing(&at.lake)?;
+    let done = lake.state().take_batch_back(batch, &reach::author(author), state::now(), note)?;
+    let Some(BatchEnded { ended, before }) = done else {
+        anyhow::bail!("there is no batch {}; `spotter verdict list` shows them", batch.0);
+    };
+    if !at.json {
+        writeln!(std::io::stdout(), "{ended} verdicts of batch {} taken back, {before} had ended before", batch.0)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -257,4 +282,44 @@ fn import(at: &At, file: &Path, author: Option<&str>) -> anyhow::Result<ExitCode
     // All of it wrong is a failure; a few lines are told.
     let nothing = done.rejections > 0 && done.added + done.known + done.ended == 0;
     Ok(ExitCode::from(u8::from(nothing)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use aggregator::record::Micros;
+    use aggregator::state::verdicts::{NewVerdict, Subject};
+
+    use super::*;
+
+    #[test]
+    fn a_batch_is_taken_back_as_one_and_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = At { lake: dir.path().join("lake"), json: true };
+        let lake = Lake::open(&at.lake).unwrap();
+        let verdict = |record| NewVerdict {
+            source: Source::Flow,
+            subject: Subject::Record(RecordId([record; 16])),
+            reach: None,
+            severity: Severity::Low,
+            scope: "record".into(),
+            author: "ann".into(),
+            time: Micros(1),
+            note: None,
+            expires: None,
+            supersedes: None,
+        };
+        let (batch, ids) = lake.state().append_batch("src_ip == 10.0.0.5", &[verdict(1), verdict(2)]).unwrap();
+        undo(&at, ids[0], None, Some("bob")).unwrap();
+        undo_batch(&at, batch, Some("wrong query"), Some("bob")).unwrap();
+        assert!(log(&lake, None, false).unwrap().is_empty(), "nothing of it stands");
+        let ended = log(&lake, None, true).unwrap();
+        let notes = ended.iter().map(|logged| match &logged.ended {
+            Ended::TakenBack { by, .. } => by.as_str(),
+            _ => "",
+        });
+        assert_eq!(notes.collect::<Vec<_>>(), ["bob", "bob"]);
+        let missing = undo_batch(&at, BatchId(batch.0 + 1), None, None).unwrap_err();
+        assert!(missing.to_string().contains("spotter verdict list"), "{missing}");
+    }
 }
