@@ -86,6 +86,7 @@ pub(super) fn shown(logged: &Logged) -> Verdict {
         id: logged.verdict.id,
         source: verdict.source.into(),
         record_id: record,
+        first_seen: reach.first_seen.map(|time| moment(Micros(time))),
         rule_id: rule,
         scope: verdict.scope.clone(),
         matcher: reach.of.map(Into::into),

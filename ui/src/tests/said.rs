@@ -212,6 +212,7 @@ async fn the_rows_of_a_query_are_rated_as_one_and_taken_back_as_one() {
         && one["severity"] == 3
         && one["note"] == "scanner"
         && one["batch"] == *batch));
+    assert_eq!(verdicts[0]["first_seen"], format!("{DAY}T03:16:00.000000Z"));
     let records: Vec<&Value> = verdicts.iter().map(|one| &one["record_id"]).collect();
     assert_eq!(records, [&json!(id(4)), &json!(id(2)), &json!(id(1))]);
     let query = format!("{DAY}, scored or not: src_ip == 10.0.0.0/8");

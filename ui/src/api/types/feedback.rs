@@ -206,6 +206,8 @@ pub struct Verdict {
     pub source: Source,
     /// The record it was given on.
     pub record_id: Option<String>,
+    /// When that record was first seen, where it is known.
+    pub first_seen: Option<String>,
     /// The rule it was given on.
     pub rule_id: Option<i64>,
     /// How far it reaches, in a word.

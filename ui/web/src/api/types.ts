@@ -2288,6 +2288,8 @@ export interface Verdict {
   batch: number | null;
   /** Until when. */
   expires: string | null;
+  /** When that record was first seen, where it is known. */
+  first_seen: string | null;
   /** Its number. */
   id: number;
   matcher: Matcher | null;

@@ -225,7 +225,7 @@ function Verdicts({ verdicts, batches, onTakeBack }: { verdicts: readonly Verdic
               {verdict.record_id ? (
                 <>
                   {" "}
-                  <a href={href("suspicious", [verdict.source], { show: "all", selected: verdict.record_id })}>record</a>
+                  <a href={href("suspicious", [verdict.source], { date: verdict.first_seen?.slice(0, 10), show: "all", selected: verdict.record_id })}>record</a>
                 </>
               ) : null}
               {verdict.batch ? (
