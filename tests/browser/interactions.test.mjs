@@ -169,6 +169,7 @@ describe("interactions", { skip }, () => {
     await method.dispatchEvent("dblclick");
     await page.waitForFunction((start) => document.querySelectorAll("[role=treeitem]").length < start, start);
     await method.dispatchEvent("dblclick");
+    await page.waitForFunction((start) => document.querySelectorAll("[role=treeitem]").length === start, start);
     const host = page.locator("[role=treeitem][aria-level='3']").first();
     const value = await host.getAttribute("data-value");
     await host.dispatchEvent("contextmenu", { bubbles: true, clientX: 900, clientY: 300 });
