@@ -172,7 +172,8 @@ fn unescape(text: &str) -> String {
 pub(super) fn is_zeek(object: &serde_json::Map<String, Value>) -> bool {
     // The log of DHCP has no connection.
     let is_row = |object: &serde_json::Map<String, Value>| {
-        object.contains_key("id.orig_h") || object.contains_key("msg_types") && object.contains_key("uids")
+        let has = |name| object.contains_key(name);
+        has("id.orig_h") || has("msg_types") && (has("uids") || has("_path"))
     };
     is_row(object) || wrapped(object).is_some_and(|(_, inner)| is_row(inner))
 }
