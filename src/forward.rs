@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use aggregator::lake::{Lake, Source};
+use aggregator::lake::Lake;
 use analytics::forward::{ForwardCounters, What, avro_schema};
 use bytesize::ByteSize;
 
-use crate::appliance::forward::{OutputConfig, book, engine, follow};
+use crate::appliance::forward::{OutputConfig, book, engine, follow, table};
 use crate::appliance::interrupt;
 use crate::output::UsedWrongly;
 
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// Authorities (PEM) that vouch for the other side.
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
-    /// File whose first line is the authorization header, as "ApiKey …"; with --sasl the user, and the password in its second line.
+    /// File whose first line is the authorization header, as "ApiKey …"; with --sasl, and for MongoDB, the user, and the password in its second line.
     #[arg(long, value_name = "FILE")]
     authorization_file: Option<PathBuf>,
     /// Kafka: plain, scram-sha-256 or scram-sha-512.
@@ -65,7 +65,7 @@ pub(crate) struct Args {
     /// Last place in the list that is an alert.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     max_rank: u32,
-    /// Tables: flow, dns, proxy.
+    /// Tables: flow, dns, proxy; of records also dhcp.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "flow,dns,proxy")]
     source: Vec<String>,
     /// Days before today.
@@ -163,9 +163,8 @@ fn print_avro_schemas(args: &Args) -> anyhow::Result<ExitCode> {
     let what: What = args.what.parse().map_err(UsedWrongly)?;
     let mut out = std::io::stdout().lock();
     for name in &args.source {
-        let source = Source::ALL.into_iter().find(|source| source.as_str() == name);
-        let source = source.ok_or_else(|| UsedWrongly(format!("source has \"{name}\": use flow, dns, proxy")))?;
-        writeln!(out, "{}", avro_schema(what, source)?)?;
+        let table = table(name, what == What::Records).map_err(UsedWrongly)?;
+        writeln!(out, "{}", avro_schema(what, table)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use aggregator::exported_live::{CollectOptions, CollectReport, Sockets, collect};
 use aggregator::import::{FileOutcome, ImportOptions, Input, import};
 use aggregator::lake::Lake;
+use aggregator::lake::failpoint::{self, Fault};
 use capture::collect::AllowList;
 use capture::collect::socket::open_group;
 use capture::collect::stream_socket::{StreamListener, StreamTls};
@@ -89,6 +90,30 @@ fn what_is_sent_is_in_the_lake_and_templates_outlive_a_restart() {
     });
     assert_eq!(report.ledger.get("sets.without_template"), Some(&0));
     assert_eq!(report.records.get("flow"), Some(&1));
+}
+
+/// Its records were lost without being counted, and what the exporters did was in no ledger.
+#[test]
+fn a_set_that_could_not_be_published_was_lost_silently() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::open(dir.path()).unwrap();
+    assert!(failpoint::arm("publish.before_journal", 0, Fault::Error));
+    let report = run(&lake, |socket| {
+        // Both directions: the record is finished at once, and is in the set that fails.
+        let (client, server) = ([10, 0, 0, 9], [10, 0, 0, 1]);
+        socket.send(&netflow9(0, &[template(), (256, row(client, server, [50_000, 443], 5))])).unwrap();
+        socket.send(&netflow9(4, &[(256, row(server, client, [443, 50_000], 7))])).unwrap();
+        std::thread::sleep(Duration::from_millis(700));
+        socket.send(&netflow9(5, &[(256, row(client, server, [50_001, 443], 5))])).unwrap();
+    });
+    let counter = |name: &str| report.ledger.get(name).copied().unwrap_or_default();
+    let written = report.records.get("flow").copied().unwrap_or_default();
+    assert_eq!((counter("export.flows"), counter("exported.paired")), (3, 1), "{report:?}");
+    assert_eq!((written, counter("records.lost_on_write")), (1, 1), "{report:?}");
+    assert_eq!((&report.imbalances, &report.error), (&Vec::new(), &None));
+    let exporters = lake.state().exporters(9).unwrap();
+    let told: Vec<_> = exporters.iter().map(|e| (e.exporter.as_str(), e.messages, e.lost, e.flows)).collect();
+    assert_eq!(told, [("netflow9 127.0.0.1 0", 3, 3, 3)]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aggregator::LedgerHead;
-use aggregator::lake::{Day, Lake, SetKind, Source, WriterOptions};
+use aggregator::lake::{Day, Lake, SetKind, Source, Table, WriterOptions};
 use aggregator::record::Micros;
 use aggregator::state;
 use analytics::forward::{Form, ForwardCounters, ForwardOptions, Forwarder, TargetOptions, Threshold, What};
@@ -82,6 +82,13 @@ impl Default for OutputConfig {
     }
 }
 
+/// The table of a name. Alerts are of those that are scored.
+pub(crate) fn table(name: &str, with_records: bool) -> Result<Table, String> {
+    let known = Source::ALL.map(Source::table).into_iter().chain(with_records.then_some(Table::Dhcp));
+    let names = if with_records { "flow, dns, proxy or dhcp" } else { "flow, dns or proxy (dhcp has records alone)" };
+    known.into_iter().find(|table| table.as_str() == name).ok_or_else(|| format!("source \"{name}\": use {names}"))
+}
+
 impl OutputConfig {
     /// With every key, for the list of known ones.
     pub(super) fn full() -> Self {
@@ -107,12 +114,8 @@ impl OutputConfig {
         }
     }
 
-    fn sources(&self) -> Result<Vec<Source>, String> {
-        let find = |name: &String| {
-            let known = Source::ALL.into_iter().find(|source| source.as_str() == name);
-            known.ok_or_else(|| format!("sources has \"{name}\": use flow, dns, proxy"))
-        };
-        self.sources.iter().map(find).collect()
+    fn tables(&self) -> Result<Vec<Table>, String> {
+        self.sources.iter().map(|name| table(name, self.what == "records")).collect()
     }
 
     /// What is wrong with the values, each with what to do.
@@ -141,7 +144,9 @@ impl OutputConfig {
         let is_mongodb = self.to.starts_with("mongodb");
         check(that(!(is_mongodb && self.form == "cef"), "form: MongoDB takes json, ecs, ocsf or odm"));
         check(that(!(is_elastic && self.form == "cef"), "form: Elasticsearch takes json, ecs, ocsf or odm"));
-        check(self.sources().map(drop));
+        check(self.tables().map(drop));
+        let has_dhcp = self.sources.iter().any(|name| name == "dhcp");
+        check(that(!has_dhcp || matches!(self.form.as_str(), "json" | "avro"), "form: dhcp leaves as json or avro"));
         check(that(self.min_strength.is_finite() && self.min_strength >= 0.0, "min_strength: 0 or more"));
         check(that(self.max_rank >= 1, "max_rank: at least 1"));
         check(that((0..=36_500).contains(&self.days), "days: from 0 to 36500"));
@@ -156,7 +161,7 @@ impl OutputConfig {
             form: self.form.parse().map_err(anyhow::Error::msg)?,
             what: self.what.parse().map_err(anyhow::Error::msg)?,
             threshold: Threshold { min_strength: self.min_strength, max_rank: self.max_rank },
-            sources: self.sources().map_err(anyhow::Error::msg)?,
+            tables: self.tables().map_err(anyhow::Error::msg)?,
             dir: lake.dir().join(".forward").join(&self.name),
             max_bytes: self.queue.as_u64(),
         };

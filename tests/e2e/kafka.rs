@@ -127,6 +127,11 @@ fn a_consumer_killed_again_and_again_has_every_pmacct_flow_once() {
     assert!(seen.len() == 2 && seen.iter().all(|row| row["v"] == 1_500), "{seen:?} {report}");
 }
 
+/// Zeek's log of two leases.
+const LEASES: &str = r#"{"ts":1772582400.5,"uids":["CmWOt6VWaNGqXYcH6"],"client_addr":"10.0.0.5","server_addr":"10.0.0.1","mac":"00:0b:82:01:fc:42","host_name":"ann","assigned_addr":"10.0.0.5","lease_time":3600.0,"msg_types":["DISCOVER","OFFER","REQUEST","ACK"],"duration":0.07}
+{"ts":1772582401.5,"uids":[],"client_addr":"10.0.0.6","server_addr":"10.0.0.1","mac":"00:0b:82:01:fc:43","msg_types":["RELEASE"],"duration":0.0}
+"#;
+
 #[test]
 fn records_of_one_lake_go_through_a_topic_into_another_over_an_outage() {
     let cluster = MockCluster::new(1).expect("cluster");
@@ -135,8 +140,10 @@ fn records_of_one_lake_go_through_a_topic_into_another_over_an_outage() {
     let (here, there) = (dir.path().join("here"), dir.path().join("there"));
     let (here_text, there_text) = (here.to_string_lossy().into_owned(), there.to_string_lossy().into_owned());
     let pcap = crate::collect::capture(dir.path());
-    spotter(["import", "--lake", &here_text, &pcap.to_string_lossy()]).done();
-    let tables = ["flow", "dns", "proxy"];
+    let leases = dir.path().join("dhcp.log");
+    std::fs::write(&leases, LEASES).expect("dhcp.log");
+    spotter(["import", "--lake", &here_text, &pcap.to_string_lossy(), &leases.to_string_lossy()]).done();
+    let tables = ["flow", "dns", "proxy", "dhcp"];
     let here_rows = tables.map(|table| count(&here, table));
     let all: u64 = here_rows.iter().sum();
     avro_goes_the_same_way(&cluster, &here, here_rows[0]);
@@ -144,8 +151,17 @@ fn records_of_one_lake_go_through_a_topic_into_another_over_an_outage() {
     let to = format!("kafka://{brokers}/records");
     let forward = || {
         let fixed = ["forward", "--lake", &here_text, "--what", "records", "--to", &to, "--allow", "127.0.0.1"];
-        spotter(fixed.into_iter().chain(["--days", "36500", "--queue", "1MiB", "--json"]))
+        spotter(fixed.into_iter().chain([
+            "--source",
+            "flow,dns,proxy,dhcp",
+            "--days",
+            "36500",
+            "--queue",
+            "1MiB",
+            "--json",
+        ]))
     };
+    assert_eq!(here_rows[3], 2);
     // No broker: what has room waits on disk.
     cluster.set_up(1, false).expect("down");
     forward().failed(1, "records wait in the queue");

@@ -69,7 +69,7 @@ impl Lag {
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.flows += other.flows;
         self.timed += other.timed;
         self.ahead += other.ahead;

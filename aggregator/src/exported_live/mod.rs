@@ -9,6 +9,7 @@
 //! publishes a set, where the numbering of each exporter stood with that set. So after a crash every flow that an exporter numbered is in one
 //! term: in a record, `sequence.lost_over_restart`, or `exported.lost_at_crash` (it waited in memory for its opposite).
 
+mod deeds;
 mod lag;
 mod receive;
 mod stream;

@@ -35,7 +35,8 @@ impl<'a> Outbox<'a> {
         let templates = collected.templates_learnt + collected.templates_withdrawn + collected.rows_options;
         let due = self.remembered.is_none_or(|at| at.elapsed() >= REMEMBER_EVERY);
         let is_due = self.templates != templates && due;
-        if !(is_last || self.items.0.len() >= BATCH || idle && (is_due || told != self.last)) {
+        let is_much = self.items.0.len() >= BATCH || collector.forgotten() >= BATCH;
+        if !(is_last || is_much || idle && (is_due || told != self.last)) {
             return;
         }
         // Not before it is sure that it is handed over.

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use capture::collect::{ExporterTally, InterfaceCounters};
+use capture::collect::InterfaceCounters;
 use capture::{Nanos, Sink as _};
 
+use super::deeds::Deeds;
 use super::lag::Lags;
 use super::{BATCH, Batch, CollectOptions, CollectReport, Item, Items, Told};
 use crate::exported::{Exported, ExportedConfig};
 use crate::exported_interfaces::interfaces;
 use crate::lake::{Lake, LakeError, SetWriter, Table};
 use crate::record::{Micros, Origin};
-use crate::state::exporters::Exporter;
 use crate::{Aggregator, AggregatorConfig, LedgerHead};
 
 type Named = BTreeMap<String, u64>;
@@ -56,8 +56,6 @@ struct Source {
     told: Told,
     templates: String,
     decoder: Vec<(&'static str, u64)>,
-    /// Exporters' tallies, and those that are in the ledger.
-    tallies: BTreeMap<String, (ExporterTally, ExporterTally)>,
 }
 
 pub(super) struct Writer<'a> {
@@ -67,12 +65,14 @@ pub(super) struct Writer<'a> {
     /// Counters of connections that are over.
     ended: Named,
     lags: Lags,
-    /// What exporters did since the last set, by their names.
-    notes: BTreeMap<String, Exporter>,
+    /// What exporters did since the last set.
+    deeds: Deeds,
     exported: Exported,
     messages: Aggregator,
     interfaces: Vec<InterfaceCounters>,
     set: Option<SetWriter>,
+    /// Records that were given to it.
+    in_set: u64,
     before: Named,
     stood: Stood,
     /// Flows that waited in memory when the collector was killed, until they are in the ledger.
@@ -97,11 +97,12 @@ impl<'a> Writer<'a> {
             sources: HashMap::new(),
             ended: Named::new(),
             lags: Lags::default(),
-            notes: BTreeMap::new(),
+            deeds: Deeds::default(),
             exported: Exported::new(ExportedConfig { sensor: options.sensor.clone(), ..options.pairing.clone() }),
             messages: Aggregator::new(AggregatorConfig::new(options.sensor.clone(), Origin::SFlow)),
             interfaces: Vec::new(),
             set: None,
+            in_set: 0,
             before: Named::new(),
             lost_at_crash: stood.waiting,
             stood: Stood { waiting: 0, ..stood },
@@ -145,7 +146,7 @@ impl<'a> Writer<'a> {
                     None => self.stood.expected.remove(&position.exporter),
                 };
             }
-            source.tallies.entry(position.exporter).or_default().0 = position.tally;
+            self.deeds.tally(position.exporter, &position.tally);
         }
         if let Some(memory) = memory {
             source.decoder = memory.decoder;
@@ -167,10 +168,6 @@ impl<'a> Writer<'a> {
 
     /// Only the sums of a connection that is over are kept.
     fn end_of_connection(&mut self, from: usize) {
-        let rows = self.exporter_rows();
-        if let Err(error) = self.set().and_then(|set| set.ledger(&rows)) {
-            self.give_up(0, &error);
-        }
         if let Some(source) = self.sources.remove(&from) {
             add(&mut self.ended, &source);
         }
@@ -185,6 +182,7 @@ impl<'a> Writer<'a> {
         if count == 0 {
             return;
         }
+        self.in_set += count;
         let sensor = self.options.sensor.clone();
         let written = self.set().and_then(|set| {
             set.records(records)?;
@@ -195,14 +193,15 @@ impl<'a> Writer<'a> {
             }
         });
         if let Err(error) = written {
-            self.give_up(count, &error);
+            self.give_up(&error);
         }
     }
 
-    fn give_up(&mut self, records: u64, error: &LakeError) {
-        tracing::error!(%error, "records cannot be written and are counted as lost");
+    /// A set that cannot be written is lost with all that is in it.
+    fn give_up(&mut self, error: &LakeError) {
+        self.lost += std::mem::take(&mut self.in_set);
+        tracing::error!(%error, lost = self.lost, "records cannot be written and are counted as lost");
         self.report.error = Some(error.to_string());
-        self.lost += records;
         self.set = None;
     }
 
@@ -251,7 +250,7 @@ impl<'a> Writer<'a> {
         match committed {
             Ok(published) => {
                 self.start = now;
-                self.before.clone_from(&counters);
+                self.before = counters;
                 self.lost_at_crash = 0;
                 self.report.sets += 1;
                 self.report.error = None;
@@ -259,77 +258,36 @@ impl<'a> Writer<'a> {
                     *self.report.records.entry(table).or_default() += rows;
                 }
                 self.note_exporters(now);
+                self.deeds.are_told();
+                self.in_set = 0;
             }
             // The next ledger covers this interval, too.
-            Err(error) => self.give_up(0, &error),
+            Err(error) => self.give_up(&error),
         }
-        self.report.ledger = counters;
+        self.report.ledger = self.counters();
         self.remember();
     }
 
-    /// What each exporter did since the last look, as ledger rows of a source of its own. It is noted for the state database, too.
+    /// What each exporter did since the last set, as ledger rows of a source of its own.
     fn exporter_rows(&mut self) -> Vec<crate::record::LedgerRow> {
-        let mut by_exporter: BTreeMap<String, Named> = BTreeMap::new();
-        let arrived = crate::state::now();
-        let (collector, sensor) = (&self.options.name, &self.options.sensor);
-        let new = |exporter: &str| Exporter {
-            collector: collector.clone(),
-            exporter: exporter.to_owned(),
-            sensor: sensor.clone(),
-            ..Exporter::default()
-        };
-        let notes = &mut self.notes;
-        for source in self.sources.values_mut() {
-            for (exporter, (now, then)) in &mut source.tallies {
-                for ((name, now), (_, then)) in now.list().into_iter().zip(then.list()) {
-                    if now > then {
-                        let counters = by_exporter.entry(exporter.clone()).or_default();
-                        *counters.entry(name.to_owned()).or_default() += now - then;
-                    }
-                }
-                if now != then {
-                    let note = notes.entry(exporter.clone()).or_insert_with(|| new(exporter));
-                    note.last = arrived;
-                    note.messages += now.messages.saturating_sub(then.messages);
-                    note.lost += now.lost.saturating_sub(then.lost);
-                    note.reordered += now.reordered.saturating_sub(then.reordered);
-                    note.restarts += now.restarts.saturating_sub(then.restarts);
-                    note.without_template += now.without_template.saturating_sub(then.without_template);
-                }
-                *then = *now;
-            }
-        }
-        for (exporter, lag) in self.lags.take() {
-            let counters = by_exporter.entry(exporter.clone()).or_default();
-            for (name, value) in lag.list().into_iter().filter(|(_, value)| *value > 0) {
-                *counters.entry(name.to_owned()).or_default() += value;
-            }
-            let note = notes.entry(exporter.clone()).or_insert_with(|| new(&exporter));
-            note.last = note.last.max(lag.received.unwrap_or(arrived));
-            note.ended = note.ended.max(lag.ended);
-            note.flows += lag.flows;
-            note.ahead += lag.ahead;
-            note.behind += lag.behind;
-            note.recent_flows += lag.timed;
-            note.recent_lag_ms += lag.lag_ms;
-            note.recent_longest_ms = note.recent_longest_ms.max(lag.longest_ms);
-        }
+        self.deeds.lags(&mut self.lags, crate::state::now());
         let name = &self.options.name;
-        let rows = by_exporter
-            .into_iter()
-            .flat_map(|(exporter, counters)| self.head(format!("{name} {exporter}"), "exporter").rows(counters));
+        let rows = self.deeds.counters().flat_map(|(exporter, counters)| {
+            let counters = counters.into_iter().filter(|(_, value)| *value > 0);
+            let counters = counters.map(|(name, value)| (name.to_owned(), value)).collect::<Named>();
+            self.head(format!("{name} {exporter}"), "exporter").rows(counters)
+        });
         rows.collect()
     }
 
-    /// Where the exporters stand goes to the state database. It is no part of the books: what cannot be written comes with the next set.
+    /// Where the exporters stand goes to the state database. It is no part of the books.
     fn note_exporters(&mut self, now: Micros) {
-        if self.notes.is_empty() {
+        let notes = self.deeds.notes(&self.options.name, &self.options.sensor);
+        if notes.is_empty() {
             return;
         }
-        let notes: Vec<Exporter> = self.notes.values().cloned().collect();
-        match self.lake.state().note_exporters(&notes, now) {
-            Ok(()) => self.notes.clear(),
-            Err(error) => tracing::warn!(%error, "where the exporters stand could not be noted"),
+        if let Err(error) = self.lake.state().note_exporters(&notes, now) {
+            tracing::warn!(%error, "where the exporters stand could not be noted");
         }
     }
 

@@ -107,7 +107,7 @@ fn columns(table: Table, rows: &[Value]) -> Result<RecordBatch, LakeError> {
 
 /// Which table's columns an object has.
 fn table(object: &Map<String, Value>) -> Option<Table> {
-    [("qname", Table::Dns), ("full_uri", Table::Proxy), ("src_packets", Table::Flow)]
+    [("qname", Table::Dns), ("full_uri", Table::Proxy), ("src_packets", Table::Flow), ("msg_types", Table::Dhcp)]
         .into_iter()
         .find_map(|(column, table)| object.contains_key(column).then_some(table))
 }
@@ -150,6 +150,8 @@ fn is_time(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::AsArray as _;
+
     use super::*;
 
     fn flow() -> Map<String, Value> {
@@ -173,6 +175,23 @@ mod tests {
         {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn leases_of_dhcp_are_records_too() {
+        let object = serde_json::json!({
+            "record_id": "00112233445566778899aabbccddeeff", "first_seen": "2026-03-02T10:00:00.000001Z",
+            "last_seen": "2026-03-02T10:00:00.000900Z", "sensor": "edge", "origin": "pcap", "version": 4, "xid": 15633,
+            "client_addr": null, "assigned_addr": "192.168.0.10", "host_name": "host\\000", "leases": [],
+            "msg_types": ["REQUEST", "ACK"], "duration_us": 899
+        });
+        let object = object.as_object().cloned().unwrap();
+        assert_eq!(OwnRows::default().add(object.clone()), Ok(Added::Stored));
+        let batch = columns(Table::Dhcp, &[Value::Object(object)]).unwrap();
+        let names = batch.column_by_name("host_name").unwrap().as_string::<i32>();
+        assert_eq!((batch.schema(), names.value(0)), (schema::dhcp(), "host\\000"));
+        let types = batch.column_by_name("msg_types").unwrap().as_list::<i32>().value(0);
+        assert_eq!(types.as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["REQUEST", "ACK"]);
     }
 
     #[test]

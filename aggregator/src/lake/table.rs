@@ -96,6 +96,11 @@ impl Table {
         Self::ALL.into_iter().find(|t| t.as_str() == name)
     }
 
+    /// The source, where its records are scored.
+    pub fn scored(self) -> Option<Source> {
+        Source::ALL.into_iter().find(|source| source.table() == self)
+    }
+
     /// Its folder, relative to the lake.
     pub const fn folder(self) -> &'static str {
         match self {

@@ -161,7 +161,7 @@ fn payload(
     };
     match form {
         Form::Json => Ok(trimmed(text)),
-        Form::Avro => Ok(avro::messages(What::Alerts, source, one)?.pop().unwrap_or_default()),
+        Form::Avro => Ok(avro::messages(What::Alerts, source.table(), one)?.pop().unwrap_or_default()),
         Form::Cef => Ok(cef::line(source.as_str(), name(row), severity(strength(row)), row).into_bytes()),
         Form::Ecs => export(ExportFormat::Ecs),
         Form::Ocsf => export(ExportFormat::Ocsf),

@@ -7,8 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use aggregator::lake::Source;
-use aggregator::lake::schema;
+use aggregator::lake::{Table, schema};
 use arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray, UInt64Array, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
@@ -19,18 +18,18 @@ use arrow_avro::writer::format::AvroSoeFormat;
 use super::What;
 use crate::output::OutputError;
 
-/// The Avro schema (JSON) of what leaves of a source.
+/// The Avro schema (JSON) of what leaves of a table.
 ///
 /// # Errors
-/// The lake's schema has a type that Avro has not.
-pub fn avro_schema(what: What, source: Source) -> Result<String, OutputError> {
-    let (_, sent) = schemas(what, source);
+/// The lake's schema has a type that Avro has not; alerts of a table that is not scored.
+pub fn avro_schema(what: What, table: Table) -> Result<String, OutputError> {
+    let (_, sent) = schemas(what, table)?;
     AvroSchema::try_from(sent.as_ref()).map(|schema| schema.json_string).map_err(wrong)
 }
 
 /// The messages of rows, in their order.
-pub(super) fn messages(what: What, source: Source, rows: &RecordBatch) -> Result<Vec<Vec<u8>>, OutputError> {
-    let (kept, sent) = schemas(what, source);
+pub(super) fn messages(what: What, table: Table, rows: &RecordBatch) -> Result<Vec<Vec<u8>>, OutputError> {
+    let (kept, sent) = schemas(what, table)?;
     let columns = kept.fields().iter().map(|field| column(rows, field)).collect::<Result<Vec<_>, _>>()?;
     let rows = RecordBatch::try_new(Arc::clone(&sent), columns).map_err(wrong)?;
     let builder = WriterBuilder::new(sent.as_ref().clone()).with_fingerprint_strategy(FingerprintStrategy::Rabin);
@@ -44,15 +43,17 @@ fn wrong(error: impl std::fmt::Display) -> OutputError {
 }
 
 /// The schema that rows have in the lake, and that which is sent.
-fn schemas(what: What, source: Source) -> (SchemaRef, SchemaRef) {
-    let (kept, name) = match what {
-        What::Alerts => (schema::scores(source), format!("scores_{}", source.as_str())),
-        What::Records => (schema::of_table(source.table()), source.as_str().to_owned()),
+fn schemas(what: What, table: Table) -> Result<(SchemaRef, SchemaRef), OutputError> {
+    let table = match (what, table.scored()) {
+        (What::Records, _) => table,
+        (What::Alerts, Some(source)) => Table::Scores(source),
+        (What::Alerts, None) => return Err(wrong(format!("{} has no alerts", table.as_str()))),
     };
+    let (kept, name) = (schema::of_table(table), table.as_str().to_owned());
     let fields: Vec<Field> = kept.fields().iter().map(|field| as_sent(field)).collect();
     let named = [(AVRO_NAME_METADATA_KEY, name), (AVRO_NAMESPACE_METADATA_KEY, "spotter".to_owned())];
     let metadata: HashMap<String, String> = named.map(|(key, value)| (key.to_owned(), value)).into();
-    (Arc::clone(&kept), Arc::new(Schema::new_with_metadata(fields, metadata)))
+    Ok((Arc::clone(&kept), Arc::new(Schema::new_with_metadata(fields, metadata))))
 }
 
 fn as_sent(field: &Field) -> Field {
@@ -122,10 +123,10 @@ mod tests {
     #[test]
     fn a_message_begins_with_the_fingerprint_of_its_schema_and_counters_end_at_the_largest_long() {
         let rows = row(&schema::flow());
-        let messages = messages(What::Records, Source::Flow, &rows).unwrap();
+        let messages = messages(What::Records, Table::Flow, &rows).unwrap();
         let [message] = messages.as_slice() else { unreachable!("one row") };
         assert_eq!(message[..2], [0xc3, 0x01]);
-        let text = avro_schema(What::Records, Source::Flow).unwrap();
+        let text = avro_schema(What::Records, Table::Flow).unwrap();
         assert!(text.contains("\"name\":\"flow\"") && text.contains("\"namespace\":\"spotter\""), "{text}");
         let canonical = AvroSchema::new(text).fingerprint(FingerprintAlgorithm::Rabin).unwrap();
         let Fingerprint::Rabin(expected) = canonical else { unreachable!("asked for it") };
@@ -137,15 +138,16 @@ mod tests {
 
     #[test]
     fn every_table_has_a_schema() {
-        for source in Source::ALL {
-            for what in [What::Alerts, What::Records] {
-                let text = avro_schema(what, source).unwrap();
-                let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-                assert_eq!(value["type"], "record", "{text}");
-                assert_eq!(value["fields"].as_array().unwrap().len(), schemas(what, source).1.fields().len());
-            }
+        let scored = [Table::Flow, Table::Dns, Table::Proxy];
+        let alerts = scored.map(|table| (What::Alerts, table));
+        for (what, table) in scored.into_iter().chain([Table::Dhcp]).map(|table| (What::Records, table)).chain(alerts) {
+            let text = avro_schema(what, table).unwrap();
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(value["type"], "record", "{text}");
+            assert_eq!(value["fields"].as_array().unwrap().len(), schemas(what, table).unwrap().1.fields().len());
         }
-        let scores = avro_schema(What::Alerts, Source::Flow).unwrap();
+        assert!(avro_schema(What::Alerts, Table::Dhcp).unwrap_err().to_string().contains("dhcp has no alerts"));
+        let scores = avro_schema(What::Alerts, Table::Flow).unwrap();
         assert!(scores.contains(r#"{"name":"group_id","type":"string"}"#), "{scores}");
     }
 }

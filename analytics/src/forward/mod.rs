@@ -35,7 +35,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aggregator::lake::{Day, Lake, Source};
+use aggregator::lake::{Day, Lake, Table};
 
 pub use alert::{AlertError, Form, Threshold};
 pub use avro::avro_schema;
@@ -65,8 +65,8 @@ pub struct ForwardOptions {
     pub what: What,
     /// What is an alert.
     pub threshold: Threshold,
-    /// Of which tables.
-    pub sources: Vec<Source>,
+    /// Of which tables. Alerts are of those that are scored; what is not leaves as JSON or Avro.
+    pub tables: Vec<Table>,
     /// Folder of the queue.
     pub dir: PathBuf,
     /// Bytes of the queue.
@@ -199,7 +199,7 @@ impl Forwarder {
             return self.look_at_parts(lake, since);
         }
         let mut count = 0;
-        for source in self.options.sources.clone() {
+        for source in self.options.tables.clone().into_iter().filter_map(Table::scored) {
             let found = alert::alerts(lake, engine, source, since, &self.options, |id| !self.seen.has(id))?;
             let queued = self.queue_all(&found);
             let queued = queued.map_err(|source| ForwardError::Queue { dir: self.options.dir.clone(), source })?;

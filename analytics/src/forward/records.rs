@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use aggregator::lake::{Day, Lake, LakeError, Part, REPLACES, Source};
+use aggregator::lake::{Day, Lake, LakeError, Part, REPLACES, Source, Table};
 use arrow::array::{AsArray as _, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
@@ -52,12 +52,12 @@ impl Forwarder {
         // Files that are listed stay, as long as this is held.
         let _reading = lake.reading().map_err(RecordsError::from)?;
         let mut count = 0;
-        for source in self.options.sources.clone() {
-            for part in lake.parts(source.table(), None).map_err(RecordsError::from)? {
+        for table in self.options.tables.clone() {
+            for part in lake.parts(table, None).map_err(RecordsError::from)? {
                 if part.date < since || self.seen.has(&remembered(&path(lake, &part))) {
                     continue;
                 }
-                let (queued, is_whole) = self.part(lake, source, &part)?;
+                let (queued, is_whole) = self.part(lake, table, &part)?;
                 count += queued;
                 if !is_whole || count >= MOST {
                     return Ok(count);
@@ -68,7 +68,7 @@ impl Forwarder {
     }
 
     /// Queues a part's rows; says how many, and whether all of them are in the queue now.
-    fn part(&mut self, lake: &Lake, source: Source, part: &Part) -> Result<(u64, bool), ForwardError> {
+    fn part(&mut self, lake: &Lake, table: Table, part: &Part) -> Result<(u64, bool), ForwardError> {
         let name = path(lake, part);
         let wrong = |source| RecordsError::Part { part: part.path.display().to_string(), source };
         let file = File::open(&part.path).map_err(|e| wrong(e.into()))?;
@@ -88,7 +88,7 @@ impl Forwarder {
                 let entries = if self.options.target.is_ipfix() {
                     ipfix::entries(&batch, ids(&batch))
                 } else {
-                    entries_of(source, self.options.form, &batch).map_err(RecordsError::from)?
+                    entries_of(table, self.options.form, &batch).map_err(RecordsError::from)?
                 };
                 let taken = self
                     .push_records(&entries)
@@ -126,17 +126,26 @@ impl Forwarder {
     }
 }
 
-fn entries_of(source: Source, form: Form, batch: &RecordBatch) -> Result<Vec<Entry>, OutputError> {
+fn entries_of(table: Table, form: Form, batch: &RecordBatch) -> Result<Vec<Entry>, OutputError> {
     let id = ids(batch);
     let entry = |(at, payload)| Entry { id: id(at), payload };
     if form == Form::Avro {
-        return Ok(avro::messages(What::Records, source, batch)?.into_iter().enumerate().map(entry).collect());
+        return Ok(avro::messages(What::Records, table, batch)?.into_iter().enumerate().map(entry).collect());
     }
     let format = match form {
         Form::Ecs => ExportFormat::Ecs,
         Form::Ocsf => ExportFormat::Ocsf,
         Form::Odm => ExportFormat::Odm,
         Form::Json | Form::Cef | Form::Avro => ExportFormat::JsonLines,
+    };
+    let source = match (table.scored(), format) {
+        (Some(source), _) => source,
+        // The columns, whatever they are.
+        (None, ExportFormat::JsonLines) => Source::Flow,
+        (None, _) => {
+            let detail = format!("{} records leave as json or avro", table.as_str());
+            return Err(OutputError::Format { format: format.as_str(), detail });
+        }
     };
     let text = Exporter::new(format, source, &batch.schema(), About::default())?.batch(batch)?;
     // One line a row: a line break within a value is escaped.

@@ -23,7 +23,7 @@ fn options(dir: &Path, to: &str) -> ForwardOptions {
         form: Form::Json,
         what: What::Alerts,
         threshold: Threshold::default(),
-        sources: Source::ALL.to_vec(),
+        tables: vec![Table::Flow, Table::Dns, Table::Proxy],
         dir: dir.to_owned(),
         max_bytes: 1 << 20,
     }

@@ -10,13 +10,13 @@ const REORDERED: u32 = 1_024;
 /// So many late messages, each following the one before: the exporter has begun anew.
 const RESTARTED: u32 = 4;
 
-/// What one exporter did, since it is known.
+/// What one exporter did since [`Collector::positions`] was called last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ExporterTally {
     /// Messages read.
     pub messages: u64,
-    /// Flows (v5, v7), datagrams (v9, sFlow) or data records (IPFIX) missing by its numbering.
-    pub lost: u64,
+    /// Flows (v5, v7), datagrams (v9, sFlow) or data records (IPFIX) missing by its numbering. Below 0: what was missing before came late.
+    pub lost: i64,
     /// Messages a little behind.
     pub reordered: u64,
     /// Numbering begun anew.
@@ -26,15 +26,13 @@ pub struct ExporterTally {
 }
 
 impl ExporterTally {
-    /// Ledger name and value of each.
-    pub const fn list(&self) -> [(&'static str, u64); 5] {
-        [
-            ("exporter.messages", self.messages),
-            ("exporter.sequence.lost", self.lost),
-            ("exporter.sequence.reordered", self.reordered),
-            ("exporter.sequence.restarts", self.restarts),
-            ("exporter.sets.without_template", self.without_template),
-        ]
+    /// Adds what it did after that.
+    pub fn add(&mut self, later: &Self) {
+        self.messages += later.messages;
+        self.lost += later.lost;
+        self.reordered += later.reordered;
+        self.restarts += later.restarts;
+        self.without_template += later.without_template;
     }
 }
 
@@ -43,9 +41,10 @@ impl ExporterTally {
 pub struct Position {
     /// Protocol, address and observation domain, as `ipfix 192.0.2.1 5`.
     pub exporter: String,
-    /// Number its next message should have.
+    /// Number its next message should have; `None` where that is not known, or where the exporter was forgotten for others
+    /// ([`CollectLimits::max_exporters`](super::CollectLimits::max_exporters)).
     pub expected: Option<u32>,
-    /// What it did.
+    /// What it did since the last call.
     pub tally: ExporterTally,
 }
 
@@ -55,6 +54,8 @@ pub(super) struct Numbering {
     /// Number the next message should have.
     pub(super) expected: Option<u32>,
     pub(super) tally: ExporterTally,
+    /// Lost and not come late since.
+    missing: u64,
     /// `expected` is of before the collector's restart.
     resumed: bool,
     /// The message that would follow the last late one, and how many followed so.
@@ -73,7 +74,8 @@ impl Numbering {
         if let Some(expected) = self.expected {
             let ahead = number.wrapping_sub(expected);
             if ahead != 0 && ahead < 1 << 31 {
-                self.tally.lost += u64::from(ahead);
+                self.tally.lost += i64::from(ahead);
+                self.missing += u64::from(ahead);
                 counters.sequence_lost += u64::from(ahead);
                 counters.sequence_lost_over_restart += if resumed { u64::from(ahead) } else { 0 };
             } else if ahead != 0 {
@@ -111,23 +113,30 @@ impl Numbering {
         if let Some((next, _)) = &mut self.late {
             *next = number.wrapping_add(units);
         }
-        let back = u64::from(units).min(self.tally.lost);
-        self.tally.lost -= back;
+        let back = units.min(u32::try_from(self.missing).unwrap_or(u32::MAX));
+        self.tally.lost -= i64::from(back);
+        self.missing -= u64::from(back);
+        let back = u64::from(back);
         counters.sequence_lost = counters.sequence_lost.saturating_sub(back);
     }
 }
 
 impl Collector {
-    /// Where those exporters stand that sent something since the last call.
+    /// Where those exporters stand that sent something since the last call, those first that were forgotten since.
     pub fn positions(&mut self) -> Vec<Position> {
-        let moved = self.store.moved();
-        moved
-            .filter_map(|(key, numbering)| {
-                numbering.moved = false;
-                let exporter = memory::name(&key)?;
-                Some(Position { exporter, expected: numbering.expected, tally: numbering.tally })
-            })
-            .collect()
+        let position = |key, expected, tally| Some(Position { exporter: memory::name(&key)?, expected, tally });
+        let gone = self.store.take_forgotten().into_iter();
+        let mut positions: Vec<Position> = gone.filter_map(|(key, tally)| position(key, None, tally)).collect();
+        positions.extend(self.store.moved().filter_map(|(key, numbering)| {
+            numbering.moved = false;
+            position(key, numbering.expected, std::mem::take(&mut numbering.tally))
+        }));
+        positions
+    }
+
+    /// Exporters that were forgotten since the last [`Self::positions`]. Past 4,096, what they did is told of no one.
+    pub fn forgotten(&self) -> usize {
+        self.store.forgotten()
     }
 
     /// Takes up an exporter's numbering where it stood before a restart: what is missing since then is counted as lost. A name
@@ -170,7 +179,7 @@ mod tests {
         assert_eq!((counters.sequence_lost, counters.sequence_reordered, numbering.expected), (0, 1, Some(150)));
         // Late without a gap of its own takes nothing from others.
         numbering.handle(0, Some(30), &mut counters);
-        assert_eq!((counters.sequence_lost, numbering.tally.lost), (0, 0));
+        assert_eq!((counters.sequence_lost, numbering.tally.lost, numbering.missing), (0, 0, 0));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use super::build::Head;
 use super::counters::CollectCounters;
 use super::flow::Protocol;
-use super::numbering::Numbering;
+use super::numbering::{ExporterTally, Numbering};
 use super::template::{Kind, Template};
 use crate::Nanos;
 
@@ -118,7 +118,12 @@ pub(super) struct Store {
     template_bytes: usize,
     waiting_bytes: usize,
     moved: bool,
+    /// What the forgotten did since they were asked for; at most [`FORGOTTEN`].
+    forgotten: Vec<(ExporterKey, ExporterTally)>,
 }
+
+/// Where nobody asks (a file), no more are kept.
+const FORGOTTEN: usize = 4_096;
 
 impl Store {
     /// The exporter, made if it is new.
@@ -145,6 +150,15 @@ impl Store {
         all.filter(move |(_, numbering)| moved && numbering.moved)
     }
 
+    /// Exporters that made room for others since the last call, and what each did that was not told.
+    pub(super) fn take_forgotten(&mut self) -> Vec<(ExporterKey, ExporterTally)> {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    pub(super) fn forgotten(&self) -> usize {
+        self.forgotten.len()
+    }
+
     pub(super) fn get(&self, key: &ExporterKey) -> Option<&Exporter> {
         self.exporters.get(key)
     }
@@ -152,7 +166,10 @@ impl Store {
     #[cold]
     fn forget_oldest(&mut self, counters: &mut CollectCounters) {
         let oldest = self.exporters.iter().min_by_key(|(key, exporter)| (exporter.seen, **key)).map(|(key, _)| *key);
-        if let Some(gone) = oldest.and_then(|key| self.exporters.remove(&key)) {
+        if let Some((key, gone)) = oldest.and_then(|key| self.exporters.remove_entry(&key)) {
+            if self.forgotten.len() < FORGOTTEN {
+                self.forgotten.push((key, gone.numbering.tally));
+            }
             counters.exporters_evicted += 1;
             counters.sets_lost += gone.waiting.len() as u64;
             counters.bytes_lost += gone.waiting_bytes as u64;

@@ -118,7 +118,14 @@ fn template_floods_and_exporter_floods_end_in_a_counter() {
             &mut All::default(),
         );
     }
-    assert_eq!(collector.counters().exporters_evicted, 5_001 - 4_096);
+    let gone = 5_001 - 4_096;
+    assert_eq!((collector.counters().exporters_evicted, collector.forgotten()), (gone as u64, gone));
+    // What the forgotten did is told once more, and that their numbering is no longer known.
+    let positions = collector.positions();
+    assert!(positions.iter().take(gone).all(|position| position.expected.is_none()));
+    assert_eq!(positions.len(), 5_001);
+    assert_eq!(positions.iter().map(|position| position.tally.messages).sum::<u64>(), 7_000);
+    assert_eq!((collector.positions(), collector.forgotten()), (vec![], 0));
 }
 
 #[test]
