@@ -20,7 +20,7 @@ use crate::output::{self, UsedWrongly};
 /// Read capture files, exports and logs into the lake.
 ///
 /// Captures: pcap, pcapng, snoop, ERF. Exports: nfdump files (layouts 1 and 2), IPFIX files, dnstap. Logs: Zeek (TSV, JSON),
-/// Blue Coat and W3C extended format, Squid, HAProxy, pmacct JSON; any CSV, JSON Lines or Squid logformat by a mapping. Also
+/// Suricata (EVE), Blue Coat and W3C extended format, Squid, HAProxy, pmacct JSON; any CSV, JSON Lines or Squid logformat by a mapping. Also
 /// compressed (gzip, zstd, xz); told by content, not by name. Each file is imported once, by content: the same file again adds
 /// nothing. Rows and records that cannot be read are kept in LAKE/quarantine with their reason.
 #[derive(clap::Args)]
@@ -30,6 +30,7 @@ use crate::output::{self, UsedWrongly};
     spotter import --watch /var/spool/tap                 until interrupted\n  \
     spotter import --json a.pcap | jq .total.ledger\n  \
     spotter import nfcapd.202611281200 flows.ipfix        exports\n  \
+    spotter import conn.log.gz dns.log eve.json           logs of Zeek and Suricata\n  \
     spotter import --mapping flows.toml flows.csv.gz      a log of any program\n\n\
 A mapping says how a log is written, and which of its columns is which of ours:\n  \
     table = \"flow\"            # flow, dns or proxy\n  \

@@ -1,6 +1,6 @@
 //! From the rows of others' logs to records.
 
-use capture::logs::{LogConnection, LogDhcp, LogDns, LogKind, LogRequest, LogRow};
+use capture::logs::{LogAnswer, LogConnection, LogDhcp, LogDns, LogKind, LogRequest, LogRow};
 use capture::{ResourceRecord, Service};
 
 use crate::icmp::{ICMP, ICMPV6};
@@ -17,6 +17,7 @@ const STATES: [&str; 13] = ["S0", "S1", "S2", "S3", "SF", "REJ", "RSTO", "RSTR",
 #[derive(Debug)]
 pub struct LogRecords {
     zeek: RecordIds,
+    suricata: RecordIds,
     pmacct: RecordIds,
     /// Of mapped logs.
     csv: RecordIds,
@@ -29,12 +30,13 @@ impl LogRecords {
     /// For a sensor.
     pub fn new(sensor: &str) -> Self {
         let ids = |origin| RecordIds::new(sensor, origin);
-        let (zeek, pmacct) = (ids(Origin::Zeek), ids(Origin::Pmacct));
-        Self { zeek, pmacct, csv: ids(Origin::Csv), json: ids(Origin::Json), spot: ids(Origin::Spot) }
+        let (zeek, suricata, pmacct) = (ids(Origin::Zeek), ids(Origin::Suricata), ids(Origin::Pmacct));
+        Self { zeek, suricata, pmacct, csv: ids(Origin::Csv), json: ids(Origin::Json), spot: ids(Origin::Spot) }
     }
 
     fn ids(&mut self, origin: Origin) -> &mut RecordIds {
         match origin {
+            Origin::Suricata => &mut self.suricata,
             Origin::Pmacct => &mut self.pmacct,
             Origin::Csv => &mut self.csv,
             Origin::Json => &mut self.json,
@@ -82,6 +84,7 @@ impl LogRecords {
 /// The origin of flow and DNS records of a log.
 const fn origin(kind: LogKind) -> Origin {
     match kind {
+        LogKind::Suricata => Origin::Suricata,
         LogKind::Pmacct => Origin::Pmacct,
         LogKind::Csv => Origin::Csv,
         LogKind::Json => Origin::Json,
@@ -135,7 +138,7 @@ fn connection(row: LogConnection) -> FlowRecord {
         dst_port,
         proto: pair.proto,
         src: direction(row.src_packets, row.src_bytes, row.tcp_flags, row.tos),
-        dst: row.dst.map(|(packets, bytes)| direction(packets, bytes, None, None)),
+        dst: row.dst.map(|(packets, bytes)| direction(packets, bytes, row.dst_tcp_flags, None)),
         conn_state: row.conn_state.and_then(|text| STATES.into_iter().find(|state| *state == text)),
         history: row.history.map(|_| history),
         macs: row.macs,
@@ -184,9 +187,9 @@ fn dns(row: LogDns) -> DnsRecord {
     let [aa, tc, rd, ra] = row.bits.map(u16::from);
     let answered = row.rcode.is_some();
     let flags = u16::from(answered) << 15 | aa << 10 | tc << 9 | rd << 8 | ra << 7 | row.rcode.unwrap_or(0) & 0xf;
-    let answers = row.answers.into_iter().map(|(data, ttl)| ResourceRecord {
+    let answers = row.answers.into_iter().map(|LogAnswer { data, ttl, rtype }| ResourceRecord {
         name: name.clone(),
-        rtype: answer_type(&data, row.qtype),
+        rtype: rtype.unwrap_or_else(|| answer_type(&data, row.qtype)),
         ttl,
         data,
     });
@@ -301,6 +304,7 @@ fn request(row: LogRequest) -> ProxyRecord {
         tls_version: row.tls_version,
         tls_sni: row.tls_sni,
         tls_alpn: row.tls_alpn,
+        ja4: row.ja4,
         ..ProxyRecord::new(row.kind.as_str(), row.client_ip)
     }
 }
@@ -335,6 +339,21 @@ mod tests {
         assert_eq!((f.service, f.origin), (Some(Service::Tls), Origin::Zeek));
         assert_eq!((flows[1].src_port, flows[1].dst_port), (0, 2_048));
         assert_ne!(flows[0].record_id, flows[1].record_id);
+    }
+
+    #[test]
+    fn a_flow_of_suricata_has_the_flags_of_both_directions() {
+        let text = r#"{"timestamp":"2026-03-02T10:00:03.0Z","flow_id":10,"event_type":"flow","src_ip":"192.0.2.9","src_port":1254,"dest_ip":"198.51.100.1","dest_port":443,"proto":"TCP","app_proto":"tls","flow":{"pkts_toserver":2,"pkts_toclient":1,"bytes_toserver":120,"bytes_toclient":60,"start":"2026-03-02T10:00:01.0Z","end":"2026-03-02T10:00:02.0Z"},"tcp":{"tcp_flags_ts":"1b","tcp_flags_tc":"12"}}
+{"timestamp":"2026-03-02T10:00:04.0Z","event_type":"dns","src_ip":"192.0.2.53","src_port":53,"dest_ip":"192.0.2.9","dest_port":4000,"proto":"UDP","dns":{"version":3,"type":"response","id":9,"rcode":"NOERROR","queries":[{"rrname":"a.test","rrtype":"MX"}],"answers":[{"rrname":"a.test","rrtype":"MX","ttl":5,"rdata":"m.test"}]}}"#;
+        let made = records(text);
+        let f = &made.flow[0];
+        assert_eq!(
+            (f.origin.as_str(), f.src.tcp_flags, f.dst.and_then(|d| d.tcp_flags)),
+            ("suricata", Some(0x1b), Some(0x12))
+        );
+        assert_eq!((f.src.bytes, f.service), (120 - 28, Some(Service::Tls)));
+        let d = &made.dns[0];
+        assert_eq!((d.origin.as_str(), d.client_port, d.answers[0].rtype), ("suricata", 4_000, 15));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
-use capture::logs::{LogConnection, LogDns, LogKind, LogRequest, LogRow};
+use capture::logs::{LogAnswer, LogConnection, LogDns, LogKind, LogRequest, LogRow};
 use capture::{AddressPair, DnsTransport, Ip, Nanos};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
@@ -318,31 +318,22 @@ fn flow(row: Row<'_>) -> Read {
     });
     let duration = seconds.filter(|s| (0.0..1e9).contains(s)).map_or(0, |s| (s * 1e9).round() as i64);
     let back = (row.number("opkt").unwrap_or(0), row.number("obyt").unwrap_or(0));
+    let pair = AddressPair { src, dst, src_port, dst_port, proto, version };
     let flags = row.text("flag").map(|text| tcp_flags(&text)).filter(|_| proto == 6);
     Ok((
         first,
         LogRow::Connection(Box::new(LogConnection {
-            kind: LogKind::Spot,
-            first,
-            last: Nanos(first.0.saturating_add(duration)),
-            pair: AddressPair { src, dst, src_port, dst_port, proto, version },
             src_packets: row.number("ipkt").ok_or("no packets")?,
             src_bytes: row.number("ibyt").ok_or("no bytes")?,
             dst: (back != (0, 0)).then_some(back),
             tcp_flags: flags,
             tos: row.narrow("stos"),
-            conn_state: None,
-            history: None,
-            service: None,
-            vlan: None,
-            tunnelled: false,
-            macs: None,
-            sampling: 1,
             exporter: row.ip("rip"),
             input_if: row.narrow("input"),
             output_if: row.narrow("output"),
             src_as: row.narrow("sas"),
             dst_as: row.narrow("das"),
+            ..LogConnection::new(LogKind::Spot, first, Nanos(first.0.saturating_add(duration)), pair)
         })),
     ))
 }
@@ -377,7 +368,7 @@ fn dns(row: Row<'_>) -> Read {
             qclass: qclass.unwrap_or(1),
             rcode: row.narrow("dns_qry_rcode"),
             bits: [false; 4],
-            answers: answers.map(|data| (data.to_owned(), 0)).collect(),
+            answers: answers.map(|data| LogAnswer::new(data, 0)).collect(),
         })),
     ))
 }

@@ -245,6 +245,18 @@ pub enum DnsTransport {
     Llmnr,
 }
 
+impl DnsTransport {
+    /// By the protocol and the port of the server.
+    pub const fn of(proto: u8, server_port: u16) -> Self {
+        match (proto, server_port) {
+            (6, _) => Self::Tcp,
+            (_, 5353) => Self::Mdns,
+            (_, 5355) => Self::Llmnr,
+            _ => Self::Udp,
+        }
+    }
+}
+
 /// A DNS message (RFC 1035), as far as it could be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DnsMessage {

@@ -1,5 +1,5 @@
-//! Logs of others as a source of records: Zeek (TSV, JSON), Blue Coat and W3C extended format, Squid, HAProxy, pmacct JSON; and those of any
-//! program, by a [`Mapping`].
+//! Logs of others as a source of records: Zeek (TSV, JSON), Suricata's EVE, Blue Coat and W3C extended format, Squid, HAProxy, pmacct JSON; and
+//! those of any program, by a [`Mapping`].
 //!
 //! Formats are told by content, never by name; gzip, zstd and xz are unpacked. [`LogReader`] yields each row, or the reason why it
 //! cannot be read. Every line has one fate: a row, a row refused, or a header, comment or blank line.
@@ -8,6 +8,7 @@
 //! UTF-8 is replaced.
 
 mod elff;
+mod eve;
 mod haproxy;
 mod mapping;
 mod pmacct;
@@ -28,10 +29,11 @@ use mapping::{Mapped, SquidFormat};
 use serde_json::{Map, Value};
 
 pub use mapping::{Mapping, MappingError};
-pub use row::{LogConnection, LogDhcp, LogDns, LogKind, LogRequest, LogRow};
+pub use row::{LogAnswer, LogConnection, LogDhcp, LogDns, LogKind, LogRequest, LogRow};
 
 /// What [`LogReader`] reads, for messages.
-pub const FORMATS: &str = "Zeek (TSV or JSON), Blue Coat or W3C extended, Squid, HAProxy or pmacct JSON";
+pub const FORMATS: &str =
+    "Zeek (TSV or JSON), Suricata's EVE, Blue Coat or W3C extended, Squid, HAProxy or pmacct JSON";
 
 /// Bytes of a line; of a longer one the rest is skipped, and it is refused.
 pub const MAX_LINE: usize = 1 << 20;
@@ -52,7 +54,7 @@ pub struct LogReader {
 pub struct LogCounters {
     /// Lines read.
     pub lines: u64,
-    /// Of those: headers, comments, blank lines.
+    /// Of those: headers, comments, blank lines, events of kinds that are not kept, questions that their answers' rows have.
     pub other_lines: u64,
     /// Of those: rows that were read.
     pub rows: u64,
@@ -87,7 +89,7 @@ pub enum Entry {
 #[derive(Debug)]
 enum Format {
     ZeekTsv(zeek::Header),
-    Json,
+    Json(eve::Eve),
     Elff(elff::Header),
     Squid,
     /// Squid's format of this name.
@@ -138,7 +140,13 @@ impl LogReader {
     /// The next row, or line refused; `None` at the end. An error ends the file: what was read before it counts.
     pub fn next_entry(&mut self) -> io::Result<Option<Entry>> {
         loop {
-            let Some(cut) = self.lines.next(&mut self.counters.bytes)? else { return Ok(None) };
+            if let Some(row) = self.format.waited(false) {
+                return Ok(Some(self.waited(row)));
+            }
+            let Some(cut) = self.lines.next(&mut self.counters.bytes)? else {
+                let last = self.format.waited(true);
+                return Ok(last.map(|row| self.waited(row)));
+            };
             self.counters.lines += 1;
             let text = String::from_utf8_lossy(&self.lines.line);
             let text = text.trim_end_matches(['\r', '\n']).trim_start_matches('\u{feff}');
@@ -163,6 +171,15 @@ impl LogReader {
                 }
             }
         }
+    }
+}
+
+impl LogReader {
+    /// The row of a line that was without one until now.
+    const fn waited(&mut self, row: LogRow) -> Entry {
+        self.counters.other_lines -= 1;
+        self.counters.rows += 1;
+        Entry::Row(row)
     }
 }
 
@@ -211,15 +228,29 @@ impl Format {
             }
         }
         let squid = ["combined", "common"].into_iter().filter_map(|name| SquidFormat::parse(name).ok());
-        let formats = [Self::Json, Self::Squid, Self::HaProxy].into_iter().chain(squid.map(Self::SquidNamed));
-        let readable = |format: &mut Self| lines.iter().filter(|line| matches!(format.row(line), Some(Ok(_)))).count();
+        let json = Self::Json(eve::Eve::default());
+        let formats = [json, Self::Squid, Self::HaProxy].into_iter().chain(squid.map(Self::SquidNamed));
+        let readable = |format: &mut Self| {
+            let rows = lines.iter().filter(|line| matches!(format.row(line), Some(Ok(_)))).count();
+            // A log may begin with events of which none is a row.
+            rows + if let Self::Json(eve) = format { eve.rowless as usize } else { 0 }
+        };
         let counted = formats.map(|mut format| (readable(&mut format), format));
         // Of those that read as much the first.
         let best = counted.reduce(|best, next| if next.0 > best.0 { next } else { best });
-        best.filter(|(count, _)| *count > 0).map(|(_, format)| format)
+        best.filter(|(count, _)| *count > 0).map(|(_, format)| match format {
+            // What waits is of the lines that were tried.
+            Self::Json(_) => Self::Json(eve::Eve::default()),
+            format => format,
+        })
     }
 
-    /// Reads a line; `None` where it is no row.
+    /// A row that waited for what belongs to it; any at the end.
+    fn waited(&mut self, at_end: bool) -> Option<LogRow> {
+        if let Self::Json(eve) = self { eve.unanswered(at_end) } else { None }
+    }
+
+    /// Reads a line; `None` where it is no row, or none yet.
     fn row(&mut self, line: &str) -> Option<Result<LogRow, &'static str>> {
         if line.trim().is_empty() {
             return None;
@@ -244,7 +275,7 @@ impl Format {
                 }
                 Some(if header.is_ready() { header.row(line) } else { Err("a row before #Fields") })
             }
-            Self::Json => Some(json(syslog::message(line))),
+            Self::Json(eve) => json(syslog::message(line), eve),
             Self::Squid => Some(squid::row(syslog::message(line))),
             Self::SquidNamed(format) => Some(format.row(syslog::message(line))),
             Self::HaProxy => Some(haproxy::row(syslog::message(line))),
@@ -254,12 +285,13 @@ impl Format {
     }
 }
 
-fn json(line: &str) -> Result<LogRow, &'static str> {
+fn json(line: &str, eve: &mut eve::Eve) -> Option<Result<LogRow, &'static str>> {
     // serde_json refuses nesting deeper than 128.
     match serde_json::from_str::<Value>(line) {
-        Ok(Value::Object(object)) => json_row(&object),
-        Ok(_) => Err("an object of no known log"),
-        Err(_) => Err("no JSON object"),
+        Ok(Value::Object(object)) if eve::is_eve(&object) => eve.row(&object),
+        Ok(Value::Object(object)) => Some(json_row(&object)),
+        Ok(_) => Some(Err("an object of no known log")),
+        Err(_) => Some(Err("no JSON object")),
     }
 }
 

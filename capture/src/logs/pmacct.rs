@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde_json::{Map, Value};
 
 use super::row::{LogConnection, LogKind, LogRow};
-use super::text::{epoch, iso};
+use super::text::{epoch, iso, protocol};
 use crate::{AddressPair, Ip};
 
 /// Whether an object is one of pmacct's.
@@ -33,18 +33,7 @@ pub(super) fn row(object: &Map<String, Value>) -> Result<LogRow, &'static str> {
     }
     let first = time(["timestamp_start", "stamp_inserted"]).ok_or("no time")?;
     let last = time(["timestamp_end", "stamp_updated"]).unwrap_or(first).max(first);
-    let proto = text("ip_proto").unwrap_or_default().to_ascii_lowercase();
-    let proto = match proto.as_str() {
-        "tcp" => 6,
-        "udp" => 17,
-        "icmp" => 1,
-        "icmp6" | "ipv6-icmp" => 58,
-        "igmp" => 2,
-        "gre" => 47,
-        "esp" => 50,
-        "sctp" => 132,
-        other => other.parse().unwrap_or(0),
-    };
+    let proto = text("ip_proto").and_then(|text| protocol(&text)).unwrap_or(0);
     let port = |name: &str| number(name).and_then(|n| u16::try_from(n).ok()).unwrap_or_default();
     let (src_port, dst_port) = match proto {
         1 | 58 => (
@@ -53,27 +42,19 @@ pub(super) fn row(object: &Map<String, Value>) -> Result<LogRow, &'static str> {
         ),
         _ => (port("port_src"), port("port_dst")),
     };
+    let pair = AddressPair { src, dst, src_port, dst_port, proto, version };
     Ok(LogRow::Connection(Box::new(LogConnection {
-        kind: LogKind::Pmacct,
-        first,
-        last,
-        pair: AddressPair { src, dst, src_port, dst_port, proto, version },
         src_packets: number("packets").ok_or("no packets")?,
         src_bytes: number("bytes").ok_or("no bytes")?,
-        dst: None,
         tcp_flags: number("tcp_flags").filter(|_| proto == 6).map(|flags| flags as u8),
         tos: number("tos").map(|tos| tos as u8),
-        conn_state: None,
-        history: None,
-        service: None,
         vlan: number("vlan").and_then(|id| u16::try_from(id).ok()).filter(|id| *id != 0),
-        tunnelled: false,
-        macs: None,
         sampling: narrow("sampling_rate").filter(|rate| *rate > 0).unwrap_or(1),
         exporter: ip("peer_ip_src"),
         input_if: narrow("iface_in"),
         output_if: narrow("iface_out"),
         src_as: narrow("as_src"),
         dst_as: narrow("as_dst"),
+        ..LogConnection::new(LogKind::Pmacct, first, last, pair)
     })))
 }

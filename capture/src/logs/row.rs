@@ -13,6 +13,7 @@ pub enum LogKind {
     Squid,
     HaProxy,
     W3c,
+    Suricata,
     Pmacct,
     Csv,
     Json,
@@ -29,6 +30,7 @@ impl LogKind {
             Self::Squid => "squid",
             Self::HaProxy => "haproxy",
             Self::W3c => "w3c",
+            Self::Suricata => "suricata",
             Self::Pmacct => "pmacct",
             Self::Csv => "csv",
             Self::Json => "json",
@@ -64,6 +66,8 @@ pub struct LogConnection {
     /// Packets and bytes that came back, where the log says them.
     pub dst: Option<(u64, u64)>,
     pub tcp_flags: Option<u8>,
+    /// Of the packets that came back.
+    pub dst_tcp_flags: Option<u8>,
     pub tos: Option<u8>,
     pub conn_state: Option<String>,
     pub history: Option<String>,
@@ -77,6 +81,36 @@ pub struct LogConnection {
     pub output_if: Option<u32>,
     pub src_as: Option<u32>,
     pub dst_as: Option<u32>,
+}
+
+impl LogConnection {
+    /// A connection of which only times and addresses are known.
+    pub const fn new(kind: LogKind, first: Nanos, last: Nanos, pair: AddressPair) -> Self {
+        Self {
+            kind,
+            first,
+            last,
+            pair,
+            src_packets: 0,
+            src_bytes: 0,
+            dst: None,
+            tcp_flags: None,
+            dst_tcp_flags: None,
+            tos: None,
+            conn_state: None,
+            history: None,
+            service: None,
+            vlan: None,
+            tunnelled: false,
+            macs: None,
+            sampling: 1,
+            exporter: None,
+            input_if: None,
+            output_if: None,
+            src_as: None,
+            dst_as: None,
+        }
+    }
 }
 
 /// A DNS question.
@@ -96,8 +130,25 @@ pub struct LogDns {
     pub rcode: Option<u16>,
     /// AA, TC, RD, RA.
     pub bits: [bool; 4],
-    /// Data and TTL.
-    pub answers: Vec<(String, u32)>,
+    pub answers: Vec<LogAnswer>,
+}
+
+/// A record of a DNS answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the names are the columns'")]
+pub struct LogAnswer {
+    pub data: String,
+    /// Seconds.
+    pub ttl: u32,
+    /// Where the log says it.
+    pub rtype: Option<u16>,
+}
+
+impl LogAnswer {
+    /// A record whose type is not said.
+    pub fn new(data: impl Into<String>, ttl: u32) -> Self {
+        Self { data: data.into(), ttl, rtype: None }
+    }
 }
 
 /// A DHCP transaction, as Zeek has it. Names have no octets that do not print: they stand as RFC 1035 `\DDD`.
@@ -161,6 +212,7 @@ pub struct LogRequest {
     pub tls_version: Option<String>,
     pub tls_sni: Option<String>,
     pub tls_alpn: Option<String>,
+    pub ja4: Option<String>,
 }
 
 impl LogRequest {
@@ -199,7 +251,34 @@ impl LogRequest {
             tls_version: None,
             tls_sni: None,
             tls_alpn: None,
+            ja4: None,
         }
+    }
+
+    /// The target of a request as it stood on the wire: a path, a whole URI, or for CONNECT host and port. `host` is set before.
+    pub(super) fn set_target(&mut self, target: &str) {
+        // The port that was spoken to, which may be a proxy's.
+        let server_port = self.server_port;
+        if target.contains("://") || self.method == "CONNECT" {
+            self.set_uri(target);
+        } else {
+            self.scheme = "http".into();
+            self.set_path(target);
+            if self.host.is_empty() {
+                self.host = self.server_ip.map(|ip| ip.to_string()).unwrap_or_default();
+            }
+            self.compose_uri();
+        }
+        self.server_port = server_port;
+    }
+
+    /// A TLS connection with the name that its client asked for.
+    pub(super) fn set_tunnel(&mut self, name: Option<String>) {
+        self.method = "CONNECT".into();
+        self.scheme = "tls".into();
+        self.host = name.clone().or_else(|| self.server_ip.map(|ip| ip.to_string())).unwrap_or_default();
+        self.full_uri.clone_from(&self.host);
+        self.tls_sni = name;
     }
 
     /// Takes a whole URI apart: scheme, host, port, path, query. `host:port` alone is that of CONNECT.

@@ -5,7 +5,7 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Nanos;
+use crate::{DnsTransport, Nanos};
 
 fn read(text: &[u8]) -> (Vec<LogRow>, Vec<Refused>, LogCounters) {
     let Some(mut reader) = LogReader::from_reader(Box::new(Cursor::new(text.to_vec()))).unwrap() else {
@@ -211,4 +211,108 @@ proptest! {
         }
         read(&log);
     }
+}
+
+/// Lines as Suricata 7 and 8 write them.
+const EVE: &str = r#"{"timestamp":"2026-03-02T10:00:00.000000+0100","event_type":"stats","stats":{"uptime":35}}
+{"timestamp":"2026-03-02T10:00:01.000000+0100","flow_id":7,"in_iface":"eth0","event_type":"dns","src_ip":"192.0.2.9","src_port":50663,"dest_ip":"192.0.2.53","dest_port":53,"proto":"UDP","dns":{"type":"query","id":60409,"rrname":"Www.Example.com","rrtype":"A","tx_id":0,"opcode":0}}
+{"timestamp":"2026-03-02T10:00:01.100000+0100","flow_id":8,"event_type":"dns","src_ip":"192.0.2.9","src_port":50664,"dest_ip":"192.0.2.53","dest_port":53,"proto":"UDP","dns":{"type":"query","id":1,"rrname":"silent.example.com","rrtype":"TXT","tx_id":0,"opcode":0}}
+{"timestamp":"2026-03-02T10:00:01.020000+0100","flow_id":7,"event_type":"dns","src_ip":"192.0.2.9","src_port":50663,"dest_ip":"192.0.2.53","dest_port":53,"proto":"UDP","dns":{"version":2,"type":"answer","id":60409,"flags":"8183","qr":true,"rd":true,"ra":true,"opcode":0,"rrname":"www.example.com","rrtype":"A","rcode":"NXDOMAIN","answers":[{"rrname":"www.example.com","rrtype":"CNAME","ttl":193,"rdata":"a.example.net"},{"rrname":"a.example.net","rrtype":"A","ttl":9,"rdata":"198.51.100.7"}],"grouped":{"A":["198.51.100.7"]}}}
+{"timestamp":"2026-03-02T10:00:02.000000+0100","flow_id":9,"event_type":"dns","src_ip":"2001:db8::53","src_port":53,"dest_ip":"2001:db8::9","dest_port":40000,"proto":"TCP","dns":{"version":3,"type":"response","id":4660,"flags":"8580","rcode":"NOERROR","queries":[{"rrname":"_ldap._tcp.example.com","rrtype":"SRV"}],"answers":[{"rrname":"_ldap._tcp.example.com","rrtype":"SRV","ttl":60,"srv":{"priority":0,"weight":0,"port":389,"name":"dc.example.com"}}]}}
+{"timestamp":"2026-03-02T10:00:03.000000+0100","flow_id":10,"event_type":"flow","src_ip":"192.0.2.9","src_port":1254,"dest_ip":"198.51.100.1","dest_port":443,"proto":"TCP","app_proto":"tls","vlan":[5,12],"flow":{"pkts_toserver":10,"pkts_toclient":9,"bytes_toserver":1000,"bytes_toclient":9208,"start":"2026-03-02T09:59:48.255531+0100","end":"2026-03-02T10:00:42.668467+0100","age":54,"state":"closed","reason":"shutdown","alerted":false},"tcp":{"tcp_flags":"3b","tcp_flags_ts":"1b","tcp_flags_tc":"3b","state":"closed"}}
+{"timestamp":"2026-03-02T10:00:03.100000+0100","flow_id":11,"event_type":"flow","src_ip":"fe80:0000:0000:0000:7836:ddff:fe67:941f","dest_ip":"ff02:0000:0000:0000:0000:0000:0000:0002","proto":"IPV6-ICMP","icmp_type":133,"icmp_code":0,"flow":{"pkts_toserver":3,"pkts_toclient":0,"bytes_toserver":210,"bytes_toclient":0,"start":"2026-03-02T10:00:03.000000+0100","end":"2026-03-02T10:00:04.000000+0100"}}
+{"timestamp":"2026-03-02T10:00:04.000000+0100","flow_id":12,"event_type":"http","src_ip":"192.0.2.9","src_port":39438,"dest_ip":"198.51.100.2","dest_port":80,"proto":"TCP","tx_id":1,"http":{"hostname":"mail.example.com","url":"\/portal\/index.php?a=1","http_user_agent":"curl\/8","http_content_type":"text\/html","http_refer":"http:\/\/mail.example.com\/","http_method":"GET","protocol":"HTTP\/1.1","status":200,"length":7326}}
+{"timestamp":"2026-03-02T10:00:05.000000+0100","flow_id":13,"event_type":"tls","src_ip":"192.0.2.9","src_port":55510,"dest_ip":"198.51.100.3","dest_port":443,"proto":"TCP","tls":{"sni":"www.example.org","version":"TLS 1.2","client_alpns":["h2","http/1.1"],"ja4":"t12d1207h2_000000000000_000000000000"}}
+{"timestamp":"2026-03-02T10:00:06.000000+0100","flow_id":14,"event_type":"quic","src_ip":"192.0.2.9","src_port":50100,"dest_ip":"198.51.100.4","dest_port":443,"proto":"UDP","quic":{"version":"1","sni":"q.example.org","extensions":[{"name":"alpn","type":16,"values":["h3"]}]}}
+{"timestamp":"2026-03-02T10:00:07.000000+0100","flow_id":14,"event_type":"quic","src_ip":"198.51.100.4","src_port":443,"dest_ip":"192.0.2.9","dest_port":50100,"proto":"UDP","quic":{"version":"1"}}
+{"timestamp":"2026-03-02T10:00:08.000000+0100","pcap_cnt":49,"event_type":"alert","src_ip":"","src_port":0,"dest_ip":"","dest_port":0,"proto":"","alert":{"signature_id":2200003}}
+{"timestamp":"2026-03-02T10:00:09.000000+0100","event_type":"flow","src_ip":"192.0.2.9","dest_ip":"2001:db8::1","proto":"UDP","flow":{"pkts_toserver":1,"bytes_toserver":60}}
+{"timestamp":"2026-03-02T10:00:09.500000+0100","flow_id":15,"event_type":"dns","src_ip":"192.0.2.9","src_port":1,"dest_ip":"192.0.2.53","dest_port":53,"proto":"UDP","dns":{"type":"answer","id":7,"rcode":"NOERROR","rrname":"old.example.com","rrtype":"A","ttl":5,"rdata":"192.0.2.1"}}
+"#;
+
+#[test]
+fn suricatas_events_of_five_kinds() {
+    let (rows, refused, counters) = read(EVE.as_bytes());
+    // 10:00 in Central Europe.
+    let at = |ms: i64| Nanos(1_772_442_000_000_000_000 + ms * 1_000_000);
+    let [LogRow::Dns(answered), LogRow::Dns(turned), LogRow::Connection(tcp), LogRow::Connection(icmp), rest @ ..] =
+        rows.as_slice()
+    else {
+        panic!("{rows:?}")
+    };
+    assert_eq!(
+        (answered.first, answered.rtt, answered.query.as_str()),
+        (at(1_000), Some(Nanos(20_000_000)), "Www.Example.com")
+    );
+    assert_eq!((answered.pair.src_port, answered.pair.dst_port, answered.rcode), (50_663, 53, Some(3)));
+    assert_eq!(answered.bits, [false, false, true, true]);
+    let answers: Vec<_> = answered.answers.iter().map(|a| (a.data.as_str(), a.ttl, a.rtype)).collect();
+    assert_eq!(answers, [("a.example.net", 193, Some(5)), ("198.51.100.7", 9, Some(1))]);
+    // Suricata 8 logs an answer from the server.
+    assert_eq!((turned.pair.src_port, turned.pair.dst_port, turned.transport), (40_000, 53, DnsTransport::Tcp));
+    assert_eq!(
+        (turned.rcode, turned.qtype, turned.bits[0], turned.answers[0].data.as_str()),
+        (Some(0), 33, true, "dc.example.com")
+    );
+    // 14 octets of Ethernet and two tags of 4 a packet are not of IP.
+    assert_eq!((tcp.src_packets, tcp.src_bytes, tcp.dst), (10, 1_000 - 220, Some((9, 9_208 - 198))));
+    assert_eq!((tcp.tcp_flags, tcp.dst_tcp_flags, tcp.vlan), (Some(0x1b), Some(0x3b), Some(12)));
+    assert_eq!((tcp.first, tcp.last), (Nanos(at(-11_745).0 + 531_000), Nanos(at(42_668).0 + 467_000)));
+    assert_eq!((icmp.pair.proto, icmp.pair.src_port, icmp.pair.dst_port, icmp.src_bytes), (58, 133, 0, 168));
+    let [LogRow::Request(http), LogRow::Request(tls), LogRow::Request(quic), LogRow::Dns(silent)] = rest else {
+        panic!("{rest:?}")
+    };
+    assert_eq!(http.full_uri, "http://mail.example.com/portal/index.php?a=1");
+    assert_eq!(
+        (http.status, http.response_bytes, http.user_agent.as_deref()),
+        (Some(200), Some(7_326), Some("curl/8"))
+    );
+    assert_eq!(
+        (tls.host.as_str(), tls.tls_version.as_deref(), tls.tls_alpn.as_deref()),
+        ("www.example.org", Some("TLSv1.2"), Some("h2"))
+    );
+    assert!(tls.ja4.as_deref().is_some_and(|ja4| ja4.starts_with("t12d")));
+    assert_eq!((quic.tls_sni.as_deref(), quic.tls_alpn.as_deref()), (Some("q.example.org"), Some("h3")));
+    // The question that nobody answered comes at the end.
+    assert_eq!(
+        (silent.query.as_str(), silent.qtype, silent.rcode, silent.first),
+        ("silent.example.com", 16, None, at(1_100))
+    );
+    let reasons: Vec<_> = refused.iter().map(|r| (r.line, r.reason)).collect();
+    assert_eq!(
+        reasons,
+        [(13, "addresses of two versions"), (14, "an answer of EVE's DNS version 1: a line for each record")]
+    );
+    // Statistics, the alert, QUIC without a name, and the question that its answer's row has.
+    assert_eq!((counters.lines, counters.rows, counters.refused, counters.other_lines), (14, 8, 2, 4));
+}
+
+#[test]
+fn questions_wait_for_a_minute_of_the_log_and_each_answer_takes_the_oldest() {
+    let line = |second: u32, flow: u32, kind: &str| {
+        format!(
+            r#"{{"timestamp":"2026-03-02T10:{:02}:{:02}.0Z","flow_id":{flow},"event_type":"dns","src_ip":"192.0.2.9","src_port":5000,"dest_ip":"192.0.2.53","dest_port":53,"proto":"UDP","dns":{{"version":2,"type":"{kind}","id":5,"rrname":"a.test","rrtype":"A","rcode":"NOERROR"}}}}"#,
+            second / 60,
+            second % 60
+        )
+    };
+    // Asked twice, answered twice; asked, and answered too late.
+    let log =
+        [line(0, 1, "query"), line(1, 1, "query"), line(2, 1, "answer"), line(3, 1, "answer"), line(4, 2, "query")];
+    let log = log.into_iter().chain([line(70, 3, "query"), line(71, 2, "answer")]).collect::<Vec<_>>().join("\n");
+    let (rows, refused, counters) = read(log.as_bytes());
+    let seen: Vec<_> = rows
+        .iter()
+        .map(|row| match row {
+            LogRow::Dns(row) => {
+                (row.first.0 / 1_000_000_000 % 600, row.rtt.map(|rtt| rtt.0 / 1_000_000_000), row.rcode)
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [(0, Some(2), Some(0)), (1, Some(2), Some(0)), (4, None, None), (71, None, Some(0)), (70, None, None)]
+    );
+    assert_eq!((refused.len(), counters.lines, counters.rows + counters.other_lines), (0, 7, 7));
 }

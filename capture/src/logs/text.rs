@@ -1,4 +1,4 @@
-//! Words, quotes and times of log lines.
+//! Words, quotes and times of log lines, and names of numbers.
 
 use crate::Nanos;
 
@@ -43,6 +43,90 @@ fn unquote(text: &str) -> (String, &str) {
         }
     }
     (word, "")
+}
+
+/// A protocol's number of its name, or of its digits.
+pub(super) fn protocol(text: &str) -> Option<u8> {
+    Some(match text.to_ascii_lowercase().as_str() {
+        "tcp" => 6,
+        "udp" => 17,
+        "icmp" => 1,
+        "icmp6" | "icmpv6" | "ipv6-icmp" => 58,
+        "igmp" => 2,
+        "gre" => 47,
+        "esp" => 50,
+        "ah" => 51,
+        "ospf" => 89,
+        "pim" => 103,
+        "vrrp" => 112,
+        "sctp" => 132,
+        "ipip" | "ip-in-ip" => 4,
+        "ipv6" => 41,
+        number => number.parse().ok()?,
+    })
+}
+
+/// A DNS type's number (IANA) of its name.
+pub(super) fn qtype(text: &str) -> Option<u16> {
+    Some(match text.to_ascii_uppercase().as_str() {
+        "A" => 1,
+        "NS" => 2,
+        "CNAME" => 5,
+        "SOA" => 6,
+        "NULL" => 10,
+        "PTR" => 12,
+        "HINFO" => 13,
+        "MX" => 15,
+        "TXT" => 16,
+        "RP" => 17,
+        "AFSDB" => 18,
+        "SIG" => 24,
+        "KEY" => 25,
+        "AAAA" => 28,
+        "LOC" => 29,
+        "NXT" => 30,
+        "SRV" => 33,
+        "NAPTR" => 35,
+        "KX" => 36,
+        "CERT" => 37,
+        "DNAME" => 39,
+        "OPT" => 41,
+        "DS" => 43,
+        "SSHFP" => 44,
+        "IPSECKEY" => 45,
+        "RRSIG" => 46,
+        "NSEC" => 47,
+        "DNSKEY" => 48,
+        "DHCID" => 49,
+        "NSEC3" => 50,
+        "NSEC3PARAM" => 51,
+        "TLSA" => 52,
+        "SMIMEA" => 53,
+        "HIP" => 55,
+        "CDS" => 59,
+        "CDNSKEY" => 60,
+        "OPENPGPKEY" => 61,
+        "SVCB" => 64,
+        "HTTPS" => 65,
+        "SPF" => 99,
+        "TKEY" => 249,
+        "TSIG" => 250,
+        "IXFR" => 251,
+        "AXFR" => 252,
+        "ANY" => 255,
+        "URI" => 256,
+        "CAA" => 257,
+        other => other.strip_prefix("TYPE")?.parse().ok()?,
+    })
+}
+
+/// A DNS response code of its name.
+pub(super) fn rcode(text: &str) -> Option<u16> {
+    const NAMES: [&str; 11] = [
+        "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH",
+        "NOTZONE",
+    ];
+    NAMES.iter().position(|name| text.eq_ignore_ascii_case(name)).map(|code| code as u16)
 }
 
 /// Seconds since the epoch with a fraction, exactly.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::row::{LogConnection, LogDhcp, LogDns, LogKind, LogRequest, LogRow};
+use super::row::{LogAnswer, LogConnection, LogDhcp, LogDns, LogKind, LogRequest, LogRow};
 use super::text::{epoch, iso, seconds};
 use crate::{AddressPair, DnsTransport, Ip, Nanos, app};
 
@@ -267,31 +267,21 @@ fn conn(ts: Nanos, values: &Values<'_>) -> Result<LogConnection, &'static str> {
     // IP bytes where they were counted, else the payload's.
     let bytes = |ip: &str, payload: &str| values.number::<u64>(ip).or_else(|| values.number(payload));
     let back = (values.number("resp_pkts"), bytes("resp_ip_bytes", "resp_bytes"));
+    let last = Nanos(ts.0.saturating_add(duration.0));
     Ok(LogConnection {
-        kind: LogKind::Zeek,
-        first: ts,
-        last: Nanos(ts.0.saturating_add(duration.0)),
-        pair,
         src_packets: values.number("orig_pkts").unwrap_or_default(),
         src_bytes: bytes("orig_ip_bytes", "orig_bytes").unwrap_or_default(),
         dst: match back {
             (None, None) => None,
             (packets, bytes) => Some((packets.unwrap_or_default(), bytes.unwrap_or_default())),
         },
-        tcp_flags: None,
-        tos: None,
         conn_state: values.text("conn_state"),
         history: values.text("history"),
         service: values.text("service"),
         vlan: values.number("inner_vlan").or_else(|| values.number("vlan")),
         tunnelled: !values.list("tunnel_parents").is_empty(),
         macs: values.mac("orig_l2_addr").zip(values.mac("resp_l2_addr")),
-        sampling: 1,
-        exporter: None,
-        input_if: None,
-        output_if: None,
-        src_as: None,
-        dst_as: None,
+        ..LogConnection::new(LogKind::Zeek, ts, last, pair)
     })
 }
 
@@ -312,21 +302,16 @@ fn clock_duration(text: &str) -> Option<Nanos> {
 fn dns(ts: Nanos, values: &Values<'_>) -> Result<LogDns, &'static str> {
     let proto = if values.get("proto") == Some("tcp") { 6 } else { 17 };
     let pair = pair(values, proto)?;
-    let transport = match (proto, pair.dst_port) {
-        (6, _) => DnsTransport::Tcp,
-        (_, 5353) => DnsTransport::Mdns,
-        (_, 5355) => DnsTransport::Llmnr,
-        _ => DnsTransport::Udp,
-    };
     let ttls = values.list("TTLs");
     let ttl = |at: usize| ttls.get(at).and_then(|ttl| seconds(ttl)).map_or(0, |ttl| (ttl.0 / 1_000_000_000) as u32);
-    let answers = values.list("answers").into_iter().enumerate().map(|(at, data)| (data, ttl(at))).collect();
+    let answers =
+        values.list("answers").into_iter().enumerate().map(|(at, data)| LogAnswer::new(data, ttl(at))).collect();
     Ok(LogDns {
         kind: LogKind::Zeek,
         first: ts,
         rtt: values.get("rtt").and_then(|text| seconds(text).or_else(|| clock_duration(text))),
         pair,
-        transport,
+        transport: DnsTransport::of(proto, pair.dst_port),
         id: values.number("trans_id").unwrap_or_default(),
         query: values.text("query").unwrap_or_default(),
         qtype: values.number("qtype").unwrap_or_default(),
@@ -381,20 +366,7 @@ fn http(ts: Nanos, values: &Values<'_>) -> Result<LogRequest, &'static str> {
     let mut row = request(ts, values)?;
     row.method = values.text("method").unwrap_or_default();
     row.host = values.text("host").unwrap_or_default();
-    let uri = values.get("uri").unwrap_or_default();
-    let server_port = row.server_port;
-    if uri.contains("://") || row.method == "CONNECT" {
-        row.set_uri(uri);
-    } else {
-        row.scheme = "http".into();
-        row.set_path(uri);
-        if row.host.is_empty() {
-            row.host = row.server_ip.map(|ip| ip.to_string()).unwrap_or_default();
-        }
-        row.compose_uri();
-    }
-    // The port that was spoken to, which may be a proxy's.
-    row.server_port = server_port;
+    row.set_target(values.get("uri").unwrap_or_default());
     row.user_agent = values.text("user_agent");
     row.referer = values.text("referrer");
     row.username = values.text("username");
@@ -407,11 +379,7 @@ fn http(ts: Nanos, values: &Values<'_>) -> Result<LogRequest, &'static str> {
 
 fn ssl(ts: Nanos, values: &Values<'_>) -> Result<LogRequest, &'static str> {
     let mut row = request(ts, values)?;
-    row.method = "CONNECT".into();
-    row.scheme = "tls".into();
-    row.tls_sni = values.text("server_name");
-    row.host = row.tls_sni.clone().or_else(|| row.server_ip.map(|ip| ip.to_string())).unwrap_or_default();
-    row.full_uri.clone_from(&row.host);
+    row.set_tunnel(values.text("server_name"));
     row.tls_version = values.text("version");
     row.tls_alpn = values.text("next_protocol");
     Ok(row)

@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use super::Time;
 use super::columns::Table;
-use crate::logs::row::{LogConnection, LogDns, LogKind, LogRequest, LogRow};
-use crate::logs::text::{common, epoch, iso, seconds};
+use crate::logs::row::{LogAnswer, LogConnection, LogDns, LogKind, LogRequest, LogRow};
+use crate::logs::text::{common, epoch, iso, protocol, qtype, rcode, seconds};
 use crate::{AddressPair, DnsTransport, Ip, IpVersion, Nanos};
 
 type Refused = &'static str;
@@ -99,28 +99,22 @@ fn flow(kind: LogKind, first: Nanos, time: Time, values: &Values<'_>) -> Result<
     let last = values.time("last_seen", time)?.or(lasted).unwrap_or(first).max(first);
     let back: (Option<u64>, Option<u64>) = (values.number("dst_packets")?, values.number("dst_bytes")?);
     let is_back = back.0.is_some() || back.1.is_some();
+    let pair = AddressPair { src, dst, src_port, dst_port, proto, version };
     Ok(LogConnection {
-        kind,
-        first,
-        last,
-        pair: AddressPair { src, dst, src_port, dst_port, proto, version },
         src_packets: values.number("src_packets")?.unwrap_or_default(),
         src_bytes: values.number("src_bytes")?.unwrap_or_default(),
         dst: is_back.then(|| (back.0.unwrap_or_default(), back.1.unwrap_or_default())),
         tcp_flags: tcp_flags(values)?.filter(|_| proto == 6),
         tos: values.number("src_tos")?,
-        conn_state: None,
-        history: None,
         service: values.owned("service"),
         vlan: values.number("vlan")?.filter(|id| *id != 0),
-        tunnelled: false,
-        macs: None,
         sampling: values.number("sampling")?.filter(|rate| *rate > 0).unwrap_or(1),
         exporter: values.ip("exporter_ip")?,
         input_if: values.number("input_if")?,
         output_if: values.number("output_if")?,
         src_as: values.number("src_as")?,
         dst_as: values.number("dst_as")?,
+        ..LogConnection::new(kind, first, last, pair)
     })
 }
 
@@ -133,26 +127,6 @@ fn tcp_flags(values: &Values<'_>) -> Result<Option<u8>, Refused> {
     let bit = |letter: char| "FSRPAUEC".find(letter.to_ascii_uppercase()).map(|bit| 1_u8 << bit);
     let letters = text.chars().filter(|letter| *letter != '.');
     letters.map(bit).try_fold(0, |all, bit| bit.map(|bit| all | bit)).map(Some).ok_or("TCP flags that are none")
-}
-
-fn protocol(text: &str) -> Option<u8> {
-    Some(match text.to_ascii_lowercase().as_str() {
-        "tcp" => 6,
-        "udp" => 17,
-        "icmp" => 1,
-        "icmp6" | "icmpv6" | "ipv6-icmp" => 58,
-        "igmp" => 2,
-        "gre" => 47,
-        "esp" => 50,
-        "ah" => 51,
-        "ospf" => 89,
-        "pim" => 103,
-        "vrrp" => 112,
-        "sctp" => 132,
-        "ipip" | "ip-in-ip" => 4,
-        "ipv6" => 41,
-        number => number.parse().ok()?,
-    })
 }
 
 fn dns(kind: LogKind, first: Nanos, values: &Values<'_>) -> Result<LogDns, Refused> {
@@ -181,36 +155,10 @@ fn dns(kind: LogKind, first: Nanos, values: &Values<'_>) -> Result<LogDns, Refus
         bits: [false; 4],
         answers: values
             .text("answers")
-            .map(|text| text.split([',', ';']).map(|answer| (answer.trim().to_owned(), 0)).collect())
+            .map(|text| text.split([',', ';']).map(|answer| LogAnswer::new(answer.trim(), 0)).collect())
             .unwrap_or_default(),
         kind,
     })
-}
-
-fn qtype(text: &str) -> Option<u16> {
-    Some(match text.to_ascii_uppercase().as_str() {
-        "A" => 1,
-        "NS" => 2,
-        "CNAME" => 5,
-        "SOA" => 6,
-        "PTR" => 12,
-        "MX" => 15,
-        "TXT" => 16,
-        "AAAA" => 28,
-        "SRV" => 33,
-        "NAPTR" => 35,
-        "DS" => 43,
-        "DNSKEY" => 48,
-        "SVCB" => 64,
-        "HTTPS" => 65,
-        "ANY" => 255,
-        other => other.strip_prefix("TYPE")?.parse().ok()?,
-    })
-}
-
-fn rcode(text: &str) -> Option<u16> {
-    const NAMES: [&str; 6] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
-    NAMES.iter().position(|name| text.eq_ignore_ascii_case(name)).map(|code| code as u16)
 }
 
 fn proxy(kind: LogKind, first: Nanos, values: &Values<'_>) -> Result<LogRequest, Refused> {

@@ -1,0 +1,313 @@
+//! Suricata's EVE log: an event a line. Events of flows, DNS, HTTP, TLS and QUIC are rows; all others (alerts, statistics, files, …) are
+//! lines of no row.
+//!
+//! A question and its answer are two events and become one row, as they do on the wire. What waits for its answer is bounded, in
+//! number and by the log's own clock, and comes out as a question without one.
+//!
+//! Suricata counts the bytes of whole Ethernet frames. Rows have those of IP: less 14 a packet, and 4 for each VLAN tag.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+
+use serde_json::{Map, Value};
+
+use super::row::{LogAnswer, LogConnection, LogDns, LogKind, LogRequest, LogRow};
+use super::text::{iso, protocol, qtype, rcode};
+use crate::{AddressPair, DnsTransport, Ip, Nanos};
+
+/// Questions that wait; past it the oldest goes without an answer.
+const WAITING: usize = 65_536;
+/// An answer later than this is one without its question.
+const PATIENCE: i64 = 60_000_000_000;
+const ETHERNET: u64 = 14;
+const VLAN_TAG: u64 = 4;
+
+/// Whether an object is an event.
+pub(super) fn is_eve(object: &Map<String, Value>) -> bool {
+    object.get("event_type").is_some_and(Value::is_string) && object.contains_key("timestamp")
+}
+
+/// Which question an answer belongs to: flow, DNS id, name in lower case and type.
+type Key = (u64, u16, String, u16);
+
+/// Reads events.
+#[derive(Debug, Default)]
+pub(super) struct Eve {
+    waiting: HashMap<Key, VecDeque<(u64, LogDns)>>,
+    /// When each began to wait, in the order of the lines; answered ones stay until their turn.
+    order: VecDeque<(u64, Nanos, Key)>,
+    next: u64,
+    count: usize,
+    /// The latest time of a DNS event.
+    now: Nanos,
+    /// Events that were none of a kind that is kept, or that wait.
+    pub(super) rowless: u64,
+}
+
+impl Eve {
+    /// Reads an event; `None` where it gives no row, or not yet.
+    pub(super) fn row(&mut self, object: &Map<String, Value>) -> Option<Result<LogRow, &'static str>> {
+        let event = Event(object);
+        let row = match event.text("event_type").unwrap_or_default() {
+            "flow" => Some(event.flow().map(|row| LogRow::Connection(Box::new(row)))),
+            "dns" => self.dns(&event).map(|row| row.map(|row| LogRow::Dns(Box::new(row)))),
+            "http" => Some(event.http().map(|row| LogRow::Request(Box::new(row)))),
+            "tls" => Some(event.tls().map(|row| LogRow::Request(Box::new(row)))),
+            "quic" => event.quic().map(|row| row.map(|row| LogRow::Request(Box::new(row)))),
+            _ => None,
+        };
+        self.rowless += u64::from(row.is_none());
+        row
+    }
+
+    fn dns(&mut self, event: &Event<'_>) -> Option<Result<LogDns, &'static str>> {
+        let (row, is_answer) = match event.dns() {
+            Ok(read) => read,
+            Err(reason) => return Some(Err(reason)),
+        };
+        self.now = self.now.max(row.first);
+        let key = (event.number("flow_id").unwrap_or_default(), row.id, row.query.to_ascii_lowercase(), row.qtype);
+        if is_answer {
+            return Some(Ok(match self.take(&key) {
+                Some(question) => answered(question, row),
+                None => row,
+            }));
+        }
+        self.order.push_back((self.next, row.first, key.clone()));
+        self.waiting.entry(key).or_default().push_back((self.next, row));
+        self.next += 1;
+        self.count += 1;
+        None
+    }
+
+    /// The oldest question of these that waits.
+    fn take(&mut self, key: &Key) -> Option<LogDns> {
+        let list = self.waiting.get_mut(key)?;
+        let (_, question) = list.pop_front()?;
+        if list.is_empty() {
+            self.waiting.remove(key);
+        }
+        self.count -= 1;
+        Some(question)
+    }
+
+    /// A question that waited for too long; at the end (`all`), any that waits.
+    pub(super) fn unanswered(&mut self, all: bool) -> Option<LogRow> {
+        loop {
+            let (number, since, _) = self.order.front()?;
+            let (number, late) = (*number, self.now.0.saturating_sub(since.0) > PATIENCE);
+            let (_, _, key) = self.order.front()?;
+            let waits = self.waiting.get(key).and_then(|list| list.front()).is_some_and(|(first, _)| *first == number);
+            if waits && !(all || late || self.count > WAITING) {
+                return None;
+            }
+            let (_, _, key) = self.order.pop_front()?;
+            if waits {
+                return self.take(&key).map(|row| LogRow::Dns(Box::new(row)));
+            }
+        }
+    }
+}
+
+fn answered(question: LogDns, answer: LogDns) -> LogDns {
+    let rtt = answer.first.0.checked_sub(question.first.0).filter(|rtt| *rtt >= 0).map(Nanos);
+    LogDns { first: question.first, rtt, query: question.query, ..answer }
+}
+
+/// As of the wire: `TLSv1.2`.
+fn tls_version(text: &str) -> String {
+    match text.strip_prefix("TLS ") {
+        Some(number) => format!("TLSv{number}"),
+        None if text == "TLSv1" => "TLSv1.0".to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+/// An event, or a part of one.
+#[derive(Clone, Copy)]
+struct Event<'a>(&'a Map<String, Value>);
+
+impl<'a> Event<'a> {
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.0.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
+
+    fn owned(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.0.get(name).and_then(Value::as_u64)
+    }
+
+    fn narrow<T: TryFrom<u64>>(&self, name: &str) -> Option<T> {
+        self.number(name).and_then(|number| T::try_from(number).ok())
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.0.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    fn part(&self, name: &str) -> Option<Self> {
+        self.0.get(name).and_then(Value::as_object).map(Self)
+    }
+
+    fn parts(&self, name: &str) -> impl Iterator<Item = Self> + use<'a> {
+        self.0.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object).map(Self)
+    }
+
+    fn texts(&self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.0.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    fn time(&self, name: &str) -> Option<Nanos> {
+        self.text(name).and_then(iso)
+    }
+
+    /// Octet of hexadecimal digits, as flags are written.
+    fn octet(&self, name: &str) -> Option<u8> {
+        u8::from_str_radix(self.text(name)?, 16).ok()
+    }
+
+    fn pair(&self) -> Result<AddressPair, &'static str> {
+        let ip = |name| self.text(name).and_then(|text| text.parse::<IpAddr>().ok()).map(Ip::from_ip_addr);
+        let (src, version) = ip("src_ip").ok_or("no source")?;
+        let (dst, other) = ip("dest_ip").ok_or("no destination")?;
+        if version != other {
+            return Err("addresses of two versions");
+        }
+        let proto = self.text("proto").and_then(protocol).ok_or("no protocol")?;
+        let (src_port, dst_port) = match proto {
+            1 | 58 => (self.narrow::<u8>("icmp_type").map(u16::from), self.narrow::<u8>("icmp_code").map(u16::from)),
+            _ => (self.narrow("src_port"), self.narrow("dest_port")),
+        };
+        let (src_port, dst_port) = (src_port.unwrap_or_default(), dst_port.unwrap_or_default());
+        Ok(AddressPair { src, dst, src_port, dst_port, proto, version })
+    }
+
+    fn flow(&self) -> Result<LogConnection, &'static str> {
+        let flow = self.part("flow").ok_or("no flow")?;
+        let pair = self.pair()?;
+        let first = flow.time("start").or_else(|| self.time("timestamp")).ok_or("no time")?;
+        let last = flow.time("end").or_else(|| self.time("timestamp")).unwrap_or(first).max(first);
+        let vlans: Vec<u64> =
+            self.0.get("vlan").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).collect();
+        let link = ETHERNET + VLAN_TAG * vlans.len() as u64;
+        let side = |packets: &str, bytes: &str| {
+            let packets = flow.number(packets)?;
+            Some((packets, flow.number(bytes)?.saturating_sub(packets.saturating_mul(link))))
+        };
+        let (src_packets, src_bytes) = side("pkts_toserver", "bytes_toserver").ok_or("no packets")?;
+        let tcp = self.part("tcp").filter(|_| pair.proto == 6);
+        Ok(LogConnection {
+            src_packets,
+            src_bytes,
+            dst: side("pkts_toclient", "bytes_toclient"),
+            tcp_flags: tcp.and_then(|tcp| tcp.octet("tcp_flags_ts")),
+            dst_tcp_flags: tcp.and_then(|tcp| tcp.octet("tcp_flags_tc")),
+            service: self.text("app_proto").filter(|name| *name != "failed").map(str::to_owned),
+            vlan: vlans.last().and_then(|id| u16::try_from(*id).ok()),
+            ..LogConnection::new(LogKind::Suricata, first, last, pair)
+        })
+    }
+
+    /// A question or an answer, and whether it is one. Version 3 (Suricata 8) has answers from the server to the client, those before from
+    /// the client to the server.
+    fn dns(&self) -> Result<(LogDns, bool), &'static str> {
+        let dns = self.part("dns").ok_or("no dns")?;
+        let is_answer = match dns.text("type") {
+            Some("query" | "request") => false,
+            Some("answer" | "response") => true,
+            _ => return Err("neither a question nor an answer"),
+        };
+        if is_answer && dns.0.contains_key("rdata") {
+            return Err("an answer of EVE's DNS version 1: a line for each record");
+        }
+        let pair = self.pair()?;
+        let is_server = |port: u16| matches!(port, 53 | 5353 | 5355);
+        let is_reversed = match (is_server(pair.src_port), is_server(pair.dst_port)) {
+            (false, true) => false,
+            (true, false) => true,
+            _ => is_answer && dns.number("version") == Some(3),
+        };
+        let pair = if is_reversed { pair.reversed() } else { pair };
+        let question = dns.parts("queries").next().unwrap_or(dns);
+        let flags = dns.text("flags").and_then(|text| u16::from_str_radix(text, 16).ok());
+        let bits = [("aa", 10), ("tc", 9), ("rd", 8), ("ra", 7)];
+        let named = || dns.text("rcode").and_then(rcode);
+        let row = LogDns {
+            kind: LogKind::Suricata,
+            first: self.time("timestamp").ok_or("no time")?,
+            rtt: None,
+            pair,
+            transport: DnsTransport::of(pair.proto, pair.dst_port),
+            id: dns.narrow("id").unwrap_or_default(),
+            query: question.owned("rrname").unwrap_or_default(),
+            qtype: question.text("rrtype").and_then(qtype).unwrap_or_default(),
+            qclass: 1,
+            rcode: if is_answer { flags.map(|flags| flags & 0xf).or_else(named) } else { None },
+            bits: bits.map(|(name, bit)| flags.map_or_else(|| dns.flag(name), |flags| flags >> bit & 1 == 1)),
+            answers: dns.parts("answers").map(|answer| answer.answer()).collect(),
+        };
+        Ok((row, is_answer))
+    }
+
+    fn answer(&self) -> LogAnswer {
+        let target = || self.part("srv").and_then(|srv| srv.owned("name").or_else(|| srv.owned("target")));
+        LogAnswer {
+            data: self.owned("rdata").or_else(target).unwrap_or_default(),
+            ttl: self.narrow("ttl").unwrap_or_default(),
+            rtype: self.text("rrtype").and_then(qtype),
+        }
+    }
+
+    /// The client, its server and the time of a request.
+    fn request(&self) -> Result<LogRequest, &'static str> {
+        let pair = self.pair()?;
+        let time = self.time("timestamp").ok_or("no time")?;
+        let mut row = LogRequest::new(LogKind::Suricata, time, pair.src.to_ip_addr(pair.version));
+        row.client_port = Some(pair.src_port);
+        row.server_ip = Some(pair.dst.to_ip_addr(pair.version));
+        row.server_port = Some(pair.dst_port);
+        Ok(row)
+    }
+
+    fn http(&self) -> Result<LogRequest, &'static str> {
+        let http = self.part("http").ok_or("no http")?;
+        let mut row = self.request()?;
+        row.method = http.owned("http_method").unwrap_or_default();
+        row.host = http.owned("hostname").unwrap_or_default();
+        row.set_target(http.text("url").unwrap_or_default());
+        row.user_agent = http.owned("http_user_agent");
+        row.referer = http.owned("http_refer");
+        row.content_type = http.owned("http_content_type");
+        row.status = http.narrow("status");
+        row.response_bytes = http.number("length");
+        Ok(row)
+    }
+
+    fn tls(&self) -> Result<LogRequest, &'static str> {
+        let tls = self.part("tls").ok_or("no tls")?;
+        let mut row = self.request()?;
+        row.set_tunnel(tls.owned("sni"));
+        row.tls_version = tls.text("version").map(tls_version);
+        row.tls_alpn = tls.texts("client_alpns").next().map(str::to_owned);
+        row.ja4 = tls.owned("ja4");
+        Ok(row)
+    }
+
+    /// The ClientHello that a QUIC connection begins with; other packets have none.
+    fn quic(&self) -> Option<Result<LogRequest, &'static str>> {
+        let quic = self.part("quic").filter(|quic| quic.text("sni").is_some())?;
+        let row = self.request().map(|mut row| {
+            row.set_tunnel(quic.owned("sni"));
+            // TLS 1.3 is part of QUIC (RFC 9001).
+            row.tls_version = Some("TLSv1.3".to_owned());
+            let alpn = quic.parts("extensions").find(|extension| extension.number("type") == Some(16));
+            row.tls_alpn = alpn.and_then(|alpn| alpn.texts("values").next().map(str::to_owned));
+            row.ja4 = quic.owned("ja4");
+            row
+        });
+        Some(row)
+    }
+}
