@@ -13,7 +13,7 @@ use analytics::score::{
 use analytics::words::flow::{FlowInput, FlowScheme, FlowWords};
 use analytics::words::{TimeOfDay, WordCode};
 use arrow::array::{Array, AsArray, RecordBatch, StringArray, StructArray};
-use arrow::datatypes::{Float64Type, UInt32Type, UInt64Type};
+use arrow::datatypes::{Float64Type, UInt8Type, UInt32Type, UInt64Type};
 use capture::{DnsTransport, Ip, IpVersion};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -278,6 +278,48 @@ fn same_bytes_for_any_threads_files_and_runs() {
 }
 
 /// A flood from addresses seen once: every score is near 1, and the rows are explained by what is rare among all.
+#[test]
+fn groups_that_come_back_are_told_from_new_ones() {
+    let place = lake();
+    let on = |after: i32| Day(day().0 + after);
+    let shifted = |after: i32| {
+        let by = i64::from(after) * 24 * HOUR;
+        let mut flows = busy();
+        if after == 2 {
+            flows.push(flow(9_999, 3, [[172, 16, 99, 99], [10, 9, 9, 9]], (40_000, 31_337), (7, 70_007)));
+        }
+        for (n, row) in (0..).zip(&mut flows) {
+            row.record_id = id(1_000_000 * (1 + after as u64) + n);
+            for time in [&mut row.first_seen, &mut row.last_seen, &mut row.flow_start] {
+                time.0 += by;
+            }
+        }
+        flows
+    };
+    for after in [0, 1, 2, 40] {
+        write(&place.lake, &shifted(after), &[], &[]);
+    }
+    let scored = |after: i32| {
+        let (_, batch) = run_with(&place.lake, &spot(Source::Flow, on(after)));
+        let groups = batch.column_by_name("group_id").unwrap().as_primitive::<UInt64Type>().clone();
+        let before = batch.column_by_name("days_before").unwrap().as_primitive::<UInt8Type>().clone();
+        (0..batch.num_rows())
+            .map(|at| (groups.value(at), before.is_valid(at).then(|| before.value(at))))
+            .collect::<Vec<_>>()
+    };
+    // A later day says nothing of an earlier one.
+    let (second, first) = (scored(1), scored(0));
+    assert!(first.iter().chain(&second).all(|(_, before)| before.is_none()));
+    let third = scored(2);
+    let has = |list: &[(u64, Option<u8>)], group| u8::from(list.iter().any(|(other, _)| *other == group));
+    for (group, before) in &third {
+        assert_eq!(*before, Some(has(&first, *group) + has(&second, *group)));
+    }
+    assert!(third.iter().any(|(_, before)| *before == Some(2)) && third.iter().any(|(_, before)| *before == Some(0)));
+    // More than thirty days later nothing is known.
+    assert!(scored(40).iter().all(|(_, before)| before.is_none()));
+}
+
 #[test]
 fn hosts_that_do_one_thing_are_explained_too() {
     let place = lake();

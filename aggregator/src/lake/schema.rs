@@ -403,7 +403,7 @@ pub fn scores(source: Source) -> SchemaRef {
 }
 
 fn build_scores(source: Source) -> Schema {
-    use DataType::{Boolean, Float64, Int8, UInt32, UInt64};
+    use DataType::{Boolean, Float64, Int8, UInt8, UInt32, UInt64};
     let mut fields = vec![
         text("run_id"),
         ts("scored_at"),
@@ -451,6 +451,8 @@ fn build_scores(source: Source) -> Schema {
         // P(src_word | src_ip) and P(dst_word | dst_ip): the smaller is `score`.
         fields.extend([opt("src_score", Float64), opt("dst_score", Float64)]);
     }
+    // Of the seven scored days before: those whose list had the group.
+    fields.push(opt("days_before", UInt8));
     Schema::new(fields)
 }
 

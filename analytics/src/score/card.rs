@@ -193,6 +193,10 @@ pub(super) fn columns(ranking: Ranking) -> BTreeMap<&'static str, &'static str> 
             "P(word | document) without smoothing, as Apache Spot 1.0, to 16 significant bits; flow: the smaller of both sides",
         ),
         ("rank", "ascending score among the rows written; ties by first_seen, then record_id"),
+        (
+            "days_before",
+            "of the seven latest scored days of the 30 before: those whose list had the group; null where none was scored",
+        ),
         ("percentile", "share of this one day's scored records with a higher score (N = 1 day)"),
         ("confidence", "tokens of the deciding document / (tokens + 50)"),
         ("word_df", "documents of the day that have the deciding word"),

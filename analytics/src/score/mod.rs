@@ -9,7 +9,8 @@
 //! or a second import. Memory is bounded by [`CorpusLimits`] and the limit of rows. Every row read is scored or counted with its cause.
 //! Refuses: a day without records ([`ScoreError::NoRecords`]).
 
-pub mod beside;
+pub mod before;
+mod beside;
 mod card;
 mod dismissed;
 mod enrich;

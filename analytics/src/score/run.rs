@@ -8,6 +8,7 @@ use aggregator::lake::{Day, Lake, Part, SetKind, SetWriter, Table, WriterOptions
 use aggregator::record::Micros;
 use aggregator::state;
 
+use super::before::Before;
 use super::card::{BesideCard, CorpusCard, FitCard, ModelCard, RowsCard, TopDomainsCard, columns};
 use super::enrich::Enrichment;
 use super::fit::{Fitted, fit, model_id};
@@ -345,7 +346,8 @@ impl DayRun<'_> {
             return Ok(None);
         }
         let request = self.request;
-        let run = RunColumns { run_id, scored_at: now.0, model, words: request.words.as_str() };
+        let before = Before::of(lake, request.source, request.date)?;
+        let run = RunColumns { run_id, scored_at: now.0, model, words: request.words.as_str(), before: &before };
         let context = Store::of_lake(lake.dir()).current();
         let enrichment = Enrichment { lake, names, internal: &request.internal, context: &context };
         let score_of = |document: &str, word| scores.get(day.place(document, word)?.1).copied();

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use aggregator::lake::{Part, Source, schema};
 use arrow::array::{
     ArrayRef, FixedSizeBinaryArray, Float64Array, ListArray, RecordBatch, StringArray, StructArray,
-    TimestampMicrosecondArray, UInt32Array, UInt64Array, new_empty_array, new_null_array,
+    TimestampMicrosecondArray, UInt8Array, UInt32Array, UInt64Array, new_empty_array, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 
+use super::before::Before;
 use super::enrich::Enrichment;
 use super::judge::Scored;
 use super::rows::Speller;
@@ -24,6 +25,7 @@ pub(super) struct RunColumns<'a> {
     pub(super) scored_at: i64,
     pub(super) model: &'a str,
     pub(super) words: &'a str,
+    pub(super) before: &'a Before,
 }
 
 /// P(word | document) of a token; `None` for one that was not counted.
@@ -135,6 +137,7 @@ fn column(
         "rank" => Arc::new(kept.iter().map(|row| Some(row.rank)).collect::<UInt32Array>()),
         "fused_rank" => Arc::new(kept.iter().map(|row| Some(row.fused_rank)).collect::<UInt32Array>()),
         "group_id" => Arc::new(kept.iter().map(|row| Some(row.group_id)).collect::<UInt64Array>()),
+        "days_before" => Arc::new(kept.iter().map(|row| run.before.days(row.group_id)).collect::<UInt8Array>()),
         "group_size" => Arc::new(kept.iter().map(|row| Some(row.group_size)).collect::<UInt32Array>()),
         "score" => numbers(&|row| Some(row.candidate.score)),
         "surprise_bits" => {

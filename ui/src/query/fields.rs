@@ -90,6 +90,12 @@ const COMMON: &[Field] = &[
     scores(field("confidence", Real, &["confidence"], "evidence behind the host, 0 to 1")),
     scores(field("group_size", Number(Plain), &["group_size"], "records of the same host for the same reason")),
     scores(field("word_hosts", Number(Plain), &["word_df"], "hosts that have the word at all")),
+    scores(field(
+        "days_before",
+        Number(Plain),
+        &["days_before"],
+        "scored days, of the seven before, whose list had the same: 0 is new",
+    )),
     scores(field("reputation", Integer, &["reputation"], "Spot's scale, -1 to 3")),
     scores(anywhere(field("context", Text, &["network_context"], "network context of the address"))),
 ];

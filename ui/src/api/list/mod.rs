@@ -38,6 +38,7 @@ const COMMON_SORTS: [&str; 9] = [
     "confidence",
     "word_hosts",
     "group_size",
+    "days_before",
     "first_seen",
 ];
 

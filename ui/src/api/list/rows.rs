@@ -10,7 +10,7 @@ use crate::api::words;
 
 /// Columns that every scores table has.
 pub(super) const COMMON: &str = "record_id, rank, fused_rank, detectors, group_id, group_size, score, surprise_bits, word_df, percentile, confidence, words, \
-    deciding_side, explanation, first_seen, sensor, community_id, rules_applied, score_before, usual";
+    deciding_side, explanation, first_seen, sensor, community_id, rules_applied, score_before, usual, days_before";
 
 /// What the list needs to know of a source.
 pub(super) trait Listed: Sized {
@@ -56,6 +56,7 @@ pub(super) struct Common {
     score_before: Option<f64>,
     #[serde(default)]
     usual: Option<Vec<Usual>>,
+    days_before: Option<u8>,
 }
 
 #[derive(Deserialize, Default)]
@@ -81,6 +82,7 @@ impl Common {
             confidence: self.confidence,
             word_hosts: self.word_df,
             words: self.words.clone(),
+            days_before: self.days_before,
         }
     }
 

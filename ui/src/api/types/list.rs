@@ -64,6 +64,8 @@ pub struct Standing {
     pub word_hosts: u64,
     /// Word scheme.
     pub words: String,
+    /// Of the seven scored days before, those whose list had the same group: 0 is new; `null` where none was scored.
+    pub days_before: Option<u8>,
 }
 
 /// Why a record stands where it stands.

@@ -202,6 +202,13 @@ function Frequency({ row }: { row: Row }) {
           <td class="num">{count(standing.group_size)}</td>
           <td />
         </tr>
+        {standing.days_before === null ? null : (
+          <tr>
+            <th scope="row">scored days before with the same, of 7</th>
+            <td class="num">{standing.days_before || "0: new"}</td>
+            <td />
+          </tr>
+        )}
       </tbody>
     </table>
   );

@@ -154,6 +154,7 @@ function scores(): Column<Line>[] {
     number("percentile", "Percentile", "Share of the records looked at that were less surprising", (row) => row.standing.percentile.toFixed(5)),
     number("confidence", "Confidence", "Evidence behind the host: 0 none, 1 plenty", (row) => row.standing.confidence.toFixed(2)),
     number("word_hosts", "Hosts", "Hosts that have this word at all", (row) => count(row.standing.word_hosts)),
+    number("days_before", "Days before", "Scored days, of the seven before, whose list had the same: 0 is new", (row) => row.standing.days_before ?? "–"),
     number("group_size", "Alike", "Records of the same host for the same reason", (row) => count(row.standing.group_size)),
     {
       key: "detector", label: "Detector", hint: "The detector or score that decided", width: "130px",
