@@ -122,7 +122,7 @@ fn zeek_in_tsv_and_in_json_is_the_same() {
     let (b, ..) = read(json.as_bytes());
     assert_eq!(a, b);
     let LogRow::Dns(dns) = &a[0] else { panic!("{a:?}") };
-    assert_eq!((dns.answers[0].clone(), dns.answers.len()), (("chat,freenode.net".to_owned(), 85_794), 2));
+    assert_eq!((dns.answers[0].clone(), dns.answers.len()), (LogAnswer::new("chat,freenode.net", 85_794), 2));
     assert_eq!((dns.bits, dns.rcode, dns.id), ([false, false, true, true], Some(0), 553));
 }
 

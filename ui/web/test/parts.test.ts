@@ -49,7 +49,7 @@ describe("columns", () => {
   });
 });
 
-const standing = (rank: number, percentile = 0.5) => ({ rank, spot_rank: rank, group_id: "0", group_size: 1, score: 0.1, surprise_bits: 3, percentile, confidence: 1, word_hosts: 1, words: "spot" });
+const standing = (rank: number, percentile = 0.5) => ({ rank, spot_rank: rank, group_id: "0", group_size: 1, score: 0.1, surprise_bits: 3, percentile, confidence: 1, word_hosts: 1, words: "spot", days_before: null });
 const flow = (id: number, src_ip: string, dst_ip: string, percentile?: number) => ({ record_id: String(id), standing: standing(id, percentile), src_ip, dst_ip, src_internal: true, dst_internal: false }) as unknown as FlowRow;
 const dns = (id: number, client_ip: string, qname: string) => ({ record_id: String(id), standing: standing(id), client_ip, qname }) as unknown as DnsRow;
 const proxy = (id: number, method: string, host: string, full_uri: string, client_ip: string) => ({ record_id: String(id), standing: standing(id), method, host, full_uri, client_ip }) as unknown as ProxyRow;

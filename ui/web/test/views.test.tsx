@@ -15,7 +15,7 @@ function drawn(view: preact.ComponentChild): HTMLElement {
 const row: DnsRow = {
   known: [],
   record_id: "0".repeat(32),
-  standing: { rank: 3, spot_rank: 3, group_id: "0".repeat(16), group_size: 12, score: 0.0001, surprise_bits: 13.29, percentile: 0.9995, confidence: 0.2, word_hosts: 1, words: "spot" },
+  standing: { rank: 3, spot_rank: 3, group_id: "0".repeat(16), group_size: 12, score: 0.0001, surprise_bits: 13.29, percentile: 0.9995, confidence: 0.2, word_hosts: 1, words: "spot", days_before: 0 },
   why: {
     host: "10.0.0.5",
     side: null,
@@ -67,6 +67,15 @@ describe("the sides of a flow", () => {
   it("and the sentence speaks of the side that decided", () => {
     const text = drawn(<Explanation source="flow" row={{ ...flow, why: { ...flow.why, side: "dst", deciding_score: 0.25 } }} />).textContent;
     expect(text).toContain("about one record in 4 looks like this");
+  });
+});
+
+describe("a group", () => {
+  const before = (days: number | null) => drawn(<Explanation source="dns" row={{ ...row, standing: { ...row.standing, days_before: days } }} />).textContent ?? "";
+  it("is new, or was there on days before; where no day was scored, nothing is said", () => {
+    expect(before(0)).toContain("with the same, of 70: new");
+    expect(before(5)).toContain("with the same, of 75");
+    expect(before(null)).not.toContain("days before");
   });
 });
 

@@ -29,7 +29,7 @@ use crate::door::{Opened, Searched};
 use crate::problem::ApiError;
 
 /// What every list can be sorted by.
-const COMMON_SORTS: [&str; 9] = [
+const COMMON_SORTS: [&str; 10] = [
     "rank",
     "spot_rank",
     "surprise_bits",

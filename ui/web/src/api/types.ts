@@ -1993,6 +1993,8 @@ export interface SqlSchema {
 export interface Standing {
   /** From the evidence behind the host: 0 none, 1 plenty. */
   confidence: number;
+  /** Of the seven scored days before, those whose list had the same group: 0 is new; `null` where none was scored. */
+  days_before: number | null;
   /** Records with the same host, word and deciding reason share it. */
   group_id: string;
   /** How many they are. */
