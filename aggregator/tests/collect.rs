@@ -44,10 +44,13 @@ fn row(src: [u8; 4], dst: [u8; 4], ports: [u16; 2], packets: u32) -> Vec<u8> {
 
 /// Collects for a moment while `send` sends.
 fn run(lake: &Lake, send: impl FnOnce(&UdpSocket) + Send) -> CollectReport {
+    run_with(CollectOptions::new("router"), lake, send)
+}
+
+fn run_with(mut options: CollectOptions, lake: &Lake, send: impl FnOnce(&UdpSocket) + Send) -> CollectReport {
     let receivers = open_group("127.0.0.1:0".parse().unwrap(), 2, 1 << 20).unwrap();
     let address = receivers[0].local_addr().unwrap();
     assert!(receivers.iter().all(|r| r.local_addr().unwrap() == address));
-    let mut options = CollectOptions::new("router");
     (options.flush, options.duration) = (Duration::from_millis(300), Some(Duration::from_millis(1_200)));
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -98,8 +101,10 @@ fn a_set_that_could_not_be_published_was_lost_silently() {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::open(dir.path()).unwrap();
     assert!(failpoint::arm("publish.before_journal", 0, Fault::Error));
-    let report = run(&lake, |socket| {
-        // Both directions: the record is finished at once, and is in the set that fails.
+    let mut options = CollectOptions::new("router");
+    options.pairing.settle = Duration::from_millis(10);
+    let report = run_with(options, &lake, |socket| {
+        // Both directions: the record is finished soon, and is in the set that fails.
         let (client, server) = ([10, 0, 0, 9], [10, 0, 0, 1]);
         socket.send(&netflow9(0, &[template(), (256, row(client, server, [50_000, 443], 5))])).unwrap();
         socket.send(&netflow9(4, &[(256, row(server, client, [443, 50_000], 7))])).unwrap();
