@@ -161,7 +161,7 @@ fn records_of_one_lake_go_through_a_topic_into_another_over_an_outage() {
             "--json",
         ]))
     };
-    assert_eq!(here_rows[3], 2);
+    assert!(here_rows[3] > 2, "those of the capture and of the log: {here_rows:?}");
     // No broker: what has room waits on disk.
     cluster.set_up(1, false).expect("down");
     forward().failed(1, "records wait in the queue");
