@@ -142,7 +142,7 @@ describe("scoring", { skip }, () => {
     const facts = () => page.$$eval("dialog .facts td", (cells) => cells.map((cell) => Number(cell.textContent.replaceAll(",", ""))));
     await page.waitForSelector("dialog .facts td");
     assert.deepEqual((await facts()).slice(0, 2), [before.matching, before.groups]);
-    assert.ok((await page.$$("dialog .sample li")).length > 0);
+    await page.waitForSelector("dialog .sample li");
     assert.deepEqual(await serious(page), []);
     await page.check("dialog label:has-text('3 low') input");
     await page.fill("dialog label:has-text('Why') input", "our <b>backup</b>");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use capture::af_packet::Injector;
 use capture::live::Policy;
 use capture::live::source::{Interface, Mode, QueueBooks, Received, Receiver};
-use capture::probe::{Xdp, XdpOptions};
+use capture::probe::{Xdp, XdpOptions, stage};
 use capture::xsk::SocketOptions;
 
 use crate::frames::{Way, tcp, udp};
@@ -199,6 +199,8 @@ fn a_full_socket_loses_frames_in_the_books() {
 /// Nobody reads while more comes than the ring of copies takes (16 MiB of entries of 288 bytes), between packets of flows
 /// that are only counted: each is in one term, and the sum is what was sent.
 fn a_full_copy_ring(options: XdpOptions, test: &str, verdict: fn(&QueueBooks) -> u64) {
+    // Where areas are CPUs, each has a ring: two would take it all.
+    stage::stay_on([0]).unwrap();
     let Some(veth) = Veth::new(test) else { return };
     let Some((xdp, mut receivers)) = veth.open(options) else { return };
     let injector = Injector::open(&veth.a).unwrap();
