@@ -19,7 +19,7 @@ use probe_common::{Headers, protocol};
 
 use crate::{Ip, IpVersion};
 
-/// Most rules: each costs time for every packet.
+/// Most rules: the kernel keeps sets of them in 64 bits.
 pub const MAX_RULES: usize = 64;
 
 /// See the [module](self). The default drops nothing.
@@ -78,7 +78,7 @@ pub enum FilterError {
     #[error("an empty filter would drop everything: give net, port or proto")]
     Empty,
     /// Too many.
-    #[error("{0} filters are more than {MAX_RULES}: each costs time for every packet; use larger networks")]
+    #[error("{0} filters are more than {MAX_RULES}, which is all that the kernel program keeps: use larger networks")]
     TooMany(usize),
 }
 

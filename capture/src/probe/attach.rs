@@ -142,7 +142,7 @@ fn attach_as(
         pin,
         ..ProbeOptions::default()
     })?;
-    probe.set_filter(&options.filter);
+    probe.set_filter(&options.filter)?;
     let mut parts = Vec::new();
     for (queue, area) in (0..).zip(areas) {
         let socket = match verdicts {

@@ -103,8 +103,11 @@ impl Bench {
     }
 
     /// Sets the filter.
-    pub fn set_filter(&mut self, filter: &Filter) {
-        self.probe.set_filter(filter);
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_filter(&mut self, filter: &Filter) -> Result<(), ProbeError> {
+        self.probe.set_filter(filter)
     }
 
     /// Packets that were counted in the table, and those lost with their record, over the generations read.

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, RingBuf, XskMap};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::XdpLink;
 use aya::programs::{SchedClassifier, TcAttachType, TestRun, TestRunOptions, Xdp, XdpMode, tc};
 use aya::{Ebpf, EbpfLoader};
-use probe_common::layout::{Books, Control, MAX_RULES, Rule, Slot4, Slot6, TICK_SHIFT};
+use probe_common::layout::{Books, Control, MAX_RULES, PORTS, PROTOCOLS, Slot4, Slot6, TICK_SHIFT};
 
+use super::filter::Rules;
 use super::flow::Time;
 use super::map::Mapped;
 use super::options::{PinTo, ProbeClock, ProbeError, ProbeOptions, Verdicts, settings_bytes};
@@ -78,7 +80,7 @@ pub struct Probe {
     ebpf: Ebpf,
     program: &'static str,
     pub(super) shared: Arc<Shared>,
-    rules: Mapped<Rule>,
+    rules: Rules,
     pub(super) sockets: XskMap<MapData>,
     grace: Option<Mutex<Grace>>,
     pub(super) flows: Option<Mapped<u64>>,
@@ -156,7 +158,12 @@ impl Probe {
             instance: options.pin.as_ref().map(|pin| pin.instance),
             concluded: AtomicU32::new(0),
         };
-        let rules = mapped(take("RULES")?, MAX_RULES)?;
+        let rules = Rules {
+            sets: mapped(take("RULE_SETS")?, 1)?,
+            of_protocol: mapped(take("RULES_OF_PROTOCOL")?, PROTOCOLS)?,
+            of_port: mapped(take("RULES_OF_PORT")?, PORTS)?,
+            of_net: Mutex::new(LpmTrie::try_from(take("RULES_OF_NET")?)?),
+        };
         let sockets = XskMap::try_from(take("SOCKETS")?)?;
         let grace = (ArrayOfMaps::try_from(take("GRACE")?)?, Array::try_from(take("GRACE_INNER")?)?);
         let flows = match options.bench {
@@ -277,14 +284,15 @@ impl Probe {
     }
 
     /// Sets the filter. Programs that run meanwhile may drop by a rule of the old or the new, or by none.
-    pub fn set_filter(&self, filter: &Filter) {
+    ///
+    /// # Errors
+    /// The kernel's: nothing is dropped then.
+    pub fn set_filter(&self, filter: &Filter) -> Result<(), ProbeError> {
         self.shared.control.set_rules(0);
         self.wait_for_programs();
-        let rules = filter.rules().iter().take(MAX_RULES);
-        for (index, rule) in rules.enumerate() {
-            self.rules.write(index, super::filter::in_kernel(rule));
-        }
+        self.rules.write(filter.rules())?;
         self.shared.control.set_rules(filter.rules().len().min(MAX_RULES) as u32);
+        Ok(())
     }
 
     /// Now, by the program's coarse clock, in ticks.

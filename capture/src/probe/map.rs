@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
-use probe_common::layout::{Books, Control, Rule, Slot4, Slot6};
+use probe_common::layout::{Books, Control, RuleSets, Slot4, Slot6};
 
 /// Values without padding of which every bit pattern is valid, as the kernel program has them.
 ///
@@ -24,7 +24,7 @@ unsafe impl Plain for Slot6 {}
 // SAFETY: they are.
 unsafe impl Plain for Books {}
 // SAFETY: they are.
-unsafe impl Plain for Rule {}
+unsafe impl Plain for RuleSets {}
 // SAFETY: they are.
 unsafe impl Plain for Control {}
 // SAFETY: they are.

@@ -391,7 +391,7 @@ impl Interface for Xdp {
 
     fn set_filter(&mut self, filter: &Filter) -> Result<(), SourceError> {
         if let Some(probe) = &self.probe {
-            probe.set_filter(filter);
+            probe.set_filter(filter).map_err(|error| SourceError::Refused(error.to_string()))?;
         }
         self.options.filter = filter.clone();
         Ok(())

@@ -69,7 +69,7 @@ fn the_kernel_drops_what_the_rules_drop() {
     TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() })
         .run(&cases, |(rules, packets)| {
             let filter = Filter::parse(&rules).unwrap();
-            probe.set_filter(&filter);
+            probe.set_filter(&filter).unwrap();
             let mut expected = 0;
             for packet in packets {
                 let frame = frame(packet);

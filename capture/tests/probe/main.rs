@@ -10,4 +10,5 @@ mod frames;
 mod grace;
 mod same_flows;
 mod support;
+mod verifier;
 mod veth;

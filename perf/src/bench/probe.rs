@@ -290,8 +290,8 @@ fn merged() -> Merged {
 
 /// What each thing that may be switched on, or may be in a packet, adds.
 fn features(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Result<(), BenchError> {
-    let rules = |count: u8| {
-        let rules = (0..count).map(|n| format!("net 203.0.113.{n}/32 port 9100 proto tcp"));
+    let rules = |count: u8, terms: &str| {
+        let rules = (0..count).map(|n| format!("net 203.0.113.{n}/32 {terms}"));
         Filter::parse(rules.collect::<Vec<_>>()).map_err(|error| BenchError::Probe(error.to_string()))
     };
     let load = |program| Bench::load(program).map_err(failed);
@@ -302,26 +302,28 @@ fn features(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Result<(),
     }
     let plain = frame(false);
     let (mut base, mut without) = (Runs::default(), Runs::default());
-    let variants: [(&str, Vec<u8>, u8); 8] = [
-        ("UDP in place of TCP (no flags)", udp(), 0),
-        ("one VLAN tag", tagged(1), 0),
-        ("two VLAN tags", tagged(2), 0),
-        ("IPv6", frame(true), 0),
-        ("1 filter rule", plain.clone(), 1),
-        ("8 filter rules", plain.clone(), 8),
-        ("64 filter rules", plain.clone(), 64),
-        ("the same again", plain.clone(), 0),
+    let elsewhere = "port 9100 proto tcp";
+    let variants: [(&str, Vec<u8>, u8, &str); 9] = [
+        ("UDP in place of TCP (no flags)", udp(), 0, ""),
+        ("one VLAN tag", tagged(1), 0, ""),
+        ("two VLAN tags", tagged(2), 0, ""),
+        ("IPv6", frame(true), 0, ""),
+        ("1 filter rule", plain.clone(), 1, elsewhere),
+        ("8 filter rules", plain.clone(), 8, elsewhere),
+        ("64 filter rules", plain.clone(), 64, elsewhere),
+        ("64 filter rules, networks alone", plain.clone(), 64, ""),
+        ("the same again", plain.clone(), 0, ""),
     ];
     let mut costs = vec![Runs::default(); variants.len()];
     for _ in 0..options.runs {
         let nothing = turn(&mut empty, &plain)?;
         base.0.push(turn(&mut probe, &plain)? - nothing);
         without.0.push(turn(&mut bare, &plain)? - nothing);
-        for ((_, frame, count), costs) in variants.iter().zip(&mut costs) {
-            probe.set_filter(&rules(*count)?);
+        for ((_, frame, count, terms), costs) in variants.iter().zip(&mut costs) {
+            probe.set_filter(&rules(*count, terms)?).map_err(failed)?;
             costs.0.push(turn(&mut probe, frame)? - turn(&mut empty, frame)?);
         }
-        probe.set_filter(&Filter::default());
+        probe.set_filter(&Filter::default()).map_err(failed)?;
     }
     let name = "one flow, IPv4, TCP: the whole probe";
     emit(&beside(

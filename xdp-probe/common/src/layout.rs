@@ -279,28 +279,25 @@ pub struct CopyHead {
 /// Sizes of entries of the copy ring, powers of two; a frame is shorter than its entry.
 pub const COPY_CLASSES: [usize; 3] = [256, 2048, 16384];
 
-/// A filter rule: what matches all of it is dropped.
+/// Sets of filter rules: bit `r` is rule `r`. A packet is dropped by the rules that are in all of: the set of its protocol, that of its IP version, those
+/// of its ports together, and those of the networks that its addresses are in together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
-pub struct Rule {
-    /// Either address, masked, is this: upper and lower half, native order; IPv4 as `::ffff:`.
-    pub net: [u64; 2],
-    /// The mask; 0 = any.
-    pub mask: [u64; 2],
-    /// Either port is in it, first and last.
-    pub ports: [u16; 2],
-    /// Protocol; 0 = any.
-    pub proto: u8,
-    /// 4 or 6; 0 = any.
-    pub version: u8,
-    /// 1: `ports` counts.
-    pub has_ports: u8,
-    /// Unused.
-    pub reserved: u8,
+pub struct RuleSets {
+    /// Rules for IPv4, and for IPv6: those with a network of it, and those without a network.
+    pub versions: [u64; 2],
+    /// Rules that take any port.
+    pub any_port: u64,
+    /// Rules that take any address.
+    pub any_net: u64,
 }
 
-/// Most filter rules.
+/// Most filter rules: the bits of a set.
 pub const MAX_RULES: usize = 64;
+/// Ports, each with the set of the rules that take it.
+pub const PORTS: usize = 1 << 16;
+/// Protocols, each with the set of the rules that take it.
+pub const PROTOCOLS: usize = 256;
 
 const _: () = assert!(size_of::<Counts>() == 48 && size_of::<Slot4>() == 64 && size_of::<Slot6>() == 128);
 const _: () = assert!(size_of::<Evicted4>() == 72 && size_of::<Evicted6>() == 96 && size_of::<Books>() == 256);

@@ -1,9 +1,9 @@
 //! The maps, and the part of them that belongs to the packet at hand.
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
-use aya_ebpf::btf_maps::{Array, ArrayOfMaps, RingBuf, XskMap};
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LpmTrie, RingBuf, XskMap};
 use aya_ebpf::macros::btf_map;
-use probe_common::layout::{Books, Control, MAX_RULES, Rule, Settings, Slot4, Slot6};
+use probe_common::layout::{Books, Control, MAX_RULES, PORTS, PROTOCOLS, RuleSets, Settings, Slot4, Slot6};
 
 use crate::packet::Packet;
 
@@ -85,8 +85,16 @@ pub static SLOTS6: Array<Slot6, 32, MMAPABLE> = Array::new();
 static BOOKS: Array<Books, 2, MMAPABLE> = Array::new();
 #[btf_map]
 static CONTROL: Array<Control, 1, MMAPABLE> = Array::new();
+/// The filter; see `filter.rs`.
 #[btf_map]
-pub static RULES: Array<Rule, MAX_RULES, MMAPABLE> = Array::new();
+pub static RULE_SETS: Array<RuleSets, 1, MMAPABLE> = Array::new();
+#[btf_map]
+pub static RULES_OF_PROTOCOL: Array<u64, PROTOCOLS, MMAPABLE> = Array::new();
+#[btf_map]
+pub static RULES_OF_PORT: Array<u64, PORTS, MMAPABLE> = Array::new();
+/// By the longest prefix, IPv4 as `::ffff:`: the rules of it and of all that contain it.
+#[btf_map]
+pub static RULES_OF_NET: LpmTrie<[u32; 4], u64, MAX_RULES> = LpmTrie::new();
 /// Slots that left early, a ring for each area.
 #[btf_map]
 pub static EVICTED: ArrayOfMaps<RingBuf<u64, 4096>, MAX_AREAS> = ArrayOfMaps::new();

@@ -59,7 +59,7 @@ pub fn run<T: Table>(packet: &impl Packet, frags: bool) -> Verdict {
                 }
                 shape.tags += 1;
             }
-            if area.rules != 0 && filter::drops(&frame, &shape, area.rules) {
+            if area.rules != 0 && filter::drops(&frame, &shape) {
                 return end(books, size, |books| &mut books.filtered);
             }
             if judge::is_plain(packet, &frame, &shape, len) {
