@@ -73,6 +73,10 @@ describe("addresses", { skip }, () => {
     await page.waitForSelector("button:text-is('Score 1 marked …')");
     await page.waitForFunction((id) => new URLSearchParams(location.hash.split("?")[1]).get("marks") === id, rows[0].record_id);
     watcher.clean();
+    // More than an address is followed in: said, and the first are there again.
+    const many = Array.from({ length: 120 }, (_, at) => at.toString(16).padStart(16, "0"));
+    await open(page, `#/suspicious/flow?date=${found.days.flow}&open=${many.join("+")}`);
+    await page.waitForSelector(".toast:has-text('names 120 of them: the first 100')");
   });
 
   test("neighbours added to the graph, and open branches of the tree", async () => {

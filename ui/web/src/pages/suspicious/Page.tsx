@@ -58,7 +58,7 @@ export function Page({ at: place }: PageProps) {
     marked.value = new Map();
   }, [at.source, date]);
   useMirror("marks", [...marked.value.keys()].join(" "), (text) => void import("./restore").then((code) => code.markAgain(at.source, date, text)));
-  useMirror("open", [...list.members.value.keys()].slice(0, 100).join(" "), (text) => void import("./restore").then((code) => code.openAgain(list, text)));
+  useMirror("open", [...list.members.value.keys()].join(" "), (text) => void import("./restore").then((code) => code.openAgain(list, text)));
   // The latest day of today is another one tomorrow: the address says which is shown, so that it can be sent.
   useEffect(() => {
     if (date && !at.date) show({ date }, "replace");

@@ -3,13 +3,18 @@
 import { effect } from "@preact/signals";
 import { get } from "../../api/client";
 import type { Source } from "../../text/source";
+import { toast } from "../../parts/toast";
 import type { Row, SuspiciousList } from "./list";
 import { marked } from "./scoring";
 
 /** At most so many: an address may come from anywhere. */
 const MOST = 100;
 
-const words = (text: string, pattern: RegExp): string[] => [...new Set(text.split(" "))].filter((word) => pattern.test(word)).slice(0, MOST);
+function words(text: string, pattern: RegExp): string[] {
+  const all = [...new Set(text.split(" "))].filter((word) => pattern.test(word));
+  if (all.length > MOST) toast({ text: `The address names ${all.length} of them: the first ${MOST} are there again.`, tone: "bad" });
+  return all.slice(0, MOST);
+}
 
 /** Marks the rows of these records that the day's run still has. */
 export async function markAgain(source: Source, date: string, text: string): Promise<void> {
