@@ -204,6 +204,20 @@ fn closed(stream: &mut impl Read) -> bool {
 }
 
 #[test]
+fn a_connection_that_waited_when_the_stop_came_was_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::open(dir.path()).unwrap();
+    for round in 0..8 {
+        let report = run_stream(&lake, None, CollectOptions::new("router"), |address| {
+            // The listener looks for connections now and then: the stop comes before it looks again.
+            std::thread::sleep(Duration::from_millis(90));
+            TcpStream::connect(address).unwrap().write_all(&ipfix(0, true, 50_000 + round)).unwrap();
+        });
+        counters(&report, &[("connections.accepted", 1), ("export.flows", 1), ("exported.records", 1)]);
+    }
+}
+
+#[test]
 fn ipfix_over_tcp_in_pieces_two_connections_and_one_that_speaks_something_else() {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::open(dir.path()).unwrap();

@@ -46,7 +46,7 @@ impl ConnectionCounters {
     }
 }
 
-/// Takes connections until the stop.
+/// Takes connections until the stop, and those that waited then.
 pub(super) fn listen<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     listener: StreamListener,
@@ -56,7 +56,9 @@ pub(super) fn listen<'scope, 'env>(
     let listener = Arc::new(listener);
     let mut collector = Collector::new(shared.options.limits, shared.options.decoder.clone());
     let (mut outbox, mut told) = (Outbox::new(shared, Transport::Stream, to), Told::default());
-    while !shared.is_stopped() {
+    loop {
+        // Before the look: those that wait when the stop comes have sent what the kernel has already taken from them.
+        let stopped = shared.is_stopped();
         match listener.accept() {
             Ok(Some((stream, from))) => {
                 let counters = &mut told.connections;
@@ -76,7 +78,9 @@ pub(super) fn listen<'scope, 'env>(
                     });
                 }
                 outbox.send(&mut collector, told.clone(), true, false);
-                continue;
+                if !shared.is_over() {
+                    continue;
+                }
             }
             Ok(None) => {}
             Err(error) => {
@@ -85,6 +89,9 @@ pub(super) fn listen<'scope, 'env>(
                     tracing::warn!(%error, times = told.errors, "taking a connection failed; trying again");
                 }
             }
+        }
+        if stopped {
+            break;
         }
         std::thread::sleep(WAIT);
     }
