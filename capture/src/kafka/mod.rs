@@ -144,6 +144,8 @@ pub struct KafkaError {
     is_fatal: bool,
     /// A broker cannot be reached.
     is_unreachable: bool,
+    /// All are down: what each of them had is said before.
+    is_summary: bool,
 }
 
 impl KafkaError {
@@ -153,7 +155,14 @@ impl KafkaError {
     }
 
     const fn setting(text: String) -> Self {
-        Self { text, is_unreadable: false, is_refusal: false, is_fatal: false, is_unreachable: false }
+        Self {
+            text,
+            is_unreadable: false,
+            is_refusal: false,
+            is_fatal: false,
+            is_unreachable: false,
+            is_summary: false,
+        }
     }
 }
 
@@ -374,7 +383,12 @@ impl KafkaProducer {
                         Some(error) => failed = Some(error),
                     }
                 }
-                Event::Failed(error) => reason = Some(error),
+                Event::Failed(error) => {
+                    // Why brokers are down says more than that they are.
+                    if reason.is_none() || !error.is_summary {
+                        reason = Some(error);
+                    }
+                }
                 Event::Log(text) => tracing::debug!("librdkafka: {text}"),
                 Event::Message(_) | Event::Assigned(_) | Event::Revoked => {}
             });

@@ -152,6 +152,7 @@ fn error(code: rd::rd_kafka_resp_err_t, more: String) -> KafkaError {
                 | Code::RD_KAFKA_RESP_ERR__RESOLVE
                 | Code::RD_KAFKA_RESP_ERR__TIMED_OUT
         ),
+        is_summary: code == Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
     }
 }
 

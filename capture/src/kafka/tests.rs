@@ -120,3 +120,14 @@ fn tls_and_sasl_settings_are_those_librdkafka_knows() {
     let error = KafkaProducer::open(&options, "t", WAIT).unwrap_err();
     assert!(error.to_string().contains("second"), "{error}");
 }
+
+/// It said "All broker connections are down", which is the last of what librdkafka says.
+#[test]
+fn why_a_broker_could_not_be_reached_was_not_said() {
+    // A port that nobody listens on any more.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let options = KafkaOptions { brokers: vec![format!("127.0.0.1:{port}")], ..KafkaOptions::default() };
+    let mut producer = KafkaProducer::open(&options, "t", Duration::from_secs(2)).unwrap();
+    let error = producer.send([(&b"k"[..], &b"v"[..])].into_iter()).unwrap_err().to_string();
+    assert!(error.contains("Connection refused") && error.contains(&port.to_string()), "{error}");
+}
