@@ -265,11 +265,7 @@ impl<'a> Event<'a> {
     fn request(&self) -> Result<LogRequest, &'static str> {
         let pair = self.pair()?;
         let time = self.time("timestamp").ok_or("no time")?;
-        let mut row = LogRequest::new(LogKind::Suricata, time, pair.src.to_ip_addr(pair.version));
-        row.client_port = Some(pair.src_port);
-        row.server_ip = Some(pair.dst.to_ip_addr(pair.version));
-        row.server_port = Some(pair.dst_port);
-        Ok(row)
+        Ok(LogRequest::of_pair(LogKind::Suricata, time, &pair))
     }
 
     fn http(&self) -> Result<LogRequest, &'static str> {

@@ -255,6 +255,16 @@ impl LogRequest {
         }
     }
 
+    /// A request of a connection, client to server, of which nothing more is known.
+    pub(super) fn of_pair(kind: LogKind, first: Nanos, pair: &AddressPair) -> Self {
+        Self {
+            client_port: Some(pair.src_port),
+            server_ip: Some(pair.dst.to_ip_addr(pair.version)),
+            server_port: Some(pair.dst_port),
+            ..Self::new(kind, first, pair.src.to_ip_addr(pair.version))
+        }
+    }
+
     /// The target of a request as it stood on the wire: a path, a whole URI, or for CONNECT host and port. `host` is set before.
     pub(super) fn set_target(&mut self, target: &str) {
         // The port that was spoken to, which may be a proxy's.

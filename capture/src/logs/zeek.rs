@@ -354,12 +354,7 @@ fn dhcp(ts: Nanos, values: &Values<'_>) -> Result<LogDhcp, &'static str> {
 }
 
 fn request(ts: Nanos, values: &Values<'_>) -> Result<LogRequest, &'static str> {
-    let pair = pair(values, 6)?;
-    let mut row = LogRequest::new(LogKind::Zeek, ts, pair.src.to_ip_addr(pair.version));
-    row.client_port = Some(pair.src_port);
-    row.server_ip = Some(pair.dst.to_ip_addr(pair.version));
-    row.server_port = Some(pair.dst_port);
-    Ok(row)
+    Ok(LogRequest::of_pair(LogKind::Zeek, ts, &pair(values, 6)?))
 }
 
 fn http(ts: Nanos, values: &Values<'_>) -> Result<LogRequest, &'static str> {
