@@ -15,8 +15,10 @@ use super::row::{LogAnswer, LogConnection, LogDns, LogKind, LogRequest, LogRow};
 use super::text::{iso, protocol, qtype, rcode};
 use crate::{AddressPair, DnsTransport, Ip, Nanos};
 
-/// Questions that wait; past it the oldest goes without an answer.
+/// Questions remembered, of which most are answered soon; past it the oldest goes without an answer.
 const WAITING: usize = 65_536;
+/// Longest name: 255 octets, each as `\DDD`. Names are what is remembered.
+const NAME: usize = 1_024;
 /// An answer later than this is one without its question.
 const PATIENCE: i64 = 60_000_000_000;
 const ETHERNET: u64 = 14;
@@ -37,7 +39,6 @@ pub(super) struct Eve {
     /// When each began to wait, in the order of the lines; answered ones stay until their turn.
     order: VecDeque<(u64, Nanos, Key)>,
     next: u64,
-    count: usize,
     /// The latest time of a DNS event.
     now: Nanos,
     /// Events that were none of a kind that is kept, or that wait.
@@ -76,7 +77,6 @@ impl Eve {
         self.order.push_back((self.next, row.first, key.clone()));
         self.waiting.entry(key).or_default().push_back((self.next, row));
         self.next += 1;
-        self.count += 1;
         None
     }
 
@@ -87,8 +87,13 @@ impl Eve {
         if list.is_empty() {
             self.waiting.remove(key);
         }
-        self.count -= 1;
         Some(question)
+    }
+
+    /// Questions that take room.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.order.len()
     }
 
     /// A question that waited for too long; at the end (`all`), any that waits.
@@ -98,7 +103,7 @@ impl Eve {
             let (number, late) = (*number, self.now.0.saturating_sub(since.0) > PATIENCE);
             let (_, _, key) = self.order.front()?;
             let waits = self.waiting.get(key).and_then(|list| list.front()).is_some_and(|(first, _)| *first == number);
-            if waits && !(all || late || self.count > WAITING) {
+            if waits && !(all || late || self.order.len() > WAITING) {
                 return None;
             }
             let (_, _, key) = self.order.pop_front()?;
@@ -232,6 +237,10 @@ impl<'a> Event<'a> {
         };
         let pair = if is_reversed { pair.reversed() } else { pair };
         let question = dns.parts("queries").next().unwrap_or(dns);
+        let query = question.owned("rrname").unwrap_or_default();
+        if query.len() > NAME {
+            return Err("a name longer than names are");
+        }
         let flags = dns.text("flags").and_then(|text| u16::from_str_radix(text, 16).ok());
         let bits = [("aa", 10), ("tc", 9), ("rd", 8), ("ra", 7)];
         let named = || dns.text("rcode").and_then(rcode);
@@ -242,12 +251,12 @@ impl<'a> Event<'a> {
             pair,
             transport: DnsTransport::of(pair.proto, pair.dst_port),
             id: dns.narrow("id").unwrap_or_default(),
-            query: question.owned("rrname").unwrap_or_default(),
+            query,
             qtype: question.text("rrtype").and_then(qtype).unwrap_or_default(),
             qclass: 1,
             rcode: if is_answer { flags.map(|flags| flags & 0xf).or_else(named) } else { None },
             bits: bits.map(|(name, bit)| flags.map_or_else(|| dns.flag(name), |flags| flags >> bit & 1 == 1)),
-            answers: dns.parts("answers").map(|answer| answer.answer()).collect(),
+            answers: dns.parts("answers").filter(|_| is_answer).map(|answer| answer.answer()).collect(),
         };
         Ok((row, is_answer))
     }

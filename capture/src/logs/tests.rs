@@ -316,3 +316,26 @@ fn questions_wait_for_a_minute_of_the_log_and_each_answer_takes_the_oldest() {
     );
     assert_eq!((refused.len(), counters.lines, counters.rows + counters.other_lines), (0, 7, 7));
 }
+
+#[test]
+fn one_question_without_an_answer_kept_all_that_were_answered_after_it() {
+    let line = |flow: u32, kind: &str, name: &str| {
+        format!(
+            r#"{{"timestamp":"2026-03-02T10:00:00.0Z","flow_id":{flow},"event_type":"dns","src_ip":"192.0.2.9","src_port":5000,"dest_ip":"192.0.2.53","dest_port":53,"proto":"UDP","dns":{{"version":2,"type":"{kind}","id":5,"rrname":"{name}","rrtype":"A","rcode":"NOERROR"}}}}"#
+        )
+    };
+    let read = |eve: &mut eve::Eve, text: &str| json(text, eve);
+    let mut eve = eve::Eve::default();
+    assert_eq!(read(&mut eve, &line(0, "query", "never.test")), None);
+    // No time passes.
+    let mut early = 0;
+    for flow in 1..70_000 {
+        assert_eq!(read(&mut eve, &line(flow, "query", "a.test")), None);
+        assert!(matches!(read(&mut eve, &line(flow, "answer", "a.test")), Some(Ok(_))));
+        early += u32::from(eve.unanswered(false).is_some());
+        assert!(eve.remembered() <= 65_537);
+    }
+    assert_eq!((early, eve.unanswered(true), eve.remembered()), (1, None, 0));
+    let long = line(1, "query", &"a".repeat(1_025));
+    assert_eq!(read(&mut eve, &long), Some(Err("a name longer than names are")));
+}
