@@ -468,6 +468,10 @@ fn what_cannot_be_scored_is_said() {
     write(&place.lake, &busy()[..50], &[dns(1, "", Some(10), Some(0))], &[]);
     let error = score(&place.lake, &spot(Source::Dns, day()), &mut ()).unwrap_err();
     assert_eq!(error.to_string(), "none of the 1 dns records of 2026-03-04 has a word: name 1");
+    let of_a_log = lake();
+    write(&of_a_log.lake, &[], &[DnsRecord { query_len: None, ..dns(1, "www.example.com", None, Some(0)) }], &[]);
+    let error = score(&of_a_log.lake, &spot(Source::Dns, day()), &mut ()).unwrap_err();
+    assert!(error.to_string().contains("length 1 (") && error.to_string().contains("words rich"), "{error}");
     let mut request = spot(Source::Flow, day());
     request.limit = 0;
     assert!(matches!(score(&place.lake, &request, &mut ()), Err(ScoreError::Setting { name: "limit", .. })));

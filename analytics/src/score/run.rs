@@ -237,7 +237,13 @@ impl DayRun<'_> {
         }
         if self.card.scored == 0 {
             let causes: Vec<String> = self.card.invalid.iter().map(|(cause, rows)| format!("{cause} {rows}")).collect();
-            return Err(ScoreError::NoWords { source_name, date, rows: self.card.read, causes: causes.join(", ") });
+            let mut causes = causes.join(", ");
+            if self.card.invalid.contains_key("length") {
+                causes.push_str(
+                    " (Spot's words need the length of the answer's frame, which logs do not have: use the words rich)",
+                );
+            }
+            return Err(ScoreError::NoWords { source_name, date, rows: self.card.read, causes });
         }
         self.noted = self.speller.noted();
         self.findings = Watch::finish(watches);
