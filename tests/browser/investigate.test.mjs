@@ -192,6 +192,28 @@ describe("investigate", { skip }, () => {
     watcher.clean();
   });
 
+  test("a chart whose steps change while its table is open keeps the table", async () => {
+    const title = () => page.textContent("figure.chart h2");
+    await go("#/ingest?v=1", ".time-chart svg");
+    const coarse = await title();
+    await page.click("figure.chart >> text=Table");
+    await page.waitForSelector(".twin tbody tr");
+    await page.evaluate((from) => {
+      const [path, query] = location.hash.split("?");
+      const params = new URLSearchParams(query);
+      params.set("from", from);
+      params.set("to", from.replace("T00:", "T01:"));
+      location.hash = `${path}?${params}`;
+    }, span.from);
+    await page.waitForFunction((old) => document.querySelector("figure.chart h2")?.textContent !== old, coarse);
+    await page.waitForSelector(".twin tbody tr");
+    await page.click("figure.chart >> text=Table");
+    await page.waitForSelector(".time-chart svg");
+    // An address of before says the steps with the name.
+    await go("#/ingest?v=1&tables=records-per-2-h", ".twin tbody tr");
+    watcher.clean();
+  });
+
   test("an export is the file its name says, and what the table shows", async () => {
     await go(`#/ip/${encodeURIComponent(host)}?${params({ sources: "flow" })}`, ".timeline .grid-row");
     await page.click(".timeline >> text=Export");

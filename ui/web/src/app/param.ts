@@ -13,10 +13,12 @@ export function useParam<T extends string>(name: string, known: readonly T[]): [
 /** How many names a list of an address has; the oldest goes. */
 const NAMES = 8;
 
-/** Is a name one of those that a parameter lists? And a way to put it there, or take it away. */
+/** Is a name one of those that a parameter lists? And a way to put it there, or take it away. A name with more behind it counts: older
+    addresses say a chart's steps too (`records-per-2-h`). */
 export function useListed(param: string, name: string): [boolean, (on: boolean) => void] {
   const all = (route.value.params[param] ?? "").split(".").filter(Boolean);
-  return [all.includes(name), (on) => change({ [param]: [...all.filter((one) => one !== name), ...(on ? [name] : [])].slice(-NAMES).join(".") }, "replace")];
+  const means = (one: string) => one === name || one.startsWith(`${name}-`);
+  return [all.some(means), (on) => change({ [param]: [...all.filter((one) => !means(one)), ...(on ? [name] : [])].slice(-NAMES).join(".") }, "replace")];
 }
 
 /** Keeps state and address alike: `text` is written when it changes and has rested for so many ms; what the address said first, or says

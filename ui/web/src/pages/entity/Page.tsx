@@ -144,6 +144,7 @@ function VolumeChart({ subject, range }: { subject: string; range: Range }) {
   return (
     <Chart
       title={days ? "Bytes in and out per day" : "Bytes in and out"}
+      id="bytes-in-and-out"
       summary={`Bytes received and sent by ${escapeText(subject, 80)}, in steps of ${value.step} seconds.`}
       twin={{
         columns: ["Time", "Bytes in", "Bytes out", "Packets in", "Packets out", "Connections"],

@@ -91,6 +91,7 @@ function Summary({ found, sensor, only }: { found: IngestSpan; sensor: string; o
       ) : null}
       <Chart
         title={`Records per ${duration(found.step)}`}
+        id="records"
         summary={`Records that arrived, by source. ${series.map((one) => `${one.label} ${count(one.values.reduce((sum, value) => sum + value, 0))}`).join(", ")}. ${shades.length} stretches are marked.`}
         twin={{
           columns: ["Time", ...series.map((one) => one.label), "State"],

@@ -154,6 +154,7 @@ function Seconds({ points, unit, rate }: { points: readonly Point[]; unit: "byte
     <Chart
       class="live-chart"
       title={`${unit === "bytes" ? "Bits" : "Packets"} per second, last 5 minutes`}
+      id="per-second"
       summary={`Traffic per second: ${series.map((one) => `${one.label} ${rate(one.values.at(-1) ?? 0)}`).join(", ")}.`}
       twin={{
         columns: ["Time", ...WAYS.map(([, label]) => `${label}, ${unit}`), "Packets lost"],

@@ -17,6 +17,8 @@ export interface Twin {
 
 interface Props {
   title: string;
+  /** Its name in the address, where the title changes with what is shown: a chart whose steps get shorter stays the same chart. */
+  id?: string;
   /** Said to who cannot see it: what it shows, in a sentence. */
   summary: string;
   twin: Twin;
@@ -32,8 +34,8 @@ interface Props {
 /** Rows of a table's page. */
 const PAGE = 50;
 
-export function Chart({ title, summary, twin, children, vector, tools, class: className }: Props) {
-  const name = title.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 32);
+export function Chart({ title, id, summary, twin, children, vector, tools, class: className }: Props) {
+  const name = id ?? title.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 32);
   const [table, setTable] = useListed("tables", name);
   const [large, setLarge] = useListed("large", name);
   const box = useRef<HTMLDivElement>(null);
