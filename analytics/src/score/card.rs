@@ -98,6 +98,8 @@ pub struct CorpusCard {
     pub dns_unanswered: u64,
     /// DNS: frame lengths computed from the message length (+42, +62 over IPv6); such rows have no `response_frame_len`.
     pub dns_lengths_computed: u64,
+    /// DNS: message lengths computed from name and answers ([`crate::words::dns_length`]), for want of any: records of logs.
+    pub dns_lengths_estimated: u64,
 }
 
 /// What became of the rows.

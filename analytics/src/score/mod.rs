@@ -9,6 +9,7 @@
 //! or a second import. Memory is bounded by [`CorpusLimits`] and the limit of rows. Every row read is scored or counted with its cause.
 //! Refuses: a day without records ([`ScoreError::NoRecords`]).
 
+mod answers;
 pub mod before;
 mod beside;
 mod card;

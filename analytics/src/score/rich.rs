@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use aggregator::lake::Source;
 use arrow::array::{
-    Array, ListArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray, UInt8Array, UInt16Array,
-    UInt32Array, UInt64Array,
+    Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 
 use super::ScoreError;
+use super::answers::Answers;
 use super::parts::column;
 use super::rows::{Each, Noted, Tokens};
 use super::texts::Texts;
@@ -340,39 +340,5 @@ impl Rich {
             each(row, tokens)?;
         }
         Ok(())
-    }
-}
-
-/// The lists of answers; nothing where the column is of another shape (an old file).
-struct Answers<'b> {
-    list: Option<(&'b ListArray, &'b UInt16Array, &'b UInt32Array)>,
-}
-
-impl<'b> Answers<'b> {
-    fn of(batch: &'b RecordBatch) -> Result<Self, ScoreError> {
-        let list: &ListArray = column(batch, "answers")?;
-        let of = |list: &'b ListArray| {
-            let records: &StructArray = list.values().as_any().downcast_ref()?;
-            let kinds = records.column_by_name("type")?.as_any().downcast_ref()?;
-            let ttls = records.column_by_name("ttl")?.as_any().downcast_ref()?;
-            Some((list, kinds, ttls))
-        };
-        Ok(Self { list: of(list) })
-    }
-
-    /// Answers of a row, with type and time to live of the first. Logs have neither query nor answer records; an empty list says nothing then.
-    fn row(&self, row: usize) -> Option<(u64, u16, u32)> {
-        let (list, kinds, ttls) = self.list?;
-        if list.is_null(row) {
-            return None;
-        }
-        let offsets = list.value_offsets();
-        let (from, to) = (*offsets.get(row)? as usize, *offsets.get(row + 1)? as usize);
-        match to.checked_sub(from) {
-            Some(count) if count > 0 && to <= kinds.len() && to <= ttls.len() => {
-                Some((count as u64, kinds.value(from), ttls.value(from)))
-            }
-            _ => Some((0, 0, 0)),
-        }
     }
 }

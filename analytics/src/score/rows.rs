@@ -8,12 +8,14 @@ use arrow::array::{
 };
 
 use super::ScoreError;
+use super::answers::Answers;
 use super::intern::Interner;
 use super::parts::column;
 use super::request::{ScoreRequest, WordScheme};
 use super::rich::{Rich, kind_of};
 use super::texts::Texts;
 use crate::words::dns::{DnsInput, DnsScheme, DnsWord};
+use crate::words::dns_length::message_len;
 use crate::words::domain::DomainLists;
 use crate::words::flow::{FlowInput, FlowScheme, FlowWords};
 use crate::words::proxy::{ProxyInput, ProxyScheme, ProxyWord};
@@ -55,6 +57,8 @@ pub(super) struct Noted {
     pub(super) dns_unanswered: u64,
     /// Frame lengths computed from the message's (+42, +62 for IPv6), for want of the frame's.
     pub(super) dns_lengths_computed: u64,
+    /// Message lengths computed from name and answers, for want of any.
+    pub(super) dns_lengths_estimated: u64,
     /// Records whose user agent found no room.
     pub(super) agents_overflow: u64,
     /// Methods and content types that found no room.
@@ -180,6 +184,7 @@ impl Speller {
             (Self::Dns { counts, .. }, Self::Dns { counts: other, .. }) => {
                 counts.dns_unanswered += other.dns_unanswered;
                 counts.dns_lengths_computed += other.dns_lengths_computed;
+                counts.dns_lengths_estimated += other.dns_lengths_estimated;
             }
             (own @ Self::Proxy { .. }, other) => *own = other,
             _ => {}
@@ -235,6 +240,7 @@ impl Speller {
                 "query_len",
                 "response_len",
                 "response_frame_len",
+                "answers",
             ],
             Self::Proxy { .. } => &[
                 "first_seen",
@@ -318,7 +324,8 @@ fn spell_flow(batch: &RecordBatch, each: Each<'_>) -> Result<(), ScoreError> {
     Ok(())
 }
 
-/// The moment and length are the answer's where there is one, else the query's.
+/// The moment and length are the answer's where there is one, else the query's; records of logs have no length, and get that of a message with
+/// their name and answers.
 fn spell_dns(batch: &RecordBatch, lists: &DomainLists, counts: &mut Noted, each: Each<'_>) -> Result<(), ScoreError> {
     const HEADERS_V4: u32 = 42;
     const HEADERS_V6: u32 = 62;
@@ -329,15 +336,21 @@ fn spell_dns(batch: &RecordBatch, lists: &DomainLists, counts: &mut Noted, each:
     let rcode: &UInt16Array = column(batch, "rcode")?;
     let (query, response): (&UInt16Array, &UInt16Array) = (column(batch, "query_len")?, column(batch, "response_len")?);
     let frame: &UInt32Array = column(batch, "response_frame_len")?;
+    let answers = Answers::of(batch)?;
     for row in 0..batch.num_rows() {
         let answered = !rcode.is_null(row);
         let time = if answered { last_seen } else { first_seen };
         let client_ip = address(client, row);
         let message = [response, query].into_iter().find(|len| !len.is_null(row)).map(|len| u32::from(len.value(row)));
+        let estimated = (message.is_none() && frame.is_null(row))
+            .then(|| text(qname, row).map(|name| message_len(name, answers.records(row))))
+            .flatten();
+        let message = message.or(estimated);
         let headers = if client_ip.is_some_and(|ip| ip.contains(':')) { HEADERS_V6 } else { HEADERS_V4 };
         let frame_len = if frame.is_null(row) { message.map(|len| len + headers) } else { Some(frame.value(row)) };
         counts.dns_unanswered += u64::from(!answered);
-        counts.dns_lengths_computed += u64::from(frame.is_null(row) && frame_len.is_some());
+        counts.dns_lengths_estimated += u64::from(estimated.is_some());
+        counts.dns_lengths_computed += u64::from(frame.is_null(row) && frame_len.is_some() && estimated.is_none());
         let input = DnsInput {
             hour: (!time.is_null(row)).then(|| time.value(row)).and_then(hour),
             unix_time: (!time.is_null(row)).then(|| time.value(row).div_euclid(1_000_000)),

@@ -237,12 +237,7 @@ impl DayRun<'_> {
         }
         if self.card.scored == 0 {
             let causes: Vec<String> = self.card.invalid.iter().map(|(cause, rows)| format!("{cause} {rows}")).collect();
-            let mut causes = causes.join(", ");
-            if self.card.invalid.contains_key("length") {
-                causes.push_str(
-                    " (Spot's words need the length of the answer's frame, which logs do not have: use the words rich)",
-                );
-            }
+            let causes = causes.join(", ");
             return Err(ScoreError::NoWords { source_name, date, rows: self.card.read, causes });
         }
         self.noted = self.speller.noted();
@@ -392,7 +387,8 @@ impl DayRun<'_> {
         threads: usize,
     ) -> ModelCard {
         let request = self.request;
-        let Noted { dns_unanswered, dns_lengths_computed, agents_overflow, texts_overflow } = self.noted;
+        let Noted { dns_unanswered, dns_lengths_computed, dns_lengths_estimated, agents_overflow, texts_overflow } =
+            self.noted;
         let corpus = CorpusCard {
             documents: day.corpus.documents(),
             vocabulary: day.corpus.vocabulary(),
@@ -404,6 +400,7 @@ impl DayRun<'_> {
             texts_overflow,
             dns_unanswered,
             dns_lengths_computed,
+            dns_lengths_estimated,
         };
         let rows = RowsCard {
             threshold: request.threshold.is_finite().then_some(request.threshold),

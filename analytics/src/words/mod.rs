@@ -9,6 +9,7 @@
 //! plain defect the intended behaviour stands here, and the item says so.
 
 pub mod dns;
+pub mod dns_length;
 pub mod domain;
 pub mod flow;
 pub mod labels;
