@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use hashbrown::{HashMap, HashSet};
 
 use super::domain::registered;
+use super::slow::Slow;
 use super::stats::{binomial_surprise, evenness, fingerprint, quantile};
 use super::tail::Scale;
 use super::{CASES, Case, Covers, Findings};
@@ -37,6 +38,7 @@ const TOGETHER: i64 = 500_000;
 const SPAN: i64 = 30 * 60 * 1_000_000;
 
 const HOUR: i64 = 3_600_000_000;
+pub(super) const DAY: i64 = 24 * HOUR;
 
 /// Regular contacts by case `K` (client and place), with the number of clients of a place `P`.
 #[derive(Clone, Debug)]
@@ -47,14 +49,13 @@ pub struct Beacons<K, P> {
     overflow: u64,
 }
 
+/// Contacts of a case: start, bytes sent, source port.
 #[derive(Clone, Debug, Default)]
-struct Contacts {
-    /// Start, bytes sent, source port.
-    times: Vec<(i64, u64, u16)>,
-}
+pub(super) struct Contacts(pub(super) Vec<(i64, u64, u16)>);
 
+/// Clients of a place.
 #[derive(Clone, Debug, Default)]
-struct Clients(HashSet<u64>);
+pub(super) struct Clients(pub(super) HashSet<u64>);
 
 impl<K, P> Default for Beacons<K, P> {
     fn default() -> Self {
@@ -94,6 +95,16 @@ impl<K: Hash + Eq + Clone + Debug + PlaceOf<P>, P: Hash + Eq> Beacons<K, P> {
         self.cases.contains_key(case)
     }
 
+    /// Gives what a slow beacon may be to who looks at more days: cases that are not judged by `is_judged` are left out.
+    pub(super) fn seldom(&self, into: &mut Slow<K, P>, is_judged: impl Fn(&K) -> bool) {
+        into.all = into.all.max(self.clients.len());
+        for (case, contacts) in self.cases.iter().filter(|(case, _)| is_judged(case)) {
+            let place = case.place();
+            let Some(clients) = self.places.get(&place).filter(|clients| clients.0.len() <= VICTIMS) else { continue };
+            into.watch(case, place, contacts, clients);
+        }
+    }
+
     /// Adds the findings as those of `detector`; `of` names host and records of a case, `None` for one that is not judged.
     pub(crate) fn finish(
         self,
@@ -101,22 +112,33 @@ impl<K: Hash + Eq + Clone + Debug + PlaceOf<P>, P: Hash + Eq> Beacons<K, P> {
         detector: &'static str,
         of: impl Fn(&K) -> Option<(IpAddr, Covers)>,
     ) {
-        let Self { cases, places, clients: all, overflow } = self;
+        let Self { cases, places, clients, overflow } = self;
         let rhythms: Vec<(K, Rhythm)> =
-            cases.into_iter().filter_map(|(case, contacts)| Some((case, Rhythm::of(contacts.times)?))).collect();
-        let fleets = Fleets::of(&rhythms);
-        let (mut statistics, mut found) = (Vec::new(), Vec::new());
-        for (case, rhythm) in rhythms {
-            let clients = places.get(&case.place()).map_or(1, |clients| clients.0.len().max(1));
-            let Some((host, covers)) = of(&case) else { continue };
-            let statistic = rhythm.statistic(clients.max(fleets.clients(case.wide(), &rhythm)), all.len());
-            statistics.push(statistic);
-            if statistic >= 3.0 {
-                found.push(Case { statistic, host, covers, evidence: rhythm.evidence(clients) });
-            }
-        }
+            cases.into_iter().filter_map(|(case, contacts)| Some((case, Rhythm::of(contacts)?))).collect();
+        let (statistics, found) = judge(rhythms, &places, clients.len(), of);
         findings.add(detector, Scale::Probability, statistics, found, overflow);
     }
+}
+
+/// The statistics of all rhythms, and the cases worth telling.
+pub(super) fn judge<K: PlaceOf<P>, P: Hash + Eq>(
+    rhythms: Vec<(K, Rhythm)>,
+    places: &HashMap<P, Clients>,
+    all: usize,
+    of: impl Fn(&K) -> Option<(IpAddr, Covers)>,
+) -> (Vec<f64>, Vec<Case>) {
+    let fleets = Fleets::of(&rhythms);
+    let (mut statistics, mut found) = (Vec::new(), Vec::new());
+    for (case, rhythm) in rhythms {
+        let clients = places.get(&case.place()).map_or(1, |clients| clients.0.len().max(1));
+        let Some((host, covers)) = of(&case) else { continue };
+        let statistic = rhythm.statistic(clients.max(fleets.clients(case.wide(), &rhythm)), all);
+        statistics.push(statistic);
+        if statistic >= 3.0 {
+            found.push(Case { statistic, host, covers, evidence: rhythm.evidence(clients) });
+        }
+    }
+    (statistics, found)
 }
 
 /// What a case is made of.
@@ -187,7 +209,7 @@ impl PlaceOf<Box<str>> for (IpAddr, Box<str>) {
 }
 
 impl Clients {
-    fn add(&mut self, client: u64) {
+    pub(super) fn add(&mut self, client: u64) {
         if self.0.len() < CLIENTS {
             self.0.insert(client);
         }
@@ -196,18 +218,19 @@ impl Clients {
 
 impl Contacts {
     fn add(&mut self, time: i64, bytes: u64, port: u16) {
-        self.times.push((time, bytes, port));
-        if self.times.len() >= 2 * CONTACTS {
-            self.times.sort_unstable();
-            self.times.truncate(CONTACTS);
+        self.0.push((time, bytes, port));
+        if self.0.len() >= 2 * CONTACTS {
+            self.0.sort_unstable();
+            self.0.truncate(CONTACTS);
         }
     }
 }
 
 /// How regular a case is.
-struct Rhythm {
+pub(super) struct Rhythm {
     contacts: usize,
-    median: f64,
+    /// Microseconds.
+    pub(super) median: f64,
     /// −ln of the chance of such even intervals without a clock.
     surprise: f64,
     timing: f64,
@@ -218,11 +241,12 @@ struct Rhythm {
 }
 
 impl Rhythm {
-    fn of(mut times: Vec<(i64, u64, u16)>) -> Option<Self> {
+    pub(super) fn of(Contacts(mut times): Contacts) -> Option<Self> {
         times.sort_unstable();
         times.truncate(CONTACTS);
-        let mut ports: HashSet<u16> = HashSet::new();
-        times.retain(|(_, _, port)| *port == 0 || ports.insert(*port));
+        let mut ports: HashSet<(u16, i64)> = HashSet::new();
+        // A port of another day is another connection's.
+        times.retain(|(time, _, port)| *port == 0 || ports.insert((*port, time.div_euclid(DAY))));
         times.dedup_by(|b, a| b.0.saturating_sub(a.0) < TOGETHER);
         let (first, last) = (times.first()?.0, times.last()?.0);
         let span = last.saturating_sub(first);
@@ -328,7 +352,7 @@ mod tests {
     #[test]
     fn a_fleet_that_calls_home_is_no_beacon_and_two_victims_are() {
         let times = (0..12).map(|i| (i * 2 * HOUR + i * i * 1_000_000, 700, 0)).collect();
-        let rhythm = Rhythm::of(times).unwrap();
+        let rhythm = Rhythm::of(Contacts(times)).unwrap();
         assert!(rhythm.statistic(17, 640) < 3.0, "{}", rhythm.statistic(17, 640));
         assert!(rhythm.statistic(2, 640) > 20.0, "{}", rhythm.statistic(2, 640));
         // However many are the network's hosts, three victims do not excuse each other.

@@ -28,6 +28,7 @@ pub mod port;
 pub mod rows;
 pub mod scan;
 pub mod server;
+pub mod slow;
 pub mod stations;
 pub mod stats;
 pub mod tail;
@@ -349,6 +350,16 @@ impl Flows {
         }
     }
 
+    /// What the days before are looked at for.
+    pub fn seldom(&self) -> slow::SlowFlows {
+        let mut slow = slow::SlowFlows::default();
+        if let Some(Talking { beacons, unanswered, .. }) = &self.talking {
+            beacons.seldom(&mut slow, |_| true);
+            unanswered.seldom(&mut slow);
+        }
+        slow
+    }
+
     /// The findings.
     pub fn finish(self) -> Findings {
         let mut findings = Findings::default();
@@ -460,14 +471,23 @@ impl Requests {
         self.web.handle(row);
     }
 
+    /// Names that are the organisation's own: of servers inside that are no proxies, and never answered from outside.
+    fn own(&self) -> HashSet<Box<str>> {
+        let servers = self.inside.values().filter(|names| names.len() <= PROXY_NAMES);
+        servers.flatten().filter(|name| !self.outside.contains(*name)).cloned().collect()
+    }
+
+    /// What the days before are looked at for.
+    pub fn seldom(&self) -> slow::SlowRequests {
+        let (mut slow, own) = (slow::SlowRequests::default(), self.own());
+        self.beacons.seldom(&mut slow, |(_, host)| !own.contains(host));
+        slow
+    }
+
     /// The findings.
     pub fn finish(self) -> Findings {
-        let Self { beacons, agents, attacks, lone, web, inside, outside, .. } = self;
-        let mut own: HashSet<Box<str>> = HashSet::new();
-        for names in inside.into_values().filter(|names| names.len() <= PROXY_NAMES) {
-            own.extend(names);
-        }
-        own.retain(|name| !outside.contains(name));
+        let own = self.own();
+        let Self { beacons, agents, attacks, lone, web, .. } = self;
         let mut findings = Findings::default();
         beacons.finish(&mut findings, "beacon", |(client, host)| {
             (!own.contains(host)).then(|| (*client, Covers::Host(host.clone())))

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 
 use super::beacon::Beacons;
 use super::rows::FlowRow;
+use super::slow::Slow;
 use super::{CASES, Covers, Findings};
 
 /// Places watched of a client.
@@ -36,6 +37,11 @@ impl Unanswered {
         }
         let port = if row.proto == 6 { row.src_port } else { 0 };
         self.attempts.handle(case, (row.dst, row.dst_port), row.flow_start, row.src_bytes, port);
+    }
+
+    /// See [`Beacons::seldom`].
+    pub(super) fn seldom(&self, into: &mut Slow<(IpAddr, IpAddr, u16), (IpAddr, u16)>) {
+        self.attempts.seldom(into, |_| true);
     }
 
     pub(crate) fn finish(self, findings: &mut Findings) {

@@ -6,8 +6,8 @@
 //!
 //! Cost of a look: linear in the new records, plus one sweep over the day's distinct (host, word) pairs and detectors' cases. Memory: the day's corpus
 //! ([`super::CorpusLimits`]) and the detectors' cases twice, while a list is made. An earlier record is ranked again only if it stood in the last list; the
-//! nightly run looks at all. For the same cost the list goes without what reads more than the new records: rule files, and the names DNS gave to addresses. The
-//! whole run brings both; verdicts, rules and context files stand in this list too.
+//! nightly run looks at all. For the same cost the list goes without what reads more than the new records: rule files, the names DNS gave to addresses, and the
+//! days before (slow beacons). The whole run brings them; verdicts, rules and context files stand in this list too.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -5,7 +5,7 @@
 //! Two passes over the lake (rich words: one more, over who has what): the first counts tokens, the second looks every record's pair up and keeps
 //! the lowest. Groups of parts side by side, and the detectors beside the words. No row is held in memory but the candidates; only the needed columns are read.
 //!
-//! Promises: the scores of a day depend on its records, the parameters and the seed; not on threads, on the order of files, on compaction
+//! Promises: the scores of a day depend on its records, for slow beacons on those of the six days before, the parameters and the seed; not on threads, on the order of files, on compaction
 //! or a second import. Memory is bounded by [`CorpusLimits`] and the limit of rows. Every row read is scored or counted with its cause.
 //! Refuses: a day without records ([`ScoreError::NoRecords`]).
 
@@ -30,6 +30,7 @@ mod rows;
 mod run;
 mod saved;
 mod select;
+mod slow;
 pub(crate) mod texts;
 mod topics;
 mod train;

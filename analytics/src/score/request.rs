@@ -273,6 +273,8 @@ pub enum Stage {
     Agents,
     /// Counts words, rows.
     Count,
+    /// Looks for the day's seldom pairs in the days before, rows.
+    Before,
     /// Fits the model, iterations.
     Fit,
     /// Scores, rows.
@@ -287,6 +289,7 @@ impl Stage {
         match self {
             Self::Agents => "counting hosts",
             Self::Count => "counting words",
+            Self::Before => "looking at the days before",
             Self::Fit => "fitting",
             Self::Score => "scoring",
             Self::Write => "writing",

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use aggregator::lake::Source;
-use arrow::array::{
-    Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
-};
+use arrow::array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt64Array};
 
 use super::ScoreError;
 use super::answers::Answers;

@@ -20,6 +20,7 @@ use super::request::{Progress, Ranking, ScoreRequest, Stage};
 use super::rows::{Noted, Speller};
 use super::saved::{self, DriftCard, Kind};
 use super::select::Candidate;
+use super::slow::look_back;
 use super::train::DayCorpus;
 use super::watch::Watch;
 use super::write::{RunColumns, batch};
@@ -96,10 +97,13 @@ fn attempt(
         parts,
     };
     let parts = std::mem::take(&mut day.parts);
-    let corpus = {
+    let (corpus, watches) = {
         let reading = Reading::new(&parts, 0, progress);
         day.timed("count", |day| pool.install(|| day.count(lake, &reading)))?
     };
+    let slow = day.timed("days before", |_| pool.install(|| look_back(lake, request, &watches, progress)))?;
+    day.findings = Watch::finish(watches);
+    day.findings.append(slow);
     let former = saved::before(lake, &Kind::of(request), request.source, request.date)?;
     let scheme = day.speller.scheme();
     let drift = former.as_ref().map(|former| former.drift(&corpus, scheme));
@@ -213,8 +217,8 @@ impl DayRun<'_> {
         done
     }
 
-    /// First pass: the corpus, and what the detectors found.
-    fn count(&mut self, lake: &Lake, reading: &Reading<'_>) -> Result<DayCorpus, ScoreError> {
+    /// First pass: the corpus, and the detectors that have seen the day.
+    fn count(&mut self, lake: &Lake, reading: &Reading<'_>) -> Result<(DayCorpus, Vec<Watch>), ScoreError> {
         prepare(reading, &mut self.speller)?;
         let mut watches = match self.request.ranking {
             Ranking::Fused => Watch::of(self.request.source, &self.request.internal),
@@ -241,14 +245,13 @@ impl DayRun<'_> {
             return Err(ScoreError::NoWords { source_name, date, rows: self.card.read, causes });
         }
         self.noted = self.speller.noted();
-        self.findings = Watch::finish(watches);
         builder.add_extra(&self.request.extra);
         if copies > 0 {
             let extra = dismissed::tokens(lake, self.request.source, &self.feedback, &mut self.speller, copies)?;
             self.copied += extra.iter().map(|token| u64::from(token.weight)).sum::<u64>();
             builder.add_extra(&extra);
         }
-        Ok(builder.finish(self.speller.scheme()))
+        Ok((builder.finish(self.speller.scheme()), watches))
     }
 
     pub(super) fn take(&mut self, below: u64, hits: BTreeMap<usize, u64>) {

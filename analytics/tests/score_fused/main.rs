@@ -210,6 +210,38 @@ fn attacks_stand_first_with_what_fired() {
     assert!(run.card.detectors.iter().any(|family| family.detector == "scan" && family.findings == 1));
 }
 
+/// One that calls every five hours: five contacts of a day are no rhythm, thirty of a week are.
+#[test]
+fn a_beacon_of_five_hours_is_found_with_the_days_before_and_not_without() {
+    const MIDDLE: [u8; 4] = [203, 0, 113, 55];
+    let slow = |days: i64| {
+        let mut traffic = Traffic { rows: traffic(days), days };
+        for n in (0..34).filter(|n| (n * 5) / 24 == days + 6) {
+            let at = (n * 5 - (days + 6) * 24) * 3600 * SECOND + n * n * 7 % 19 * 60 * SECOND;
+            traffic.add(at, [10, 0, 0, 111], MIDDLE, 443, (6, 900), (6, 1200));
+        }
+        traffic.rows
+    };
+    let fired = |first: i64| {
+        let place = lake(0);
+        let mut set = place.lake.begin(SetKind::Generated, WriterOptions::new("test")).unwrap();
+        (first..=0).for_each(|days| set.flow(&slow(days)).unwrap());
+        set.commit().unwrap();
+        let (run, batch) = scored(&place.lake, &all_rows(0));
+        let rows = rows(&batch);
+        let of = of(&rows, "10.0.0.111", "203.0.113.55");
+        assert_eq!(of.len(), 5, "the day has five");
+        let found = of[0].fired.iter().find(|(detector, ..)| detector == "slow beacon").cloned();
+        assert!(run.card.seconds.contains_key("days before"));
+        (of[0].rank, found)
+    };
+    assert_eq!(fired(0).1, None);
+    let (rank, found) = fired(-6);
+    let (_, strength, evidence) = found.unwrap();
+    assert!(rank <= 3 && strength > 6.0, "rank {rank}, {strength}");
+    assert!(evidence.starts_with("34 contacts in 165.") && evidence.contains("one every 5.0 h"), "{evidence}");
+}
+
 #[test]
 fn the_same_bytes_for_any_number_of_threads() {
     let place = lake(1);
