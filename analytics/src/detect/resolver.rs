@@ -1,0 +1,141 @@
+//! Strange resolvers: a server that answers a client's questions and that hardly any other client asks.
+//!
+//! A host whose resolver was changed, one that answers in the place of the network's own, an implant that asks a server of its own. The day says which
+//! resolvers are usual. One that itself asks many servers (a resolver at work) divides the evidence among them.
+
+use std::net::IpAddr;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::rows::{DnsRow, is_group};
+use super::tail::Scale;
+use super::{CASES, Case, Covers, Findings};
+
+/// Fewest answers to a client to tell of: what is asked once is asked by a test.
+const FEWEST: u64 = 8;
+
+/// Clients counted of a server.
+const CLIENTS: usize = 10_000;
+
+/// A resolver is strange if at most this share of the clients, or one, ask it.
+const FEW: f64 = 0.05;
+
+/// Fewest clients of a network in which anything is usual.
+const NETWORK: usize = 5;
+
+/// Answers by client and server.
+#[derive(Clone, Debug, Default)]
+pub struct Resolvers {
+    pairs: HashMap<(IpAddr, IpAddr), u64>,
+    servers: HashMap<IpAddr, HashSet<IpAddr>>,
+    overflow: u64,
+}
+
+impl Resolvers {
+    /// Looks at a record.
+    pub fn handle(&mut self, row: &DnsRow<'_>) {
+        if row.rcode.is_none() || row.server == row.client || is_group(row.server) {
+            return;
+        }
+        let pair = (row.client, row.server);
+        if self.pairs.len() >= CASES && !self.pairs.contains_key(&pair) {
+            self.overflow += 1;
+            return;
+        }
+        *self.pairs.entry(pair).or_insert(0) += 1;
+        let clients = self.servers.entry(row.server).or_default();
+        if clients.len() < CLIENTS {
+            clients.insert(row.client);
+        }
+    }
+
+    pub(crate) fn finish(self, findings: &mut Findings) {
+        let Self { pairs, servers, overflow } = self;
+        let clients: HashSet<IpAddr> = pairs.keys().map(|(client, _)| *client).collect();
+        let all = clients.len() as f64;
+        let asked_by = |server: &IpAddr| servers.get(server).map_or(1, HashSet::len).max(1);
+        let is_strange = |server: &IpAddr| asked_by(server) as f64 <= (all * FEW).max(1.0);
+        let mut strange: HashMap<IpAddr, u32> = HashMap::new();
+        for (client, _) in pairs.keys().filter(|(_, server)| is_strange(server)) {
+            *strange.entry(*client).or_insert(0) += 1;
+        }
+        let (mut statistics, mut found) = (Vec::new(), Vec::new());
+        for ((client, server), answers) in pairs {
+            let asked_by = asked_by(&server);
+            let others = strange.get(&client).copied().unwrap_or(0).max(1);
+            let statistic = ((all.max(20.0) / asked_by as f64).ln() - f64::from(others).ln()).max(0.0);
+            statistics.push(statistic);
+            if is_strange(&server) && answers >= FEWEST && clients.len() >= NETWORK {
+                let evidence = format!(
+                    "{answers} answers of {server}, which {asked_by} of {all} clients ask; the client asks {others} such servers"
+                );
+                found.push(Case { statistic, host: client, covers: Covers::Resolver(server), evidence });
+            }
+        }
+        findings.add("strange resolver", Scale::Probability, statistics, found, overflow);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "tests")]
+    use super::super::Names;
+    use super::*;
+
+    fn question(client: [u8; 4], server: [u8; 4], qname: &str) -> DnsRow<'_> {
+        DnsRow {
+            first_seen: 0,
+            client: client.into(),
+            server: server.into(),
+            qname,
+            qtype: 1,
+            rcode: Some(0),
+            damaged: false,
+            response_len: Some(90),
+            addresses: &[],
+        }
+    }
+
+    fn found(rows: &[DnsRow<'_>]) -> (Findings, Vec<(IpAddr, Covers, f64)>) {
+        let mut names = Names::default();
+        rows.iter().for_each(|row| names.handle(row));
+        let findings = names.finish();
+        let strange = findings.list().iter().filter(|finding| finding.detector == "strange resolver");
+        let told = strange.map(|finding| (finding.host, finding.covers.clone(), finding.ln_expected)).collect();
+        (findings, told)
+    }
+
+    /// Two hundred clients of two resolvers; those resolvers ask the world.
+    fn office() -> Vec<DnsRow<'static>> {
+        let clients = (0..200_u8).flat_map(|host| (0..20).map(move |n| ([10, 0, 1, host], [10, 0, 0, 2 + n % 2])));
+        let world = (0..200_u8).flat_map(|n| (0..10).map(move |_| ([10, 0, 0, 2], [198, 51, 100, n])));
+        clients.chain(world).map(|(client, server)| question(client, server, "www.example.com")).collect()
+    }
+
+    /// A workstation answered DNS and was nowhere in the list.
+    #[test]
+    fn a_workstation_that_answers_two_of_two_hundred_is_told_and_a_resolver_at_work_is_not() {
+        let mut rows = office();
+        for host in [7, 8] {
+            rows.extend((0..30).map(|_| question([10, 0, 1, host], [10, 0, 1, 99], "mail.example.com")));
+        }
+        let (findings, mut told) = found(&rows);
+        told.sort_by_key(|(host, ..)| *host);
+        let server = IpAddr::from([10, 0, 1, 99]);
+        let hosts: Vec<_> =
+            told.iter().filter(|(.., ln)| *ln < 1.5).map(|(host, covers, _)| (*host, covers.clone())).collect();
+        assert_eq!(hosts, [7, 8].map(|host| (IpAddr::from([10, 0, 1, host]), Covers::Resolver(server))));
+        // Their questions to it belong to the finding, those to the usual resolver do not.
+        let [of_it, usual] = [[10, 0, 1, 99], [10, 0, 0, 2]].map(|server| question([10, 0, 1, 7], server, "x.example"));
+        assert!(findings.of_name(&of_it).count() == 1 && findings.of_name(&usual).count() == 0);
+    }
+
+    /// Everybody asks a resolver of their choice: no choice is strange.
+    #[test]
+    fn where_everybody_asks_another_none_is_strange() {
+        let rows: Vec<_> = (0..60_u8)
+            .flat_map(|host| (0..20).map(move |_| question([10, 0, 1, host], [198, 51, 100, host], "www.example.com")))
+            .collect();
+        assert!(found(&rows).1.iter().all(|(.., ln_expected)| *ln_expected > 2.0));
+    }
+}
