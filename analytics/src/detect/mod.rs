@@ -13,6 +13,7 @@ pub mod amplification;
 pub mod attack;
 pub mod beacon;
 pub mod burst;
+pub mod collection;
 pub mod dga;
 pub mod domain;
 pub mod exfiltration;
@@ -69,6 +70,7 @@ struct Probing {
     servers: server::Servers,
     floods: flood::Floods,
     amplification: amplification::Amplification,
+    collection: collection::Collection,
 }
 
 /// Those that look at what is said.
@@ -103,7 +105,9 @@ impl Flows {
         }
         let Self { internal, probing, talking } = self;
         let (from_inside, to_inside) = (internal.holds(row.src), internal.holds(row.dst));
-        if let Some(Probing { scans, guessing, lateral, stations, icmp, servers, floods, amplification }) = probing {
+        if let Some(Probing { scans, guessing, lateral, stations, icmp, servers, floods, amplification, collection }) =
+            probing
+        {
             if let (true, Some(mac)) = (from_inside, row.src_mac) {
                 stations.see(mac, row.src);
             }
@@ -115,6 +119,7 @@ impl Flows {
             guessing.handle(row);
             if from_inside && to_inside {
                 lateral.handle(row);
+                collection.handle(row);
             }
             servers.handle(row, from_inside, to_inside);
             icmp.handle(row);
@@ -156,7 +161,8 @@ impl Flows {
     /// The findings.
     pub fn finish(self) -> Findings {
         let mut findings = Findings::default();
-        if let Some(Probing { scans, guessing, lateral, stations, icmp, servers, floods, amplification }) = self.probing
+        if let Some(Probing { scans, guessing, lateral, stations, icmp, servers, floods, amplification, collection }) =
+            self.probing
         {
             scans.finish(&mut findings);
             guessing.finish(&mut findings);
@@ -165,6 +171,7 @@ impl Flows {
             servers.finish(&mut findings);
             floods.finish(&mut findings);
             amplification.finish(&mut findings);
+            collection.finish(&mut findings);
         }
         if let Some(Talking { beacons, unanswered, long, exfiltration, ports, bursts, meshes }) = self.talking {
             beacons.finish(&mut findings, "beacon", |(host, peer, port)| {

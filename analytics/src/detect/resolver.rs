@@ -1,13 +1,16 @@
 //! Strange resolvers: a server that answers a client's questions and that hardly any other client asks.
 //!
 //! A host whose resolver was changed, one that answers in the place of the network's own, an implant that asks a server of its own. The day says which
-//! resolvers are usual. One that itself asks many servers (a resolver at work) divides the evidence among them.
+//! resolvers are usual. It is worse where the server is itself a client of the usual ones, and where it leads different domains to one network, more than
+//! the day's domains lie together. One that itself asks many servers (a resolver at work) divides the evidence among them.
 
 use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::domain::{is_special, registered};
 use super::rows::{DnsRow, is_group};
+use super::stats::{binomial_surprise, fingerprint};
 use super::tail::Scale;
 use super::{CASES, Case, Covers, Findings};
 
@@ -17,17 +20,40 @@ const FEWEST: u64 = 8;
 /// Clients counted of a server.
 const CLIENTS: usize = 10_000;
 
+/// Domains remembered of a server.
+const DOMAINS: usize = 4_096;
+
 /// A resolver is strange if at most this share of the clients, or one, ask it.
 const FEW: f64 = 0.05;
 
 /// Fewest clients of a network in which anything is usual.
 const NETWORK: usize = 5;
 
+/// So much of the day's domains may always lie in one network: with few domains the day does not say.
+const TOGETHER: f64 = 0.1;
+
+#[derive(Clone, Debug, Default)]
+struct Server {
+    clients: HashSet<IpAddr>,
+    /// By domain: the smallest network an answer led to.
+    domains: HashMap<u64, u64>,
+}
+
+impl Server {
+    /// The network that most of its domains lie in, with how many do.
+    fn common(&self) -> (u64, u64) {
+        let mut networks: HashMap<u64, u64> = HashMap::new();
+        self.domains.values().for_each(|network| *networks.entry(*network).or_insert(0) += 1);
+        networks.into_iter().map(|(network, domains)| (domains, network)).max().map_or((0, 0), |(n, at)| (at, n))
+    }
+}
+
 /// Answers by client and server.
 #[derive(Clone, Debug, Default)]
 pub struct Resolvers {
     pairs: HashMap<(IpAddr, IpAddr), u64>,
-    servers: HashMap<IpAddr, HashSet<IpAddr>>,
+    servers: HashMap<IpAddr, Server>,
+    domains: usize,
     overflow: u64,
 }
 
@@ -43,37 +69,73 @@ impl Resolvers {
             return;
         }
         *self.pairs.entry(pair).or_insert(0) += 1;
-        let clients = self.servers.entry(row.server).or_default();
-        if clients.len() < CLIENTS {
-            clients.insert(row.client);
+        let server = self.servers.entry(row.server).or_default();
+        if server.clients.len() < CLIENTS {
+            server.clients.insert(row.client);
+        }
+        let network = row.addresses.iter().map(|(network, _)| *network).min();
+        let Some(network) = network.filter(|_| !row.damaged && !is_special(row.qname)) else { return };
+        let domain = fingerprint(registered(row.qname));
+        if let Some(known) = server.domains.get_mut(&domain) {
+            *known = network.min(*known);
+        } else if server.domains.len() < DOMAINS && self.domains < CASES {
+            server.domains.insert(domain, network);
+            self.domains += 1;
         }
     }
 
     pub(crate) fn finish(self, findings: &mut Findings) {
-        let Self { pairs, servers, overflow } = self;
+        let Self { pairs, servers, overflow, .. } = self;
         let clients: HashSet<IpAddr> = pairs.keys().map(|(client, _)| *client).collect();
         let all = clients.len() as f64;
-        let asked_by = |server: &IpAddr| servers.get(server).map_or(1, HashSet::len).max(1);
+        let asked_by = |server: &IpAddr| servers.get(server).map_or(1, |of| of.clients.len()).max(1);
         let is_strange = |server: &IpAddr| asked_by(server) as f64 <= (all * FEW).max(1.0);
         let mut strange: HashMap<IpAddr, u32> = HashMap::new();
-        for (client, _) in pairs.keys().filter(|(_, server)| is_strange(server)) {
-            *strange.entry(*client).or_insert(0) += 1;
+        let mut usual: HashSet<IpAddr> = HashSet::new();
+        for (client, server) in pairs.keys() {
+            if is_strange(server) {
+                *strange.entry(*client).or_insert(0) += 1;
+            } else {
+                usual.insert(*client);
+            }
         }
+        let is_client = |server: &IpAddr| is_strange(server) && usual.contains(server);
+        let serving = servers.keys().filter(|server| is_client(server)).count().max(1) as f64;
+        let together = together(servers.iter().filter(|(server, _)| !is_strange(server)).map(|(_, of)| of));
         let (mut statistics, mut found) = (Vec::new(), Vec::new());
         for ((client, server), answers) in pairs {
             let asked_by = asked_by(&server);
             let others = strange.get(&client).copied().unwrap_or(0).max(1);
-            let statistic = ((all.max(20.0) / asked_by as f64).ln() - f64::from(others).ln()).max(0.0);
-            statistics.push(statistic);
-            if is_strange(&server) && answers >= FEWEST && clients.len() >= NETWORK {
-                let evidence = format!(
-                    "{answers} answers of {server}, which {asked_by} of {all} clients ask; the client asks {others} such servers"
-                );
-                found.push(Case { statistic, host: client, covers: Covers::Resolver(server), evidence });
+            let mut statistic = ((all.max(20.0) / asked_by as f64).ln() - f64::from(others).ln()).max(0.0);
+            if !is_strange(&server) || answers < FEWEST || clients.len() < NETWORK {
+                statistics.push(statistic);
+                continue;
             }
+            let mut evidence = format!(
+                "{answers} answers of {server}, which {asked_by} of {all} clients ask; the client asks {others} such servers"
+            );
+            if is_client(&server) {
+                statistic += (all.max(20.0) / serving).ln();
+                evidence.push_str("; the server is itself a client of the usual ones");
+            }
+            if let Some((domains, (_, common))) = servers.get(&server).map(|of| (of.domains.len() as u64, of.common()))
+            {
+                statistic += binomial_surprise(common, domains, together);
+                if common > 1 {
+                    evidence.push_str(&format!("; {common} of {domains} domains lead to one network"));
+                }
+            }
+            statistics.push(statistic);
+            found.push(Case { statistic, host: client, covers: Covers::Resolver(server), evidence });
         }
         findings.add("strange resolver", Scale::Probability, statistics, found, overflow);
     }
+}
+
+/// The largest share of the domains of one of the usual servers that lie in one network.
+fn together<'a>(usual: impl Iterator<Item = &'a Server>) -> f64 {
+    let share = |of: &Server| of.common().1 as f64 / of.domains.len().max(1) as f64;
+    usual.filter(|of| of.domains.len() >= 20).map(share).fold(TOGETHER, f64::max)
 }
 
 #[cfg(test)]
@@ -123,11 +185,27 @@ mod tests {
         told.sort_by_key(|(host, ..)| *host);
         let server = IpAddr::from([10, 0, 1, 99]);
         let hosts: Vec<_> =
-            told.iter().filter(|(.., ln)| *ln < 1.5).map(|(host, covers, _)| (*host, covers.clone())).collect();
+            told.iter().filter(|(.., ln)| *ln < -2.0).map(|(host, covers, _)| (*host, covers.clone())).collect();
         assert_eq!(hosts, [7, 8].map(|host| (IpAddr::from([10, 0, 1, host]), Covers::Resolver(server))));
         // Their questions to it belong to the finding, those to the usual resolver do not.
         let [of_it, usual] = [[10, 0, 1, 99], [10, 0, 0, 2]].map(|server| question([10, 0, 1, 7], server, "x.example"));
         assert!(findings.of_name(&of_it).count() == 1 && findings.of_name(&usual).count() == 0);
+    }
+
+    /// One whose answers all lead to one place is told though it stands outside and the client asks no other.
+    #[test]
+    fn a_resolver_that_leads_every_domain_to_one_network_is_sure() {
+        let mut rows = office();
+        let names: Vec<String> = (0..40).map(|n| format!("www.domain{n}.example")).collect();
+        for (n, name) in names.iter().enumerate() {
+            let honest = [(100_000 + n as u64 / 2, 60)];
+            rows.push(DnsRow { addresses: honest.to_vec().leak(), ..question([10, 0, 1, 5], [10, 0, 0, 2], name) });
+            rows.push(DnsRow { addresses: &[(7, 60)], ..question([10, 0, 1, 6], [203, 0, 113, 53], name) });
+            rows.push(DnsRow { addresses: honest.to_vec().leak(), ..question([10, 0, 1, 9], [203, 0, 113, 9], name) });
+        }
+        let (_, told) = found(&rows);
+        let of = |host: u8| told.iter().find(|(of, ..)| *of == IpAddr::from([10, 0, 1, host])).map(|(.., ln)| *ln);
+        assert!(of(6).is_some_and(|ln| ln < -20.0) && of(9).is_some_and(|ln| ln > -4.0) && of(5).is_none(), "{told:?}");
     }
 
     /// Everybody asks a resolver of their choice: no choice is strange.
