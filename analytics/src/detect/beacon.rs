@@ -151,25 +151,40 @@ pub trait PlaceOf<P> {
     fn wide(&self) -> u64;
 }
 
-/// Clients that come to one operator's places at the same pace, by operator and pace: a product's devices are dealt out to several servers.
-struct Fleets(HashMap<(u64, i32), HashSet<u64>>);
+/// Clients that do as one program does: a product's devices are dealt out to several servers.
+struct Fleets {
+    /// At the same pace to one operator's places, by operator and pace.
+    operators: HashMap<(u64, i32), HashSet<u64>>,
+    /// At the same pace with the same size, to a percent or three, wherever they go: devices of two address families reach their maker in two networks.
+    programs: HashMap<(i32, i32), HashSet<u64>>,
+}
 
 impl Fleets {
     fn of<K: PlaceOf<P>, P>(rhythms: &[(K, Rhythm)]) -> Self {
-        let mut fleets: HashMap<(u64, i32), HashSet<u64>> = HashMap::new();
-        for (case, rhythm) in rhythms.iter().filter(|(_, rhythm)| rhythm.surprise >= 3.0) {
-            let clients = fleets.entry((case.wide(), rhythm.pace())).or_default();
+        let (mut operators, mut programs) = (HashMap::new(), HashMap::new());
+        let add = |clients: &mut HashSet<u64>, client: u64| {
             if clients.len() < CLIENTS {
-                clients.insert(case.client());
+                clients.insert(client);
+            }
+        };
+        for (case, rhythm) in rhythms.iter().filter(|(_, rhythm)| rhythm.surprise >= 3.0) {
+            add(operators.entry((case.wide(), rhythm.pace())).or_default(), case.client());
+            if let Some(program) = rhythm.program() {
+                add(programs.entry(program).or_default(), case.client());
             }
         }
-        Self(fleets)
+        Self { operators, programs }
     }
 
     /// How many there are of a rhythm's pace or the next.
     fn clients(&self, wide: u64, rhythm: &Rhythm) -> usize {
-        let near = (-1..=1).filter_map(|step| self.0.get(&(wide, rhythm.pace().saturating_add(step))));
-        near.flatten().collect::<HashSet<_>>().len()
+        let near = |at: i32| [at.saturating_sub(1), at, at.saturating_add(1)];
+        let operator = near(rhythm.pace()).into_iter().filter_map(|pace| self.operators.get(&(wide, pace)));
+        let sizes =
+            |(pace, size): (i32, i32)| near(pace).into_iter().flat_map(move |pace| near(size).map(|size| (pace, size)));
+        let program = rhythm.program().into_iter().flat_map(sizes).filter_map(|program| self.programs.get(&program));
+        let count = |clients: &mut dyn Iterator<Item = &HashSet<u64>>| clients.flatten().collect::<HashSet<_>>().len();
+        count(&mut operator.into_iter()).max(count(&mut program.into_iter()))
     }
 }
 
@@ -231,6 +246,8 @@ pub(super) struct Rhythm {
     contacts: usize,
     /// Microseconds.
     pub(super) median: f64,
+    /// Bytes sent, the median.
+    size: f64,
     /// −ln of the chance of such even intervals without a clock.
     surprise: f64,
     timing: f64,
@@ -264,6 +281,7 @@ impl Rhythm {
         Some(Self {
             contacts: times.len(),
             median,
+            size: quantile(&sizes, 0.5),
             surprise: surprise(&intervals, median),
             timing: mean(evenness(&intervals)),
             sizes: mean(evenness(&sizes)),
@@ -286,6 +304,12 @@ impl Rhythm {
     /// Which fifth, in the logarithm, the median interval lies in.
     fn pace(&self) -> i32 {
         (5.0 * self.median.max(1.0).ln()).round() as i32
+    }
+
+    /// Pace and size in steps of three hundredths, if its contacts are of one size.
+    fn program(&self) -> Option<(i32, i32)> {
+        let step = |value: f64| (33.0 * value.max(1.0).ln()).round() as i32;
+        (self.sizes >= 0.9 && self.size >= 1.0).then(|| (step(self.median), step(self.size)))
     }
 
     fn evidence(&self, clients: usize) -> String {
@@ -363,16 +387,18 @@ mod tests {
     #[test]
     fn a_fleet_is_one_over_all_servers_of_its_maker() {
         let mut watch = Beacons::<(IpAddr, IpAddr, u16), (IpAddr, u16)>::default();
-        let mut add = |client: [u8; 4], server: [u8; 4]| {
+        let mut add = |client: [u8; 4], server: [u8; 4], bytes: u64| {
             for i in 0..12 {
                 let time = i * 2 * HOUR + i * i * 1_000_000;
-                watch.handle((client.into(), server.into(), 443), (server.into(), 443), time, 700, 0);
+                watch.handle((client.into(), server.into(), 443), (server.into(), 443), time, bytes, 0);
             }
         };
         for device in 0..17 {
-            add([10, 0, 7, device], [198, 51, 100, device % 3]);
+            add([10, 0, 7, device], [198, 51, 100, device % 3], 700);
         }
-        add([10, 0, 1, 9], [203, 0, 113, 5]);
+        // Two of them are led to the maker's other network: they were told, for two victims do not excuse each other.
+        (17..19).for_each(|device| add([10, 0, 7, device], [192, 0, 2, 77], 700 + u64::from(device % 2)));
+        add([10, 0, 1, 9], [203, 0, 113, 5], 912);
         let mut findings = Findings::default();
         watch.finish(&mut findings, "beacon", |(host, peer, port)| {
             Some((*host, Covers::Pair { peer: *peer, port: Some(*port) }))

@@ -135,8 +135,9 @@ impl Flows {
                         unanswered.handle(row);
                     } else {
                         let peer = (row.dst, row.dst_port);
+                        let sent = rows::segment_bytes(row.src, row.src_packets, row.src_bytes);
                         let port = if row.proto == 6 { row.src_port } else { 0 };
-                        beacons.handle((row.src, row.dst, row.dst_port), peer, row.flow_start, row.src_bytes, port);
+                        beacons.handle((row.src, row.dst, row.dst_port), peer, row.flow_start, sent, port);
                     }
                 }
             }

@@ -218,6 +218,11 @@ pub fn is_group(ip: IpAddr) -> bool {
     ip.is_multicast() || matches!(ip, IpAddr::V4(v4) if v4.is_broadcast())
 }
 
+/// Bytes of IP packets of an address's family, without their headers (options left aside): so that both families compare.
+pub(crate) fn segment_bytes(ip: IpAddr, packets: u64, bytes: u64) -> u64 {
+    bytes.saturating_sub(packets.saturating_mul(if ip.is_ipv6() { 40 } else { 20 }))
+}
+
 /// The address lies in the network: its first `bits` bits agree.
 pub(crate) fn within(ip: IpAddr, network: IpAddr, bits: u8) -> bool {
     let same = |a: u128, b: u128, width: u32| {

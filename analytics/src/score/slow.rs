@@ -12,7 +12,7 @@ use super::texts::Texts;
 use super::watch::{Peers, Watch};
 use super::{ScoreError, parts};
 use crate::detect::Findings;
-use crate::detect::rows::Internal;
+use crate::detect::rows::{Internal, segment_bytes};
 use crate::detect::slow::{SlowFlows, SlowRequests};
 
 /// Days that are looked at before the day.
@@ -83,22 +83,27 @@ fn contacts<K: Send>(
 }
 
 fn of_flows(reading: &Reading<'_>, internal: &Internal, slow: &mut SlowFlows) -> Result<(), ScoreError> {
-    const COLUMNS: [&str; 8] =
-        ["first_seen", "flow_start", "segment", "src_ip", "dst_ip", "src_port", "dst_port", "src_bytes"];
+    const COLUMNS: [&str; 9] =
+        ["first_seen", "flow_start", "segment", "src_ip", "dst_ip", "src_port", "dst_port", "src_packets", "src_bytes"];
     let watched = &*slow;
     let found = contacts(reading, &COLUMNS, |batch, [sources, destinations], found| {
         let (first, start): (&TimestampMicrosecondArray, &TimestampMicrosecondArray) =
             (parts::column(batch, "first_seen")?, parts::column(batch, "flow_start")?);
         let segment: &UInt32Array = parts::column(batch, "segment")?;
         let ports: [&UInt16Array; 2] = [parts::column(batch, "src_port")?, parts::column(batch, "dst_port")?];
-        let bytes: &UInt64Array = parts::column(batch, "src_bytes")?;
+        let sent: [&UInt64Array; 2] = [parts::column(batch, "src_packets")?, parts::column(batch, "src_bytes")?];
         let (src, dst) = (sources.of(Texts::of(batch, "src_ip")?), destinations.of(Texts::of(batch, "dst_ip")?));
         for row in 0..batch.num_rows() {
             let place = dst.get(row).map(|dst| (dst, ports[1].value(row)));
             let Some((place, src)) = place.filter(|place| watched.watches(place)).zip(src.get(row)) else { continue };
             if segment.value(row) == 0 && internal.holds(src) {
                 let time = if start.is_null(row) { first.value(row) } else { start.value(row) };
-                found.push(((src, place.0, place.1), time, bytes.value(row), ports[0].value(row)));
+                found.push((
+                    (src, place.0, place.1),
+                    time,
+                    segment_bytes(src, sent[0].value(row), sent[1].value(row)),
+                    ports[0].value(row),
+                ));
             }
         }
         Ok(())
