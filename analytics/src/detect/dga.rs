@@ -1,7 +1,8 @@
 //! Generated domain names: a client that asks for many registered domains that do not exist.
 //!
 //! Two tests, added up: how many different domains of a client are missing, against the day's own rate; and how few of the day's existing names are as
-//! odd as they are. What is odd is learned: letter pairs of the registered labels that did resolve, so it speaks the language of the network.
+//! odd as they are. What is odd is learned: letter pairs of the registered labels that did resolve, so it speaks the language of the network. Domains
+//! that are another client's with a letter wrong are typed, not generated.
 
 use std::net::IpAddr;
 
@@ -11,6 +12,7 @@ use super::domain::{is_special, registered};
 use super::rows::DnsRow;
 use super::stats::binomial_surprise;
 use super::tail::Scale;
+use super::typo::Typos;
 use super::{CASES, Case, Covers, Findings};
 
 /// Fewest missing domains to be told.
@@ -30,11 +32,19 @@ struct Client {
     existing: HashSet<u64>,
 }
 
+/// Who asked for a domain that exists.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    first: IpAddr,
+    /// Others did, too: what one client alone asks for may be where its generated names lead.
+    shared: bool,
+}
+
 /// Missing and existing domains by client.
 #[derive(Clone, Debug, Default)]
 pub struct Generated {
     clients: HashMap<IpAddr, Client>,
-    known: HashSet<Box<str>>,
+    known: HashMap<Box<str>, Known>,
     domains: usize,
     overflow: u64,
 }
@@ -62,18 +72,21 @@ impl Generated {
             if client.existing.len() < DOMAINS {
                 self.domains += usize::from(client.existing.insert(number));
             }
-            if self.known.len() < CASES && !self.known.contains(domain) {
-                self.known.insert(domain.into());
+            if let Some(known) = self.known.get_mut(domain) {
+                known.shared |= known.first != row.client;
+            } else if self.known.len() < CASES {
+                self.known.insert(domain.into(), Known { first: row.client, shared: false });
             }
         }
     }
 
     pub(crate) fn finish(self, findings: &mut Findings) {
         let Self { mut clients, known, overflow, .. } = self;
-        let letters = Letters::of(&known);
+        let letters = Letters::of(known.keys());
+        let typos = Typos::of(known.iter().filter(|(_, of)| of.shared).map(|(domain, _)| &**domain));
         for client in clients.values_mut() {
             // A domain of which some names exist is not generated: its owner mistyped, or its names change.
-            client.missing.retain(|domain| !known.contains(domain));
+            client.missing.retain(|domain| !known.contains_key(domain) && !typos.has(domain));
         }
         let sum = clients.values().fold((1_u64, 20_u64), |sum, client| {
             let missing = (client.missing.len() as u64).min(5);
@@ -118,9 +131,9 @@ struct Letters {
 const KNOWN: usize = 50;
 
 impl Letters {
-    fn of(known: &HashSet<Box<str>>) -> Self {
+    fn of<'a>(known: impl Iterator<Item = &'a Box<str>> + Clone) -> Self {
         let mut this = Self { pairs: HashMap::new(), firsts: HashMap::new(), usual: 0.0, existing: Vec::new() };
-        for label in known.iter().map(|name| label(name)) {
+        for label in known.clone().map(|name| label(name)) {
             let mut before = b'^';
             for byte in label.bytes() {
                 *this.pairs.entry((before, byte)).or_insert(0.0) += 1.0;
@@ -128,7 +141,7 @@ impl Letters {
                 before = byte;
             }
         }
-        let mut existing: Vec<f64> = known.iter().filter_map(|name| this.bits(label(name))).collect();
+        let mut existing: Vec<f64> = known.filter_map(|name| this.bits(label(name))).collect();
         // In order: a sum in hash order would differ in the last bit from run to run.
         existing.sort_unstable_by(f64::total_cmp);
         this.usual = existing.iter().sum::<f64>() / existing.len().max(1) as f64;
@@ -186,4 +199,58 @@ impl Letters {
 /// The registered label: `example` of `example.co.uk`.
 fn label(domain: &str) -> &str {
     domain.split('.').next().unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Names;
+    use super::*;
+
+    fn question(client: [u8; 4], qname: &str, rcode: u16) -> DnsRow<'_> {
+        DnsRow {
+            first_seen: 0,
+            client: client.into(),
+            server: [10, 0, 0, 2].into(),
+            qname,
+            qtype: 1,
+            rcode: Some(rcode),
+            damaged: false,
+            response_len: Some(90),
+            addresses: &[],
+        }
+    }
+
+    /// Five of seven domains of a client did not exist: it could not type.
+    #[test]
+    fn typing_errors_are_not_generated_and_neighbours_of_ones_own_domain_are() {
+        const SITES: [&str; 8] = [
+            "brighttimes",
+            "embersports",
+            "greenhealth",
+            "riverschool",
+            "citypaints",
+            "dailylinks",
+            "novastore",
+            "orbitbank",
+        ];
+        let sites = SITES.map(|site| format!("www.{site}.example"));
+        let (typos, wild): (Vec<String>, Vec<String>) = (
+            ["brigwhttimes", "efmbersports", "greenhtealth", "rivershool", "citypiants"]
+                .map(|name| format!("{name}.example"))
+                .into(),
+            (0..6).map(|n| format!("qzkvj{}xwtp.example", char::from(b'a' + n))).collect(),
+        );
+        let mut names = Names::default();
+        for client in 0..60 {
+            sites.iter().for_each(|site| names.handle(&question([10, 0, 1, client], site, 0)));
+        }
+        typos.iter().for_each(|name| names.handle(&question([10, 0, 1, 7], name, 3)));
+        // The one that exists is its own alone: its neighbours are no typing errors.
+        names.handle(&question([10, 0, 1, 9], "qzkvjgxwtp.example", 0));
+        wild.iter().for_each(|name| names.handle(&question([10, 0, 1, 9], name, 3)));
+        let findings = names.finish();
+        let told = findings.list().iter().filter(|finding| finding.detector == "generated names");
+        let hosts: Vec<IpAddr> = told.map(|finding| finding.host).collect();
+        assert_eq!(hosts, [IpAddr::from([10, 0, 1, 9])]);
+    }
 }

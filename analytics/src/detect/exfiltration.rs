@@ -21,7 +21,12 @@ struct Volume {
     sent: u64,
     received: u64,
     records: u64,
+    /// Mail was delivered.
+    mail: bool,
 }
+
+/// Mail servers deliver to each other.
+const SMTP: u16 = 25;
 
 /// Bytes by (inside, outside), each segment counted.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +34,8 @@ pub struct Exfiltration {
     pairs: HashMap<(IpAddr, IpAddr), Volume>,
     senders: HashMap<IpAddr, HashSet<IpAddr>>,
     totals: HashMap<IpAddr, u64>,
+    /// Hosts inside that take mail: to deliver it in many pieces is their work.
+    relays: HashSet<IpAddr>,
     overflow: u64,
 }
 
@@ -44,6 +51,7 @@ impl Exfiltration {
         volume.sent = volume.sent.saturating_add(row.src_bytes);
         volume.received = volume.received.saturating_add(row.dst_bytes.unwrap_or(0));
         volume.records += 1;
+        volume.mail |= row.dst_port == SMTP;
         let total = self.totals.entry(row.src).or_insert(0);
         *total = total.saturating_add(row.src_bytes);
         let senders = self.senders.entry(row.dst).or_default();
@@ -52,8 +60,15 @@ impl Exfiltration {
         }
     }
 
+    /// Looks at a record to a host inside.
+    pub fn serves(&mut self, row: &FlowRow<'_>) {
+        if row.dst_port == SMTP && row.is_conversation() && self.relays.len() < CASES {
+            self.relays.insert(row.dst);
+        }
+    }
+
     pub(crate) fn finish(self, findings: &mut Findings) {
-        let Self { pairs, senders, totals, overflow } = self;
+        let Self { pairs, senders, totals, relays, overflow } = self;
         let mut pieces: HashMap<IpAddr, Pieces> = HashMap::new();
         let (mut statistics, mut found) = (Vec::with_capacity(pairs.len()), Vec::new());
         for ((host, peer), volume) in pairs {
@@ -61,7 +76,7 @@ impl Exfiltration {
             let net = volume.sent.saturating_sub(volume.received);
             let statistic = ((1.0 + net as f64) / senders as f64).ln();
             statistics.push(statistic);
-            if senders <= 2 && net >= PIECE {
+            if senders <= 2 && net >= PIECE && !(volume.mail && relays.contains(&host)) {
                 pieces.entry(host).or_default().add(peer, net);
             }
             if net >= SMALLEST {
@@ -129,5 +144,31 @@ pub(crate) fn bytes(bytes: u64) -> String {
         b if b < 1e6 => format!("{:.1} kB", b / 1e3),
         b if b < 1e9 => format!("{:.1} MB", b / 1e6),
         b => format!("{:.2} GB", b / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Flows;
+    use super::super::rows::Internal;
+    use super::*;
+
+    /// The mail server sent 200 kB more than it got to each of five others, as it does every day.
+    #[test]
+    fn a_mail_server_delivers_in_pieces_and_a_client_does_not() {
+        let mut flows = Flows::new(Internal::default());
+        let (relay, client) = ([10, 0, 0, 15], [10, 0, 1, 7]);
+        flows.handle(&FlowRow::sample(0, [198, 51, 100, 1], relay, 25));
+        for n in 0..5_u8 {
+            let sent = |host: [u8; 4], net: u8| FlowRow {
+                src_bytes: 60_000,
+                ..FlowRow::sample(0, host, [203, 0, net, n], 25)
+            };
+            flows.handle(&sent(relay, 113));
+            flows.handle(&sent(client, 114));
+        }
+        let findings = flows.finish();
+        let told = findings.list().iter().filter(|finding| finding.detector == "exfiltration in pieces");
+        assert_eq!(told.map(|finding| finding.host).collect::<Vec<_>>(), [IpAddr::from(client)]);
     }
 }

@@ -37,6 +37,7 @@ pub mod stations;
 pub mod stats;
 pub mod tail;
 pub mod tunnel;
+mod typo;
 pub mod unanswered;
 pub mod web;
 
@@ -140,6 +141,9 @@ impl Flows {
                         beacons.handle((row.src, row.dst, row.dst_port), peer, row.flow_start, sent, port);
                     }
                 }
+            }
+            if to_inside {
+                exfiltration.serves(row);
             }
             if to_inside && !from_inside && row.is_piece() {
                 long.handle(&row.turned());

@@ -120,7 +120,8 @@ impl Resolvers {
             }
             if let Some((domains, (_, common))) = servers.get(&server).map(|of| (of.domains.len() as u64, of.common()))
             {
-                statistic += binomial_surprise(common, domains, together);
+                // Servers of domains, which a resolver at work asks, have them in one network.
+                statistic += binomial_surprise(common, domains, together) / f64::from(others);
                 if common > 1 {
                     evidence.push_str(&format!("; {common} of {domains} domains lead to one network"));
                 }
