@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use hashbrown::{HashMap, HashSet};
 
 use super::rows::{DnsRow, FlowRow, ProxyRow};
+use super::stations::Hosts;
 use super::tail::{Scale, Tail};
 use super::{dga, domain};
 
@@ -117,6 +118,8 @@ pub struct Findings {
     list: Vec<Finding>,
     by_host: HashMap<IpAddr, Vec<u32>>,
     families: Vec<Family>,
+    /// Hosts of several addresses: what one has probed by any of them is one finding.
+    pub(super) stations: Hosts,
 }
 
 impl Findings {
@@ -173,6 +176,9 @@ impl Findings {
         for (host, numbers) in other.by_host {
             self.by_host.entry(host).or_default().extend(numbers.into_iter().map(|number| number + first));
         }
+        if self.stations.is_empty() {
+            self.stations = other.stations;
+        }
         self.list.extend(other.list);
         self.families.extend(other.families);
     }
@@ -193,14 +199,18 @@ impl Findings {
                 _ => false,
             }
         });
+        let probes = move |peer: Option<IpAddr>, port: Option<u16>| {
+            row.is_probe() && peer.is_none_or(|peer| peer == row.dst) && port.is_none_or(|port| port == row.dst_port)
+        };
+        let station = Some(self.stations.of(row.src)).filter(|station| *station != row.src);
+        let of_station = station
+            .into_iter()
+            .flat_map(|station| self.of_host(station))
+            .filter(move |(_, finding)| matches!(finding.covers, Covers::Probes { peer, port } if probes(peer, port)));
         self.of_host(row.src)
             .filter(move |(_, finding)| match &finding.covers {
                 Covers::Pair { peer, port } => *peer == row.dst && port.is_none_or(|port| port == row.dst_port),
-                Covers::Probes { peer, port } => {
-                    row.is_probe()
-                        && peer.is_none_or(|peer| peer == row.dst)
-                        && port.is_none_or(|port| port == row.dst_port)
-                }
+                Covers::Probes { peer, port } => probes(*peer, *port),
                 Covers::Peers(peers) => peers.contains(&(row.dst, row.dst_port)),
                 Covers::Hosts(peers) => peers.contains(&row.dst),
                 Covers::Served { .. }
@@ -210,6 +220,7 @@ impl Findings {
                 | Covers::Host(_)
                 | Covers::Path { .. } => false,
             })
+            .chain(of_station)
             .chain(served)
             .map(|(number, _)| number)
     }

@@ -169,14 +169,16 @@ impl Flows {
         if let Some(Probing { scans, guessing, lateral, stations, icmp, servers, floods, amplification, collection }) =
             self.probing
         {
-            scans.finish(&mut findings);
+            let hosts = stations.hosts();
+            scans.finish(&mut findings, &hosts);
             guessing.finish(&mut findings);
-            lateral.finish(&mut findings, &stations.hosts());
+            lateral.finish(&mut findings, &hosts);
             icmp.finish(&mut findings);
             servers.finish(&mut findings);
             floods.finish(&mut findings);
             amplification.finish(&mut findings);
             collection.finish(&mut findings);
+            findings.stations = hosts;
         }
         if let Some(Talking { beacons, unanswered, long, exfiltration, ports, bursts, meshes }) = self.talking {
             beacons.finish(&mut findings, "beacon", |(host, peer, port)| {

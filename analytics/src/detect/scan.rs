@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::rows::FlowRow;
+use super::stations::Hosts;
 use super::stats::binomial_surprise;
 use super::tail::Scale;
 use super::{CASES, Case, Covers, Findings};
@@ -124,9 +125,10 @@ impl Scans {
         }
     }
 
-    pub(crate) fn finish(self, findings: &mut Findings) {
+    pub(crate) fn finish(self, findings: &mut Findings, known: &Hosts) {
         let Self { sources, mut failed, overflow, .. } = self;
         failed.retain(|target| !target.answered);
+        let sources = as_hosts(sources, &mut failed, known);
         failed.sort_unstable_by_key(|target| target.source);
         let mut missed = vec![0_u64; sources.len()];
         for target in &failed {
@@ -153,6 +155,30 @@ impl Scans {
         }
         findings.add("scan", Scale::Probability, statistics, found, overflow);
     }
+}
+
+/// The addresses of one host taken together: one scanner is one case.
+fn as_hosts(sources: Vec<Source>, failed: &mut [Failed], known: &Hosts) -> Vec<Source> {
+    if known.is_empty() {
+        return sources;
+    }
+    let (mut hosts, mut numbers): (Vec<Source>, HashMap<IpAddr, u32>) = (Vec::new(), HashMap::new());
+    let places: Vec<u32> = sources
+        .into_iter()
+        .map(|Source { host, targets }| {
+            let host = known.of(host);
+            let number = *numbers.entry(host).or_insert(hosts.len() as u32);
+            match hosts.get_mut(number as usize) {
+                Some(of) => of.targets = of.targets.saturating_add(targets),
+                None => hosts.push(Source { host, targets }),
+            }
+            number
+        })
+        .collect();
+    for target in failed {
+        target.source = places.get(target.source as usize).copied().unwrap_or(u32::MAX);
+    }
+    hosts
 }
 
 /// `port 445`, or what ICMP has instead.
@@ -198,7 +224,7 @@ fn describe(targets: &[Failed], all: u64) -> (Covers, String) {
 mod tests {
     #![allow(clippy::panic, reason = "tests")]
     use super::super::Flows;
-    use super::super::rows::Internal;
+    use super::super::rows::{Internal, Mac};
     use super::*;
 
     /// A ping of ICMP, or of ICMPv6; `back` = packets that came back.
@@ -233,6 +259,36 @@ mod tests {
         assert!(scan.host == src && scan.evidence.contains("vertical: 120 protocols of 10.0.2.2"), "{scan:?}");
         let probe = FlowRow { proto: 77, dst_port: 0, ..ping(0, src, dst, 0) };
         assert_eq!(findings.of_flow(&probe).count(), 1);
+    }
+
+    /// A scanner of two address families was two groups of every quiet day.
+    #[test]
+    fn a_scanner_of_two_families_is_one_finding() {
+        let ends = |family: u8, n: u8| -> (IpAddr, IpAddr) {
+            match family {
+                4 => ([10, 0, 0, 7].into(), [10, 0, 2, n].into()),
+                _ => ("fd20::7".parse().expect("address"), format!("fd20::2:{n:x}").parse().expect("address")),
+            }
+        };
+        let of = |family: u8, n: u8| {
+            let (src, dst) = ends(family, n);
+            FlowRow { src_mac: Some(Mac([2, 0, 0, 0, 0, 7])), ..ping(i64::from(n) * 1_000_000, src, dst, 0) }
+        };
+        let mut flows = Flows::new(Internal::default());
+        for n in 0..60_u8 {
+            flows.handle(&of(4, n));
+            flows.handle(&of(6, n));
+            flows.handle(&ping(i64::from(n), [10, 0, 1, n].into(), [10, 0, 0, 1].into(), 1));
+        }
+        let findings = flows.finish();
+        let scans: Vec<_> = findings.list().iter().filter(|finding| finding.detector == "scan").collect();
+        let [scan] = scans.as_slice() else { panic!("one scan: {scans:?}") };
+        assert_eq!(scan.host, IpAddr::from([10, 0, 0, 7]));
+        assert!(scan.evidence.starts_with("120 of 120 different targets"), "{}", scan.evidence);
+        let at = findings.list().iter().position(|finding| finding == *scan).expect("there") as u32;
+        assert!([4, 6].iter().all(|family| findings.of_flow(&of(*family, 9)).any(|of| of == at)));
+        // Not what others do.
+        assert_eq!(findings.of_flow(&ping(0, "fd20::8".parse().expect("address"), ends(6, 9).1, 0)).count(), 0);
     }
 
     /// Only TCP and UDP were looked at.

@@ -70,6 +70,10 @@ impl Stations {
 }
 
 impl Hosts {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The address that stands for a host's: that of IPv4, where it is known.
     pub(crate) fn of(&self, ip: IpAddr) -> IpAddr {
         self.0.get(&ip).copied().unwrap_or(ip)
