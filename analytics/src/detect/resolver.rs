@@ -20,8 +20,8 @@ const FEWEST: u64 = 8;
 /// Clients counted of a server.
 const CLIENTS: usize = 10_000;
 
-/// Domains remembered of a server.
-const DOMAINS: usize = 4_096;
+/// Domains remembered of a server, the first: enough to see whether they lie together, and a busy resolver's other answers cost nothing.
+const DOMAINS: usize = 512;
 
 /// A resolver is strange if at most this share of the clients, or one, ask it.
 const FEW: f64 = 0.05;
@@ -51,10 +51,18 @@ impl Server {
 /// Answers by client and server.
 #[derive(Clone, Debug, Default)]
 pub struct Resolvers {
-    pairs: HashMap<(IpAddr, IpAddr), u64>,
-    servers: HashMap<IpAddr, Server>,
+    pairs: HashMap<(IpAddr, IpAddr), Pair>,
+    numbers: HashMap<IpAddr, u32>,
+    servers: Vec<Server>,
     domains: usize,
     overflow: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    answers: u64,
+    /// Number of the server.
+    server: u32,
 }
 
 impl Resolvers {
@@ -63,32 +71,51 @@ impl Resolvers {
         if row.rcode.is_none() || row.server == row.client || is_group(row.server) {
             return;
         }
-        let pair = (row.client, row.server);
-        if self.pairs.len() >= CASES && !self.pairs.contains_key(&pair) {
-            self.overflow += 1;
-            return;
-        }
-        *self.pairs.entry(pair).or_insert(0) += 1;
-        let server = self.servers.entry(row.server).or_default();
-        if server.clients.len() < CLIENTS {
-            server.clients.insert(row.client);
-        }
+        let key = (row.client, row.server);
+        let number = match self.pairs.get_mut(&key) {
+            Some(pair) => {
+                pair.answers += 1;
+                pair.server
+            }
+            None => match self.begin(key) {
+                Some(number) => number,
+                None => return,
+            },
+        };
+        let Some(server) = self.servers.get_mut(number as usize) else { return };
         let network = row.addresses.iter().map(|(network, _)| *network).min();
-        let Some(network) = network.filter(|_| !row.damaged && !is_special(row.qname)) else { return };
-        let domain = fingerprint(registered(row.qname));
-        if let Some(known) = server.domains.get_mut(&domain) {
-            *known = network.min(*known);
-        } else if server.domains.len() < DOMAINS && self.domains < CASES {
-            server.domains.insert(domain, network);
-            self.domains += 1;
+        let Some(network) = network.filter(|_| server.domains.len() < DOMAINS && !row.damaged) else { return };
+        if self.domains < CASES && !is_special(row.qname) {
+            let known = server.domains.len();
+            let of = server.domains.entry(fingerprint(registered(row.qname))).or_insert(network);
+            *of = network.min(*of);
+            self.domains += server.domains.len() - known;
         }
     }
 
+    /// The first answer of a server to a client; `None` where there is no room.
+    fn begin(&mut self, (client, server): (IpAddr, IpAddr)) -> Option<u32> {
+        if self.pairs.len() >= CASES {
+            self.overflow += 1;
+            return None;
+        }
+        let number = *self.numbers.entry(server).or_insert(self.servers.len() as u32);
+        if number as usize == self.servers.len() {
+            self.servers.push(Server::default());
+        }
+        self.pairs.insert((client, server), Pair { answers: 1, server: number });
+        if let Some(of) = self.servers.get_mut(number as usize).filter(|of| of.clients.len() < CLIENTS) {
+            of.clients.insert(client);
+        }
+        Some(number)
+    }
+
     pub(crate) fn finish(self, findings: &mut Findings) {
-        let Self { pairs, servers, overflow, .. } = self;
+        let Self { pairs, numbers, servers, overflow, .. } = self;
+        let of = |server: &IpAddr| numbers.get(server).and_then(|number| servers.get(*number as usize));
         let clients: HashSet<IpAddr> = pairs.keys().map(|(client, _)| *client).collect();
         let all = clients.len() as f64;
-        let asked_by = |server: &IpAddr| servers.get(server).map_or(1, |of| of.clients.len()).max(1);
+        let asked_by = |server: &IpAddr| of(server).map_or(1, |of| of.clients.len()).max(1);
         let is_strange = |server: &IpAddr| asked_by(server) as f64 <= (all * FEW).max(1.0);
         let mut strange: HashMap<IpAddr, u32> = HashMap::new();
         let mut usual: HashSet<IpAddr> = HashSet::new();
@@ -100,10 +127,10 @@ impl Resolvers {
             }
         }
         let is_client = |server: &IpAddr| is_strange(server) && usual.contains(server);
-        let serving = servers.keys().filter(|server| is_client(server)).count().max(1) as f64;
-        let together = together(servers.iter().filter(|(server, _)| !is_strange(server)).map(|(_, of)| of));
+        let serving = numbers.keys().filter(|server| is_client(server)).count().max(1) as f64;
+        let together = together(numbers.keys().filter(|server| !is_strange(server)).filter_map(of));
         let (mut statistics, mut found) = (Vec::new(), Vec::new());
-        for ((client, server), answers) in pairs {
+        for ((client, server), Pair { answers, .. }) in pairs {
             let asked_by = asked_by(&server);
             let others = strange.get(&client).copied().unwrap_or(0).max(1);
             let mut statistic = ((all.max(20.0) / asked_by as f64).ln() - f64::from(others).ln()).max(0.0);
@@ -118,8 +145,7 @@ impl Resolvers {
                 statistic += (all.max(20.0) / serving).ln();
                 evidence.push_str("; the server is itself a client of the usual ones");
             }
-            if let Some((domains, (_, common))) = servers.get(&server).map(|of| (of.domains.len() as u64, of.common()))
-            {
+            if let Some((domains, (_, common))) = of(&server).map(|of| (of.domains.len() as u64, of.common())) {
                 // Servers of domains, which a resolver at work asks, have them in one network.
                 statistic += binomial_surprise(common, domains, together) / f64::from(others);
                 if common > 1 {
