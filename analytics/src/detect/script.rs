@@ -49,6 +49,8 @@ struct Site {
 pub struct LoneScripts {
     sites: HashMap<String, Site>,
     scripts: usize,
+    /// Clients of all sites, counted.
+    clients: usize,
     overflow: u64,
 }
 
@@ -71,8 +73,8 @@ impl LoneScripts {
             return;
         }
         let site = self.sites.entry_ref(row.host).or_default();
-        if site.clients.len() < CLIENTS {
-            site.clients.insert(row.client);
+        if site.clients.len() < CLIENTS && self.clients < CASES {
+            self.clients += usize::from(site.clients.insert(row.client));
         }
         if row.uri_path.len() > PATH || !is_script(row.uri_path) {
             return;

@@ -68,6 +68,11 @@ impl<K: Hash + Eq + Clone + Debug + PlaceOf<P>, P: Hash + Eq> Slow<K, P> {
         self.places.contains_key(place)
     }
 
+    /// How many contacts of a case are worth giving: of one that is not watched, the first tells that the place has a client more.
+    pub fn counts(&self, case: &K) -> usize {
+        if self.cases.contains_key(case) { MOST + 1 } else { 1 }
+    }
+
     /// A contact of an earlier day at a time (microseconds), with the bytes the client sent and its port, as in
     /// [`Beacons::handle`](super::beacon::Beacons::handle).
     pub fn handle(&mut self, case: &K, time: i64, bytes: u64, port: u16) {

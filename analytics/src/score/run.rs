@@ -241,8 +241,7 @@ impl DayRun<'_> {
         }
         if self.card.scored == 0 {
             let causes: Vec<String> = self.card.invalid.iter().map(|(cause, rows)| format!("{cause} {rows}")).collect();
-            let causes = causes.join(", ");
-            return Err(ScoreError::NoWords { source_name, date, rows: self.card.read, causes });
+            return Err(ScoreError::NoWords { source_name, date, rows: self.card.read, causes: causes.join(", ") });
         }
         self.noted = self.speller.noted();
         builder.add_extra(&self.request.extra);

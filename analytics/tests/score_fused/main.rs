@@ -210,36 +210,54 @@ fn attacks_stand_first_with_what_fired() {
     assert!(run.card.detectors.iter().any(|family| family.detector == "scan" && family.findings == 1));
 }
 
-/// One that calls every five hours: five contacts of a day are no rhythm, thirty of a week are.
+/// The moments of one that calls every five hours, from six days before the first day on: five of a day are no rhythm, thirty of a week are.
+fn with_slow(days: i64) -> Vec<FlowRecord> {
+    let mut traffic = Traffic { rows: traffic(days), days };
+    for n in (0..34).filter(|n| (n * 5) / 24 == days + 6) {
+        let at = (n * 5 - (days + 6) * 24) * 3600 * SECOND + n * n * 7 % 19 * 60 * SECOND;
+        traffic.add(at, [10, 0, 0, 111], [203, 0, 113, 55], 443, (6, 900), (6, 1200));
+    }
+    traffic.rows
+}
+
+fn lake_of(days: std::ops::RangeInclusive<i64>) -> Place {
+    let place = lake(0);
+    let mut set = place.lake.begin(SetKind::Generated, WriterOptions::new("test")).unwrap();
+    days.for_each(|days| set.flow(&with_slow(days)).unwrap());
+    set.commit().unwrap();
+    place
+}
+
+/// Rank of the slow beacon's records on the last day, with what is said of it.
+fn slow_beacon(place: &Place) -> (u32, Option<(String, f64, String)>) {
+    let (run, batch) = scored(&place.lake, &all_rows(0));
+    let rows = rows(&batch);
+    let of = of(&rows, "10.0.0.111", "203.0.113.55");
+    assert_eq!(of.len(), 5, "the day has five");
+    assert!(run.card.seconds.contains_key("days before"));
+    (of[0].rank, of[0].fired.iter().find(|(detector, ..)| detector == "slow beacon").cloned())
+}
+
 #[test]
 fn a_beacon_of_five_hours_is_found_with_the_days_before_and_not_without() {
-    const MIDDLE: [u8; 4] = [203, 0, 113, 55];
-    let slow = |days: i64| {
-        let mut traffic = Traffic { rows: traffic(days), days };
-        for n in (0..34).filter(|n| (n * 5) / 24 == days + 6) {
-            let at = (n * 5 - (days + 6) * 24) * 3600 * SECOND + n * n * 7 % 19 * 60 * SECOND;
-            traffic.add(at, [10, 0, 0, 111], MIDDLE, 443, (6, 900), (6, 1200));
-        }
-        traffic.rows
-    };
-    let fired = |first: i64| {
-        let place = lake(0);
-        let mut set = place.lake.begin(SetKind::Generated, WriterOptions::new("test")).unwrap();
-        (first..=0).for_each(|days| set.flow(&slow(days)).unwrap());
-        set.commit().unwrap();
-        let (run, batch) = scored(&place.lake, &all_rows(0));
-        let rows = rows(&batch);
-        let of = of(&rows, "10.0.0.111", "203.0.113.55");
-        assert_eq!(of.len(), 5, "the day has five");
-        let found = of[0].fired.iter().find(|(detector, ..)| detector == "slow beacon").cloned();
-        assert!(run.card.seconds.contains_key("days before"));
-        (of[0].rank, found)
-    };
-    assert_eq!(fired(0).1, None);
-    let (rank, found) = fired(-6);
+    assert_eq!(slow_beacon(&lake_of(0..=0)).1, None);
+    let (rank, found) = slow_beacon(&lake_of(-6..=0));
     let (_, strength, evidence) = found.unwrap();
     assert!(rank <= 3 && strength > 6.0, "rank {rank}, {strength}");
     assert!(evidence.starts_with("34 contacts in 165.") && evidence.contains("one every 5.0 h"), "{evidence}");
+}
+
+/// A broken file of last week stopped the scoring of every day for six days.
+#[test]
+fn a_broken_file_of_an_earlier_day_does_not_stop_the_day() {
+    let place = lake_of(-6..=0);
+    let parts = place.lake.parts(Table::Flow, None).unwrap();
+    for part in parts.iter().filter(|part| part.date == day(-6)) {
+        let whole = std::fs::read(&part.path).unwrap();
+        std::fs::write(&part.path, &whole[..whole.len() / 2]).unwrap();
+    }
+    let evidence = slow_beacon(&place).1.unwrap().2;
+    assert!(evidence.starts_with("29 contacts in "), "{evidence}");
 }
 
 #[test]
