@@ -10,7 +10,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::domain::{is_special, registered};
 use super::rows::DnsRow;
-use super::stats::binomial_surprise;
+use super::stats::{binomial_surprise, fingerprint};
 use super::tail::Scale;
 use super::typo::Typos;
 use super::{CASES, Case, Covers, Findings};
@@ -66,11 +66,8 @@ impl Generated {
                 self.domains += usize::from(client.missing.insert(domain.into()));
             }
         } else if row.rcode == Some(0) {
-            let number = domain
-                .bytes()
-                .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
             if client.existing.len() < DOMAINS {
-                self.domains += usize::from(client.existing.insert(number));
+                self.domains += usize::from(client.existing.insert(fingerprint(domain)));
             }
             if let Some(known) = self.known.get_mut(domain) {
                 known.shared |= known.first != row.client;

@@ -4,11 +4,11 @@ use arrow::array::{Array, ListArray, RecordBatch, StringArray, StructArray, UInt
 
 use super::ScoreError;
 use super::parts::column;
-use crate::words::dns_length::Record;
 
 /// The lists of a batch; nothing where the column is of another shape (an old file).
 pub(super) struct Answers<'b>(Option<Columns<'b>>);
 
+#[derive(Clone, Copy)]
 struct Columns<'b> {
     list: &'b ListArray,
     types: &'b UInt16Array,
@@ -46,13 +46,16 @@ impl<'b> Answers<'b> {
         }
     }
 
-    /// Type and data of each answer of a row.
-    pub(super) fn records(&self, row: usize) -> impl Iterator<Item = Record<'b>> + Clone + use<'b> {
+    /// Type, time to live in seconds and data of each answer of a row; a null is empty.
+    pub(super) fn records(&self, row: usize) -> impl Iterator<Item = (u16, u32, &'b str)> + Clone + use<'b> {
         let found = self.0.as_ref().filter(|columns| columns.list.is_valid(row));
-        let found = found.and_then(|columns| Some((columns.types, columns.data, columns.range(row)?)));
-        found.into_iter().flat_map(|(types, data, (from, to))| {
-            (from..to.min(types.len()).min(data.len())).map(move |at| (types.value(at), data.value(at)))
-        })
+        found.and_then(|columns| Some((*columns, columns.range(row)?))).into_iter().flat_map(
+            |(Columns { types, ttls, data, .. }, (from, to))| {
+                (from..to.min(types.len()).min(ttls.len()).min(data.len())).map(move |at| {
+                    (types.value(at), ttls.value(at), if data.is_null(at) { "" } else { data.value(at) })
+                })
+            },
+        )
     }
 }
 

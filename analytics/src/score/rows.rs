@@ -343,7 +343,9 @@ fn spell_dns(batch: &RecordBatch, lists: &DomainLists, counts: &mut Noted, each:
         let client_ip = address(client, row);
         let message = [response, query].into_iter().find(|len| !len.is_null(row)).map(|len| u32::from(len.value(row)));
         let estimated = (message.is_none() && frame.is_null(row))
-            .then(|| text(qname, row).map(|name| message_len(name, answers.records(row))))
+            .then(|| {
+                text(qname, row).map(|name| message_len(name, answers.records(row).map(|(kind, _, data)| (kind, data))))
+            })
             .flatten();
         let message = message.or(estimated);
         let headers = if client_ip.is_some_and(|ip| ip.contains(':')) { HEADERS_V6 } else { HEADERS_V4 };

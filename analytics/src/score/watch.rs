@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use aggregator::lake::Source;
 use arrow::array::{
-    Array, ListArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray, UInt8Array, UInt16Array,
-    UInt32Array, UInt64Array,
+    Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 
 use super::ScoreError;
+use super::answers::Answers;
 use super::parts::column;
 use super::texts::{Addresses, Readings, Texts};
 use crate::detect::rows::{DnsRow, FlowRow, Internal, Mac, ProxyRow};
@@ -198,11 +198,11 @@ fn dns_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, DnsRow<'_>)) -> Res
     let (qtype, rcode): (&UInt16Array, &UInt16Array) = (column(batch, "qtype")?, column(batch, "rcode")?);
     let length: &UInt16Array = column(batch, "response_len")?;
     let damage: &StringArray = column(batch, "damage")?;
-    let answers = Networks::of(batch)?;
+    let answers = Answers::of(batch)?;
     let mut addresses = Vec::new();
     for at in 0..batch.num_rows() {
         let Some(client) = address(client, at) else { continue };
-        answers.row(at, &mut addresses);
+        networks(&answers, at, &mut addresses);
         each(
             at,
             DnsRow {
@@ -221,43 +221,20 @@ fn dns_rows(batch: &RecordBatch, each: &mut dyn FnMut(usize, DnsRow<'_>)) -> Res
     Ok(())
 }
 
-/// Addresses in answers, as networks; none where the column is of another shape (an old file).
-struct Networks<'b> {
-    list: Option<(&'b ListArray, &'b UInt16Array, &'b UInt32Array, &'b StringArray)>,
-}
-
 /// Addresses looked at of one answer.
 const ADDRESSES: usize = 64;
 
-impl<'b> Networks<'b> {
-    fn of(batch: &'b RecordBatch) -> Result<Self, ScoreError> {
-        let list: &ListArray = column(batch, "answers")?;
-        let of = |list: &'b ListArray| {
-            let records: &StructArray = list.values().as_any().downcast_ref()?;
-            let kinds = records.column_by_name("type")?.as_any().downcast_ref()?;
-            let ttls = records.column_by_name("ttl")?.as_any().downcast_ref()?;
-            let data = records.column_by_name("data")?.as_any().downcast_ref()?;
-            Some((list, kinds, ttls, data))
+/// Network and time to live of each address in a row's answer.
+fn networks(answers: &Answers<'_>, row: usize, networks: &mut Vec<(u64, u32)>) {
+    networks.clear();
+    for (_, ttl, data) in answers.records(row).take(ADDRESSES).filter(|(kind, ..)| matches!(kind, 1 | 28)) {
+        let network = match data.parse() {
+            Ok(IpAddr::V4(v4)) => u64::from(v4.to_bits() >> 8),
+            // 48 bits, apart from those of IPv4.
+            Ok(IpAddr::V6(v6)) => (v6.to_bits() >> 80) as u64 | 1 << 63,
+            Err(_) => continue,
         };
-        Ok(Self { list: of(list) })
-    }
-
-    /// Network and time to live of each address in a row's answer.
-    fn row(&self, row: usize, networks: &mut Vec<(u64, u32)>) {
-        networks.clear();
-        let Some((list, kinds, ttls, data)) = self.list.filter(|(list, ..)| !list.is_null(row)) else { return };
-        let offsets = list.value_offsets();
-        let (Some(from), Some(to)) = (offsets.get(row), offsets.get(row + 1)) else { return };
-        let records = (*from as usize)..(*to as usize).min(kinds.len()).min(ttls.len()).min(data.len());
-        for at in records.take(ADDRESSES).filter(|at| matches!(kinds.value(*at), 1 | 28)) {
-            let network = match value!(data, at).and_then(|text| text.parse().ok()) {
-                Some(IpAddr::V4(v4)) => u64::from(v4.to_bits() >> 8),
-                // 48 bits, apart from those of IPv4.
-                Some(IpAddr::V6(v6)) => (v6.to_bits() >> 80) as u64 | 1 << 63,
-                None => continue,
-            };
-            networks.push((network, ttls.value(at)));
-        }
+        networks.push((network, ttl));
     }
 }
 
