@@ -15,6 +15,7 @@ use aggregator::packets::PacketOptions;
 use bytesize::ByteSize;
 use capture::confine::Keep;
 use capture::duplicate::Duplicates;
+use capture::keeper::{Parted, part};
 use capture::live::{ModeChoice, OpenOptions, PolicyChoice};
 use ui::Hub;
 
@@ -152,6 +153,10 @@ where
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut options = options(args)?;
+    let keeper = match part()? {
+        Parted::Keeper(code) => return Ok(ExitCode::from(code)),
+        Parted::Reader(keeper) => keeper,
+    };
     let hub: Arc<Hub> = Arc::default();
     options.feed = feed(args, &hub)?;
     let opening = OpenOptions {
@@ -170,7 +175,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let lake = Lake::open(&args.lake)?;
     let opening = OpenOptions { owner: owner(&lake), ..opening };
     let shell = CaptureShell::new(args.filter.clone(), args.filter_file.clone(), interrupt::flag()?)?;
-    let interfaces = open_all(&args.interface, &opening)?;
+    let interfaces = open_all(&args.interface, &opening, &keeper)?;
     let done = AtomicBool::new(false);
     let report = std::thread::scope(|scope| {
         if let Some(socket) = &args.metrics {

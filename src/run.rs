@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use capture::keeper::{Parted, part};
+
 use crate::appliance::config::Config;
 use crate::appliance::{self, interrupt};
 use crate::output::UsedWrongly;
@@ -19,6 +21,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.config).map_err(|p| UsedWrongly(p.to_string()))?;
-    appliance::run(&config, interrupt::flag()?)?;
+    let mut keeper = None;
+    if !config.capture.is_empty() {
+        match part()? {
+            Parted::Keeper(code) => return Ok(ExitCode::from(code)),
+            Parted::Reader(reader) => keeper = Some(reader),
+        }
+    }
+    appliance::run(&config, keeper.as_ref(), interrupt::flag()?)?;
     Ok(ExitCode::SUCCESS)
 }

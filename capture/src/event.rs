@@ -15,7 +15,7 @@ impl Nanos {
 }
 
 /// Which Internet Protocol. Part of every key: `::ffff:192.0.2.1` on IPv6 is not `192.0.2.1`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum IpVersion {
     /// IPv4 (RFC 791).
@@ -26,7 +26,7 @@ pub enum IpVersion {
 
 /// An address in 16 bytes: IPv6 as it is, IPv4 in the last four bytes after `::ffff:`. The version is
 /// kept beside it, see [`IpVersion`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Ip(pub [u8; 16]);
 
 impl Ip {

@@ -20,6 +20,7 @@ pub mod duplicate;
 mod event;
 pub mod file;
 mod frame;
+pub mod keeper;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod live;

@@ -1,5 +1,5 @@
-//! Live capture in this process: signals in, log lines out, threads that give up their rights; and one `[[capture]]` of the
-//! appliance.
+//! Live capture in the process that reads packets: signals in, log lines out, threads that give up what is left of their rights; and
+//! one `[[capture]]` of the appliance.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use anyhow::Context;
 use capture::confine::{Keep, confine_thread};
 use capture::duplicate::Duplicates;
 use capture::live::source::{Interface, LinkEvent};
-use capture::live::{Filter, ModeChoice, OpenOptions, check_together, open};
+use capture::keeper::Keeper;
+use capture::live::{Filter, ModeChoice, OpenOptions, check_together};
 
 use super::config::{CaptureConfig, Config};
 use crate::output::{self, UsedWrongly};
@@ -54,12 +55,16 @@ pub(crate) fn owner(lake: &Lake) -> u64 {
     hasher.finish()
 }
 
-/// Opens every interface, or none.
-pub(crate) fn open_all(names: &[String], options: &OpenOptions) -> anyhow::Result<Vec<Box<dyn Interface>>> {
+/// Has the keeper open every interface, or none.
+pub(crate) fn open_all(
+    names: &[String],
+    options: &OpenOptions,
+    keeper: &Keeper,
+) -> anyhow::Result<Vec<Box<dyn Interface>>> {
     check_together(names)?;
     let mut opened = Vec::new();
     for name in names {
-        let interface = open(name, options)?;
+        let interface = keeper.open(name, options)?;
         tracing::info!("{}: capturing by {}", output::safe(name), interface.mode().as_str());
         opened.push(interface);
     }
@@ -138,9 +143,15 @@ pub(crate) fn confine(keep: Keep) {
 }
 
 /// Captures until the interrupt. What cannot be opened is tried again.
-pub(super) fn go_on(lake: &Lake, config: &Config, capture: &CaptureConfig, feed: &Feed, interrupt: &AtomicBool) {
+pub(super) fn go_on(
+    lake: &Lake,
+    config: &Config,
+    (capture, keeper): (&CaptureConfig, &Keeper),
+    feed: &Feed,
+    interrupt: &AtomicBool,
+) {
     while !interrupt.load(Ordering::Relaxed) {
-        if let Err(error) = once(lake, config, capture, feed, interrupt) {
+        if let Err(error) = once(lake, config, (capture, keeper), feed, interrupt) {
             let name = &capture.name;
             tracing::error!("capture \"{name}\": {error:#}; trying again in {} s", RETRY.as_secs());
             super::pause(RETRY, interrupt);
@@ -151,7 +162,7 @@ pub(super) fn go_on(lake: &Lake, config: &Config, capture: &CaptureConfig, feed:
 fn once(
     lake: &Lake,
     config: &Config,
-    capture: &CaptureConfig,
+    (capture, keeper): (&CaptureConfig, &Keeper),
     feed: &Feed,
     interrupt: &AtomicBool,
 ) -> anyhow::Result<()> {
@@ -180,7 +191,7 @@ fn once(
     options.packets = config.packets.of(&capture.name);
     options.feed = Some(feed.clone());
     let shell = CaptureShell::new(capture.filter.clone(), capture.filter_file.clone(), interrupt)?;
-    let report = run(lake, open_all(&capture.interfaces, &opening)?, &options, &shell)?;
+    let report = run(lake, open_all(&capture.interfaces, &opening, keeper)?, &options, &shell)?;
     for imbalance in &report.imbalances {
         tracing::error!("capture \"{}\": the books do not close: {imbalance}", capture.name);
     }

@@ -23,11 +23,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aggregator::feed::Feed;
+use ::capture::keeper::Keeper;
 use aggregator::lake::Lake;
 use config::Config;
 
-/// Runs until the interrupt.
-pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Result<()> {
+/// Runs until the interrupt. Captures are opened by the keeper.
+pub(crate) fn run(config: &Config, keeper: Option<&Keeper>, interrupt: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let missing = config.missing_on_this_machine();
     anyhow::ensure!(missing.is_empty(), "{}", missing.join("\n"));
     let lake = Lake::open(&config.lake.dir)?;
@@ -41,13 +42,9 @@ pub(crate) fn run(config: &Config, interrupt: &Arc<AtomicBool>) -> anyhow::Resul
     let feed = |source: &str| Feed { source: source.to_owned(), home: Arc::clone(&home), to: Arc::clone(&live) as _ };
     std::thread::scope(|scope| {
         let lake = &lake;
-        for capture in &config.capture {
+        for (capture, keeper) in config.capture.iter().zip(keeper.into_iter().cycle()) {
             let feed = feed(&capture.name);
-            scope.spawn(move || capture::go_on(lake, config, capture, &feed, interrupt));
-        }
-        if !config.capture.is_empty() {
-            // Threads begin with the rights of the one that starts them: only those above keep what opening interfaces takes.
-            capture::confine(::capture::confine::Keep::Files);
+            scope.spawn(move || capture::go_on(lake, config, (capture, keeper), &feed, interrupt));
         }
         for collector in &config.collect {
             scope.spawn(move || collect::go_on(lake, config, collector, interrupt));

@@ -18,6 +18,30 @@ fn threads(pid: u32) -> Vec<(String, BTreeMap<String, String>)> {
     found
 }
 
+/// The process that reads packets, of the one that keeps the interfaces.
+fn reader_of(keeper: u32) -> u32 {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let children = std::fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).expect("it runs");
+        match children.split_whitespace().next().map(str::parse) {
+            Some(Ok(reader)) => return reader,
+            _ => assert!(Instant::now() < end, "no reader: {children}"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER.
+const FILES: u64 = 0b1011;
+const NET_ADMIN: u32 = 12;
+const SYS_ADMIN: u32 = 21;
+
+/// All it has or could take.
+fn capabilities(lines: &BTreeMap<String, String>) -> u64 {
+    let sets = ["CapInh", "CapPrm", "CapEff", "CapAmb"].map(|name| lines.get(name).map_or("", String::as_str));
+    sets.iter().map(|set| u64::from_str_radix(set, 16).expect("hexadecimal")).fold(0, |all, set| all | set)
+}
+
 #[test]
 fn threads_that_touch_packets_have_no_capability_and_few_system_calls() {
     let Some(wires) = Wires::new("confined", 1) else { return };
@@ -26,6 +50,7 @@ fn threads_that_touch_packets_have_no_capability_and_few_system_calls() {
         let lake = folder.path().join(mode);
         let arguments = ["-i", "tap0", "--mode", mode, "--shards", "2", "--pins", "none"];
         let capture = wires.capture(&lake, &arguments);
+        let reader = reader_of(capture.pid());
         let is_confined = |lines: &BTreeMap<String, String>| {
             let of = |name: &str| lines.get(name).map_or("", String::as_str);
             let capabilities = ["CapInh", "CapPrm", "CapEff", "CapAmb"].map(|name| u64::from_str_radix(of(name), 16));
@@ -35,7 +60,7 @@ fn threads_that_touch_packets_have_no_capability_and_few_system_calls() {
         // They give up their rights as the first thing they do.
         let end = Instant::now() + Duration::from_secs(10);
         loop {
-            let all = threads(capture.pid());
+            let all = threads(reader);
             let those: Vec<_> = all.iter().filter(|(name, _)| touches(name)).collect();
             if those.len() >= 3 && those.iter().all(|(_, lines)| is_confined(lines)) {
                 break;
@@ -43,9 +68,60 @@ fn threads_that_touch_packets_have_no_capability_and_few_system_calls() {
             assert!(Instant::now() < end, "{mode}: {those:#?}");
             std::thread::sleep(Duration::from_millis(20));
         }
-        // Who opened the interface opens it again when it comes back.
-        let main = threads(capture.pid()).into_iter().find(|(name, _)| name == "spotter").expect("a first thread");
-        assert!(!is_confined(&main.1));
+        // The process that reads packets has no thread left with a right beyond files; the one that opens interfaces touches no packet.
+        for (name, lines) in threads(reader) {
+            assert_eq!(capabilities(&lines) & !FILES, 0, "{mode}: {name}");
+        }
+        let kept = threads(capture.pid());
+        assert!(kept.iter().all(|(name, _)| !touches(name)), "{mode}: {kept:?}");
+        let main = kept.iter().find(|(name, _)| name == "spotter").expect("a first thread");
+        assert_eq!(capabilities(&main.1) & 1 << NET_ADMIN, 1 << NET_ADMIN);
+        assert_eq!(capabilities(&main.1) & 1 << SYS_ADMIN, 0);
         capture.stop_well();
     }
+}
+
+#[test]
+fn whichever_of_the_two_processes_is_killed_the_other_ends() {
+    let Some(wires) = Wires::new("two", 1) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let is_there = |pid: u32| {
+        // A zombie is gone: nobody has to have asked for its end.
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    };
+    let ends = |pid: u32, what: &str| {
+        let end = Instant::now() + Duration::from_secs(10);
+        while is_there(pid) {
+            assert!(Instant::now() < end, "{what} goes on alone");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    for mode in ["af_packet", "xdp"] {
+        let lake = folder.path().join(mode);
+        let arguments = ["-i", "tap0", "--mode", mode, "--pins", "none"];
+        let capture = wires.capture(&lake, &arguments);
+        let (keeper, reader) = (capture.pid(), reader_of(capture.pid()));
+        capture.kill();
+        ends(reader, "the reader");
+        let capture = wires.capture(&lake, &arguments);
+        let (again, reader) = (capture.pid(), reader_of(capture.pid()));
+        assert_ne!(again, keeper);
+        let killed = std::process::Command::new("kill").args(["-KILL", &reader.to_string()]).status();
+        assert!(killed.expect("kill starts").success());
+        ends(again, "the keeper");
+        assert_eq!(capture.exit_code(), Some(128 + 9));
+    }
+}
+
+#[test]
+fn a_signal_to_both_processes_is_meant_once() {
+    let Some(wires) = Wires::new("both", 1) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let capture = wires.capture(&folder.path().join("lake"), &["-i", "tap0", "--pins", "none"]);
+    // As systemd ends a service: everything in its group.
+    let both = [capture.pid(), reader_of(capture.pid())].map(|pid| pid.to_string());
+    let killed = std::process::Command::new("kill").arg("-TERM").args(both).status();
+    assert!(killed.expect("kill starts").success());
+    capture.ended_well();
 }

@@ -159,11 +159,20 @@ impl Capture {
         self.child.wait().expect("it ends");
     }
 
+    /// Its exit status, once it has ended.
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
+        self.child.wait().expect("it ends").code()
+    }
+
     /// Ends it by SIGTERM; its report and exit status.
-    pub(crate) fn stop(mut self) -> (serde_json::Value, Option<i32>) {
+    pub(crate) fn stop(self) -> (serde_json::Value, Option<i32>) {
         // What was sent may still be in the kernel's backlog, on its way to the interface.
         std::thread::sleep(Duration::from_millis(500));
         self.signal("TERM");
+        self.report()
+    }
+
+    fn report(mut self) -> (serde_json::Value, Option<i32>) {
         let mut out = String::new();
         self.child.stdout.take().expect("piped").read_to_string(&mut out).expect("UTF-8");
         let status = self.child.wait().expect("it ends");
@@ -175,7 +184,15 @@ impl Capture {
 
     /// Ends it, and checks that all went well and the books closed.
     pub(crate) fn stop_well(self) -> serde_json::Value {
-        let (report, status) = self.stop();
+        Self::check(self.stop())
+    }
+
+    /// It was told to end: checks the same.
+    pub(crate) fn ended_well(self) -> serde_json::Value {
+        Self::check(self.report())
+    }
+
+    fn check((report, status): (serde_json::Value, Option<i32>)) -> serde_json::Value {
         assert_eq!(report["imbalances"], serde_json::json!([]), "{report:#}");
         assert_eq!((status, &report["error"]), (Some(0), &serde_json::Value::Null), "{report:#}");
         report

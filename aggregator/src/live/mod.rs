@@ -166,7 +166,7 @@ pub fn run(
     let mut report = report(&ended, &sources, &modes, seconds);
     for interface in &mut interfaces {
         for (name, value) in interface.counters() {
-            *report.ledger.entry(name.to_owned()).or_default() += value;
+            *report.ledger.entry(name.into_owned()).or_default() += value;
         }
         interface.restore();
     }

@@ -9,19 +9,25 @@
 //! next orderly end cannot know what they were.
 
 mod block;
+mod handed;
 mod inject;
 mod offload;
 mod queue;
 mod sys;
 
+use std::borrow::Cow;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::keeper::message::Way;
+use crate::keeper::{Given, Kept, Read};
 use crate::live::source::{Interface, LinkEvent, Mode, QueueName, Receiver, SourceError};
 use crate::live::{Filter, Policy};
 
+pub(crate) use handed::Sockets;
 pub use inject::Injector;
 pub(crate) use offload::{Feature, features};
 pub(crate) use sys::Control;
@@ -149,7 +155,7 @@ impl AfPacket {
         for (ring, queue) in out.rings(ifindex)?.into_iter().zip(0..) {
             let successor = Arc::new(Successor::default());
             let name = QueueName { interface: out.name.clone(), queue };
-            let sampler = Sampler::new(out.options.sample, u64::from(queue) << 32 | 0x5370_6f74);
+            let sampler = Sampler::of(out.options.sample, queue);
             let (orders, retire) = (Arc::clone(&out.orders), out.shape.retire);
             out.successors.push(Arc::clone(&successor));
             out.receivers.push(Queue::new(name, ring, retire, orders, successor, sampler));
@@ -254,8 +260,8 @@ impl Interface for AfPacket {
         Ok(())
     }
 
-    fn counters(&mut self) -> Vec<(&'static str, u64)> {
-        vec![("interface_returns", self.returns)]
+    fn counters(&mut self) -> Vec<(Cow<'static, str>, u64)> {
+        vec![("interface_returns".into(), self.returns)]
     }
 
     fn stop(&mut self) {
@@ -265,5 +271,30 @@ impl Interface for AfPacket {
     fn restore(&mut self) {
         // What was changed is put back when it is dropped.
         self.offloads = None;
+    }
+}
+
+impl Kept for AfPacket {
+    fn way(&self) -> Way {
+        let Shape { block_bytes, blocks, retire } = self.shape;
+        Way::Sockets { block_bytes, blocks, retire, sample: self.options.sample }
+    }
+
+    fn has_read(&mut self, _: &Read) {}
+
+    fn give(&mut self) -> io::Result<(Given, Vec<OwnedFd>)> {
+        let longest_frame = self.orders.longest_frame.load(Ordering::Relaxed);
+        let (mut given, mut descriptors) = (Given { longest_frame, ..Given::default() }, Vec::new());
+        for (number, queue) in std::mem::take(&mut self.receivers).into_iter().enumerate() {
+            given.rings.push(number);
+            descriptors.push(queue.hand_over()?);
+        }
+        for (number, successor) in self.successors.iter().enumerate() {
+            if let Some(ring) = successor.take() {
+                given.rings.push(number);
+                descriptors.push(ring.socket().hand_over()?);
+            }
+        }
+        Ok((given, descriptors))
     }
 }

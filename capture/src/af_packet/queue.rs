@@ -1,5 +1,7 @@
 //! One packet socket: blocks of the ring to frames, and the books of what was seen and what the kernel dropped.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -57,7 +59,7 @@ impl Successor {
         self.waiting.store(true, Ordering::Release);
     }
 
-    fn take(&self) -> Option<Ring> {
+    pub(super) fn take(&self) -> Option<Ring> {
         self.waiting.store(false, Ordering::Release);
         self.ring.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -72,8 +74,13 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    pub(super) const fn new(one_in: u32, seed: u64) -> Self {
+    const fn new(one_in: u32, seed: u64) -> Self {
         Self { one_in, state: seed | 1 }
+    }
+
+    /// That of a receiver.
+    pub(super) fn of(one_in: u32, queue: u32) -> Self {
+        Self::new(one_in, u64::from(queue) << 32 | 0x5370_6f74)
     }
 
     #[inline]
@@ -133,6 +140,11 @@ impl Queue {
             statistics_failed: 0,
             ending: None,
         }
+    }
+
+    /// Its socket, for another process. Nothing may have been read of it.
+    pub(super) fn hand_over(&self) -> io::Result<OwnedFd> {
+        self.ring.socket().hand_over()
     }
 
     /// Hands over the next block, if there is one.

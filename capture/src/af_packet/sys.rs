@@ -63,6 +63,11 @@ impl Socket {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
+    /// The socket, for another process.
+    pub(super) fn hand_over(&self) -> io::Result<OwnedFd> {
+        self.0.try_clone()
+    }
+
     /// Sets an option to a plain C value.
     fn set<T: Copy>(&self, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
         let length = size_of::<T>() as libc::socklen_t;
@@ -214,6 +219,12 @@ impl Socket {
             tp_feature_req_word: 0,
         };
         self.set(libc::SOL_PACKET, libc::PACKET_RX_RING, &request)?;
+        self.map_ring(shape)
+    }
+
+    /// Maps the ring it has.
+    fn map_ring(self, shape: Shape) -> io::Result<Ring> {
+        let Shape { block_bytes, blocks, .. } = shape;
         let length = block_bytes as usize * blocks as usize;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice; no memory of ours is touched.
@@ -254,6 +265,11 @@ unsafe impl Send for Ring {}
 const BLOCK_STATUS: usize = 8;
 
 impl Ring {
+    /// Of a socket that another process has made, and of which nothing was read.
+    pub(super) fn handed(socket: OwnedFd, shape: Shape) -> io::Result<Self> {
+        Socket(socket).map_ring(shape)
+    }
+
     pub(super) const fn socket(&self) -> &Socket {
         &self.socket
     }

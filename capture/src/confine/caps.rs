@@ -36,7 +36,18 @@ pub(super) fn no_new_privileges() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Of the capabilities the thread holds, it keeps these (numbers below 32) and gives up all others.
+/// Opens packet sockets, AF_XDP's too.
+pub(super) const NET_RAW: u32 = 13;
+/// Attaches programs, sets what a device offloads.
+pub(super) const NET_ADMIN: u32 = 12;
+/// Locks memory.
+pub(super) const IPC_LOCK: u32 = 14;
+/// Loads programs that read kernel memory (Linux 5.8).
+pub(super) const PERFMON: u32 = 38;
+/// Loads programs and makes maps (Linux 5.8).
+pub(super) const BPF: u32 = 39;
+
+/// Of the capabilities the thread holds, it keeps these and gives up all others.
 pub(super) fn keep_only(kept: &[u32]) -> io::Result<()> {
     let mut header = Header { version: VERSION, pid: 0 };
     let mut sets = [Sets::default(); 2];
@@ -45,10 +56,10 @@ pub(super) fn keep_only(kept: &[u32]) -> io::Result<()> {
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
-    let mask = kept.iter().fold(0, |mask, number| mask | 1 << number);
-    let [low, _] = sets;
-    let sets =
-        [Sets { effective: low.effective & mask, permitted: low.permitted & mask, inheritable: 0 }, Sets::default()];
+    let mask = kept.iter().fold(0_u64, |mask, number| mask | 1 << number);
+    for (set, mask) in sets.iter_mut().zip([mask as u32, (mask >> 32) as u32]) {
+        *set = Sets { effective: set.effective & mask, permitted: set.permitted & mask, inheritable: 0 };
+    }
     // SAFETY: as above; the kernel only reads them.
     let result = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, sets.as_ptr()) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

@@ -1,14 +1,10 @@
 //! Giving up what a thread does not need: threads that touch packets hold no capability, see no file and make few
 //! system calls. What such a thread lost, it and its children never get back.
 //!
-//! Capabilities, Landlock and seccomp are the kernel's by thread, and so is this. The thread that opened the interfaces keeps
-//! its rights, to open them again when they come back; it never looks at a packet.
-//!
-//! This is one process, and weaker than a child process would be in one respect: code that an attacker runs on such a thread
-//! could overwrite the memory of the thread that kept its rights, and act through it. Against that stands that packets are
-//! parsed by safe Rust alone (`unsafe` is in the modules that map rings and memory, which look at no packet's content). What
-//! cannot be had from such a thread by the kernel's word: files, new sockets, other programs, other processes (`ptrace`,
-//! `process_vm_writev`, `/proc/PID/mem`), `bpf`, namespaces, and rights back.
+//! Capabilities, Landlock and seccomp are the kernel's by thread, and so is this. What takes rights, to open interfaces and to
+//! open them again when they come back, is another process's ([`crate::keeper`]). What cannot be had from a thread that touches packets by the
+//! kernel's word: files, new sockets, other programs, other processes (`ptrace`, `process_vm_writev`, `/proc/PID/mem`), `bpf`,
+//! namespaces, and rights back.
 
 mod caps;
 
@@ -65,6 +61,12 @@ pub fn confine_thread(keep: Keep) -> Result<Confined, ConfineError> {
     let status = Ruleset::default().handle_access(AccessFs::from_all(ABI::V4))?.create()?.restrict_self()?;
     seccompiler::apply_filter(&filter(keep)?)?;
     Ok(Confined { no_files: status.ruleset != landlock::RulesetStatus::NotEnforced, few_calls: true })
+}
+
+/// Leaves a keeper what opening interfaces takes: packet sockets, devices, BPF, and files of others (pins, `/sys`).
+pub(crate) fn keep_interfaces() -> io::Result<()> {
+    caps::no_new_privileges()?;
+    caps::keep_only(&[caps::NET_RAW, caps::NET_ADMIN, caps::IPC_LOCK, caps::PERFMON, caps::BPF, caps::DAC_OVERRIDE])
 }
 
 /// What any thread of the standard library and the allocator needs: memory, locks, time, its stack, its end; `write` is the

@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use probe_common::{Headers, protocol};
+use serde::{Deserialize, Serialize};
 
 use crate::{Ip, IpVersion};
 
@@ -23,13 +24,13 @@ use crate::{Ip, IpVersion};
 pub const MAX_RULES: usize = 64;
 
 /// See the [module](self). The default drops nothing.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Filter {
     rules: Vec<Rule>,
 }
 
 /// One rule: all terms that are there must match.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Rule {
     /// Either address is in it.
     pub net: Option<Net>,
@@ -40,7 +41,7 @@ pub struct Rule {
 }
 
 /// A network: an address with the bits behind its prefix 0, in 16 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Net {
     /// First address.
     pub first: Ip,

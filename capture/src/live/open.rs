@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::af_packet::{AfPacket, AfPacketOptions};
+use crate::keeper::Kept;
 use crate::live::source::{Interface, SourceError};
 use crate::live::{Filter, HostUse, Policy, PolicyChoice, Stacked};
 
 /// Which way of capture is wanted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum ModeChoice {
     /// XDP where it can be had, else AF_PACKET.
     #[default]
@@ -36,7 +39,7 @@ impl FromStr for ModeChoice {
 }
 
 /// Settings of [`open`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OpenOptions {
     /// Way of capture.
     pub mode: ModeChoice,
@@ -88,6 +91,11 @@ impl Default for OpenOptions {
 /// # Errors
 /// It does not exist, is not Ethernet, is refused by its policy, or privileges are missing.
 pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Interface>, SourceError> {
+    Ok(open_kept(name, options)?)
+}
+
+/// The same, for a keeper.
+pub(crate) fn open_kept(name: &str, options: &OpenOptions) -> Result<Box<dyn Kept>, SourceError> {
     let policy = HostUse::of(name)?.policy(name, options.policy, options.force)?;
     let (mode, note) = Stacked::of(name).mode(options.mode)?;
     if let Some(note) = note {
@@ -116,7 +124,7 @@ pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Interface>, Sou
 }
 
 #[cfg(feature = "probe")]
-fn open_xdp(name: &str, policy: Policy, options: &OpenOptions) -> Result<Box<dyn Interface>, SourceError> {
+fn open_xdp(name: &str, policy: Policy, options: &OpenOptions) -> Result<Box<dyn Kept>, SourceError> {
     use crate::probe::{Xdp, XdpOptions};
     let xdp = XdpOptions {
         sample: options.sample,
@@ -131,6 +139,6 @@ fn open_xdp(name: &str, policy: Policy, options: &OpenOptions) -> Result<Box<dyn
 }
 
 #[cfg(not(feature = "probe"))]
-fn open_xdp(name: &str, _: Policy, _: &OpenOptions) -> Result<Box<dyn Interface>, SourceError> {
+fn open_xdp(name: &str, _: Policy, _: &OpenOptions) -> Result<Box<dyn Kept>, SourceError> {
     Err(SourceError::Refused(format!("'{name}': Spotter was built without XDP; use --mode af_packet")))
 }

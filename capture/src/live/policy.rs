@@ -17,7 +17,7 @@ pub enum Policy {
 }
 
 /// What was asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub enum PolicyChoice {
     /// Inline if the interface has an address, a route or a master, else tap.
     #[default]

@@ -2,8 +2,8 @@
 //! turns them into records.
 //!
 //! An [`Interface`] is opened with privileges, and gives one [`Receiver`] per queue. Each receiver runs on a thread of
-//! its own, without privileges; the interface itself stays with the thread that opened it, which calls
-//! [`Interface::maintain`] several times a second.
+//! its own, without privileges; the interface itself stays with one thread, which calls [`Interface::maintain`] several times a second. What
+//! takes privileges may be done by another process on its behalf ([`crate::keeper`]).
 //!
 //! ```text
 //!   open ─► Interface ── take_receivers ─► Receiver, Receiver, …     (one thread each: `receive` in a loop)
@@ -17,7 +17,10 @@
 //! consistent whenever [`Receiver::books`] is called between two calls of [`Receiver::receive`]; `receive` never blocks
 //! for longer than it is told; nothing panics on what is received.
 
+use std::borrow::Cow;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::live::{Filter, Microflow};
 use crate::{Frame, LinkType, Nanos};
@@ -144,7 +147,7 @@ pub trait Receiver: Send {
 }
 
 /// How packets leave the kernel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Mode {
     /// XDP program in the driver.
     XdpDriver,
@@ -166,7 +169,7 @@ impl Mode {
 }
 
 /// What happened to an interface.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum LinkEvent {
     /// It is up again.
     Up,
@@ -225,7 +228,7 @@ pub trait Interface: Send {
     fn set_filter(&mut self, filter: &Filter) -> Result<(), SourceError>;
 
     /// Counters of the port since it was opened, beyond those of the queues: name and value. Not part of the equations.
-    fn counters(&mut self) -> Vec<(&'static str, u64)>;
+    fn counters(&mut self) -> Vec<(Cow<'static, str>, u64)>;
 
     /// Nothing more enters. Receivers hand over what is left and then say [`Received::Ended`].
     fn stop(&mut self);

@@ -1,5 +1,7 @@
 //! One area of the probe, read: its rings as records come, its slots and books when a generation is closed.
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,6 +13,7 @@ use super::load::{Rings, Shared};
 use super::map::record;
 use super::segment::cut;
 use crate::Nanos;
+use crate::keeper::message::PartHead;
 use crate::live::Microflow;
 use crate::live::source::{Handler, LiveFrame, QueueBooks, Survivor, Tally, VlanTag};
 
@@ -90,6 +93,25 @@ impl Area {
         let mut area = Self::new(index, shared, rings);
         area.former = Some(if is_ours { Former::Told(Box::default()) } else { Former::Unknown });
         area
+    }
+
+    /// What another process makes it of: see [`Given::parts`](crate::keeper::Given). Nothing may have been read of it.
+    pub(super) fn hand_over(&self) -> io::Result<(PartHead, Vec<OwnedFd>)> {
+        let Shared { slots4, slots6, books, control, .. } = &*self.shared;
+        let Rings { evicted, copies } = &self.rings;
+        let all = [slots4.as_fd(), slots6.as_fd(), books.as_fd(), control.as_fd(), evicted.as_fd(), copies.as_fd()];
+        let descriptors = all.iter().map(BorrowedFd::try_clone_to_owned).collect::<io::Result<Vec<_>>>()?;
+        let head = PartHead {
+            probe: self.shared.state(),
+            areas: self.shared.areas,
+            area: self.index,
+            slots4_shift: self.shared.slots4_shift,
+            slots6_shift: self.shared.slots6_shift,
+            instance: self.shared.instance,
+            former: self.former.as_ref().map(|former| matches!(former, Former::Told(_))),
+            ..PartHead::default()
+        };
+        Ok((head, descriptors))
     }
 
     /// Learns what was told of it.

@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) slots6: Mapped<Slot6>,
     pub(super) books: Mapped<Books>,
     pub(super) control: Mapped<Control>,
+    /// Its number in this process; a reader's is that of its keeper.
+    pub(super) number: u64,
     pub(super) areas: usize,
     pub(super) slots4_shift: u32,
     pub(super) slots6_shift: u32,
@@ -45,6 +47,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// A number that no other probe of this process has.
+    pub(super) fn next_number() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // Relaxed: it only has to be another one.
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub(super) fn time(&self) -> Time {
         match self.clock {
             ProbeClock::Monotonic => Time { tick: 1 << TICK_SHIFT, offset: self.offset.load(Ordering::Relaxed) },
@@ -147,6 +156,7 @@ impl Probe {
             slots6: mapped(kept("SLOTS6", "slots6")?, slots6)?,
             books: mapped(kept("BOOKS", "books")?, 2 * areas)?,
             control: mapped(kept("CONTROL", "control")?, 1)?,
+            number: Shared::next_number(),
             areas,
             slots4_shift: options.slots4_shift,
             slots6_shift: options.slots6_shift,

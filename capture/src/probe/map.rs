@@ -6,7 +6,7 @@
 #![expect(unsafe_code, reason = "memory-mapped BPF arrays have no safe interface")]
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -38,8 +38,16 @@ unsafe impl Plain for u64 {}
 #[derive(Debug)]
 pub(super) struct Mapped<T> {
     memory: MmapRaw,
+    /// The array: who maps it, too, gets it from here.
+    array: OwnedFd,
     entries: usize,
     of: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T> AsFd for Mapped<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.array.as_fd()
+    }
 }
 
 impl<T: Plain> Mapped<T> {
@@ -47,8 +55,9 @@ impl<T: Plain> Mapped<T> {
     pub(super) fn new(array: impl AsFd, entries: usize) -> io::Result<Self> {
         const { assert!(size_of::<T>().is_multiple_of(8)) };
         let bytes = entries * size_of::<T>();
-        let memory = MmapOptions::new().len(bytes).map_raw(&array.as_fd())?;
-        Ok(Self { memory, entries, of: std::marker::PhantomData })
+        let array = array.as_fd().try_clone_to_owned()?;
+        let memory = MmapOptions::new().len(bytes).map_raw(&array)?;
+        Ok(Self { memory, array, entries, of: std::marker::PhantomData })
     }
 
     fn at(&self, index: usize) -> *mut T {

@@ -18,6 +18,7 @@ mod attach;
 mod bench;
 mod filter;
 mod flow;
+mod handed;
 mod load;
 mod map;
 mod options;
@@ -30,6 +31,7 @@ mod xdp;
 
 pub use area::Area;
 pub use bench::{Bench, BenchProgram};
+pub(crate) use handed::Areas;
 pub use load::Probe;
 pub use options::{PinTo, ProbeClock, ProbeError, ProbeOptions, Verdicts};
 pub(crate) use pin::give_up_left;

@@ -16,6 +16,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,7 +53,7 @@ pub(super) struct Meta {
 pub(super) struct Pins {
     dir: PathBuf,
     /// Locked.
-    _lock: File,
+    lock: File,
 }
 
 /// A pinned probe that nobody reads.
@@ -77,10 +78,15 @@ impl Pins {
         fs::create_dir_all(&dir)?;
         let lock = File::open(&dir)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { dir, _lock: lock })),
+            Ok(()) => Ok(Some(Self { dir, lock })),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::ResourceBusy.into()),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// The lock, to be held by another process, too: it is given up when nobody holds it.
+    pub(super) fn lock(&self) -> io::Result<OwnedFd> {
+        Ok(self.lock.try_clone()?.into())
     }
 
     /// Where the memory of a probe is.
@@ -204,6 +210,7 @@ impl Left {
             slots6: mapped(array("slots6")?, (2 * count) << slots6_shift)?,
             books: mapped(array("books")?, 2 * count)?,
             control: mapped(array("control")?, 1)?,
+            number: Shared::next_number(),
             areas: count,
             slots4_shift,
             slots6_shift,

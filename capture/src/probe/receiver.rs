@@ -3,12 +3,15 @@
 //! It has one area, as a rule. When the interface is opened anew (it came back, or has another number of queues), the
 //! areas it has end, and it is given new ones through its [`Seat`]; its books go on.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::area::Area;
 use crate::Nanos;
+use crate::keeper::message::PartHead;
 use crate::live::source::{Handler, LiveFrame, QueueBooks, QueueName, Received, Receiver, SourceError, Survivor};
 use crate::xsk::{BATCH, Socket};
 
@@ -38,6 +41,18 @@ pub(super) struct Part {
 impl Part {
     pub(super) const fn new(area: Area, socket: Option<Socket>) -> Self {
         Self { area, socket, swept_to: Nanos(i64::MIN) }
+    }
+
+    /// What another process makes it of. Nothing may have been read of it.
+    pub(super) fn hand_over(&self, seat: usize) -> io::Result<(PartHead, Vec<OwnedFd>)> {
+        let (head, mut descriptors) = self.area.hand_over()?;
+        let mut socket = None;
+        if let Some(here) = &self.socket {
+            let (head, own) = here.hand_over()?;
+            socket = Some(head);
+            descriptors.extend(own);
+        }
+        Ok((PartHead { seat, socket, ..head }, descriptors))
     }
 
     /// Hands over up to `most` of what is there of each kind. How much that was.
@@ -121,6 +136,23 @@ pub(super) struct Seat {
     forgotten: Mutex<Vec<u64>>,
 }
 
+/// Of a keeper, whose receivers are another process's; and of that process.
+impl Seat {
+    /// The receiver in the other process has read all it had, or not.
+    pub(super) fn set_vacant(&self, is_vacant: bool) {
+        self.is_vacant.store(is_vacant, Ordering::Release);
+    }
+
+    /// What was left for the receiver.
+    pub(super) fn take(&self) -> Vec<Part> {
+        std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn take_forgotten(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.forgotten.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Seat {
     /// The receiver has read all areas it had.
     pub(super) fn is_vacant(&self) -> bool {
@@ -142,10 +174,6 @@ impl Seat {
     pub(super) fn forget(&self, instance: u64) {
         self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
     }
-
-    fn take(&self) -> Vec<Part> {
-        std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 /// See the [module](self).
@@ -163,10 +191,11 @@ pub(super) struct AreaReceiver {
 }
 
 impl AreaReceiver {
-    pub(super) fn new(name: QueueName, part: Part, seat: Arc<Seat>) -> Self {
+    /// With areas it reads, the older first.
+    pub(super) fn new(name: QueueName, parts: Vec<Part>, seat: Arc<Seat>) -> Self {
         Self {
             name,
-            parts: vec![part],
+            parts,
             seat,
             done: QueueBooks::default(),
             survivors: Vec::new(),
@@ -179,6 +208,10 @@ impl AreaReceiver {
     pub(super) fn also(&mut self, part: Part) {
         // First: it is older.
         self.parts.insert(0, part);
+    }
+
+    pub(super) fn into_parts(self) -> Vec<Part> {
+        self.parts
     }
 
     /// See [`crate::live::source::Interface::settle`].
@@ -271,7 +304,7 @@ impl Receiver for AreaReceiver {
     }
 
     fn survivors(&mut self) -> Vec<Survivor> {
-        let forgotten = std::mem::take(&mut *self.seat.forgotten.lock().unwrap_or_else(PoisonError::into_inner));
+        let forgotten = self.seat.take_forgotten();
         self.survivors.retain(|survivor| !forgotten.contains(&survivor.instance));
         self.survivors.iter().cloned().chain(self.parts.iter().filter_map(|part| part.area.survivor())).collect()
     }

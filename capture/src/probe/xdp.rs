@@ -1,6 +1,8 @@
 //! An interface captured by the probe: opened, looked after, stopped, put back.
 
+use std::borrow::Cow;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,6 +14,8 @@ use super::load::{Probe, Shared};
 use super::pin::{Left, Pins};
 use super::receiver::{AreaReceiver, Part, Seat};
 use crate::af_packet::{Control, Offloads};
+use crate::keeper::message::Way;
+use crate::keeper::{Given, Kept, Read};
 use crate::live::source::{Interface, LinkEvent, Mode, QueueName, Receiver, SourceError, Survivor};
 use crate::live::{Filter, Policy};
 use crate::xsk::{Promiscuous, SocketOptions};
@@ -92,7 +96,9 @@ pub struct Xdp {
     offloads: Option<Offloads>,
     promiscuous: Option<Promiscuous>,
     pins: Option<Pins>,
-    /// Pinned memory that no program writes any more, and how many ledgers were published since it was read to the end.
+    /// The reader has the lock, too.
+    lock_given: bool,
+    /// Memory that no program writes any more, and how many ledgers were published since it was read to the end.
     unwritten: Vec<(Arc<Shared>, u32)>,
 }
 
@@ -149,16 +155,14 @@ impl Xdp {
             offloads: None,
             promiscuous: None,
             pins: None,
+            lock_given: false,
             unwritten: Vec::new(),
         };
         out.pins = out.open_pins()?;
         for (part, queue) in out.attach()?.into_iter().zip(0..) {
             let seat = Arc::new(Seat::default());
-            out.receivers.push(AreaReceiver::new(
-                QueueName { interface: name.to_owned(), queue },
-                part,
-                Arc::clone(&seat),
-            ));
+            let queue = QueueName { interface: name.to_owned(), queue };
+            out.receivers.push(AreaReceiver::new(queue, vec![part], Arc::clone(&seat)));
             out.seats.push(seat);
         }
         out.take_over();
@@ -215,12 +219,16 @@ impl Xdp {
 
     /// Memory that has been read and told is given up.
     fn give_up_told(&mut self) {
-        let Some(pins) = &self.pins else { return };
-        let seats = &self.seats;
-        self.unwritten.retain_mut(|(shared, published)| {
+        let Self { pins, seats, unwritten, .. } = self;
+        unwritten.retain_mut(|(shared, published)| {
             *published += u32::from(shared.is_concluded());
-            let (true, Some(instance)) = (*published >= PUBLISHED, shared.instance) else { return true };
-            pins.forget(instance);
+            let Some(instance) = shared.instance else { return !shared.is_concluded() };
+            if *published < PUBLISHED {
+                return true;
+            }
+            if let Some(pins) = pins {
+                pins.forget(instance);
+            }
             seats.iter().for_each(|seat| seat.forget(instance));
             false
         });
@@ -397,15 +405,15 @@ impl Interface for Xdp {
         Ok(())
     }
 
-    fn counters(&mut self) -> Vec<(&'static str, u64)> {
+    fn counters(&mut self) -> Vec<(Cow<'static, str>, u64)> {
         let running = self.probe.as_ref().map_or(0, |probe| probe.shared.closed.load(Ordering::Relaxed));
         let pauses = self.pauses + self.closed.map_or(Duration::ZERO, |closed| closed.elapsed());
         vec![
-            ("sweeps", self.sweeps + running),
-            ("sweeps_late", self.late_sweeps),
-            ("interface_returns", self.returns),
-            ("interface_reopened", self.reopened),
-            ("not_captured_ms", u64::try_from(pauses.as_millis()).unwrap_or(u64::MAX)),
+            ("sweeps".into(), self.sweeps + running),
+            ("sweeps_late".into(), self.late_sweeps),
+            ("interface_returns".into(), self.returns),
+            ("interface_reopened".into(), self.reopened),
+            ("not_captured_ms".into(), u64::try_from(pauses.as_millis()).unwrap_or(u64::MAX)),
         ]
     }
 
@@ -431,5 +439,46 @@ impl Interface for Xdp {
         self.pins = None;
         self.offloads = None;
         self.promiscuous = None;
+    }
+}
+
+impl Kept for Xdp {
+    fn way(&self) -> Way {
+        Way::Areas(self.seats.len())
+    }
+
+    fn has_read(&mut self, read: &Read) {
+        self.seats.iter().zip(&read.vacant).for_each(|(seat, vacant)| seat.set_vacant(*vacant));
+        let probes = self.probe.iter().map(|probe| &probe.shared).chain(self.unwritten.iter().map(|(shared, _)| shared));
+        for shared in probes {
+            if let Some(read) = read.probes.iter().find(|read| read.number == shared.number) {
+                shared.take_read(read);
+            }
+        }
+    }
+
+    fn give(&mut self) -> io::Result<(Given, Vec<OwnedFd>)> {
+        let first = std::mem::take(&mut self.receivers).into_iter().map(AreaReceiver::into_parts);
+        let later = self.seats.iter().map(|seat| seat.take());
+        let parts: Vec<(usize, Part)> = (first.enumerate().chain(later.enumerate()))
+            .flat_map(|(seat, parts)| parts.into_iter().map(move |part| (seat, part)))
+            .collect();
+        let (mut given, mut descriptors) = (Given::default(), Vec::new());
+        for (seat, part) in parts {
+            let (head, own) = part.hand_over(seat)?;
+            given.parts.push(head);
+            descriptors.extend(own);
+        }
+        let probes = self.probe.iter().map(|probe| &probe.shared).chain(self.unwritten.iter().map(|(shared, _)| shared));
+        given.probes = probes.map(|shared| shared.state()).collect();
+        // Each seat is told of each.
+        for seat in &self.seats {
+            given.forgotten = seat.take_forgotten();
+        }
+        if let (Some(pins), false) = (&self.pins, self.lock_given) {
+            descriptors.push(pins.lock()?);
+            (self.lock_given, given.lock) = (true, true);
+        }
+        Ok((given, descriptors))
     }
 }

@@ -15,9 +15,10 @@
 mod sys;
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use crate::keeper::message::SocketHead;
 use sys::{Fd, Memory, Ring};
 
 /// Bytes that the program may put before a frame, and its time as the last 8 of them.
@@ -136,6 +137,22 @@ impl Socket {
             };
         fd.bind(ifindex, queue, flags)?;
         let zero_copy = fd.is_zero_copy()?;
+        Ok(Self { fd, received, free, memory, chunk_bytes, zero_copy, strange: 0, assembled: Vec::new() })
+    }
+
+    /// What another process makes this socket of: itself and its memory. Nothing may have been received.
+    pub(crate) fn hand_over(&self) -> io::Result<(SocketHead, [OwnedFd; 2])> {
+        let Self { memory, chunk_bytes, zero_copy, .. } = self;
+        let head = SocketHead { chunks: self.free.size(), chunk_bytes: *chunk_bytes, zero_copy: *zero_copy };
+        Ok((head, [self.fd.as_fd().try_clone_to_owned()?, memory.file().try_clone()?]))
+    }
+
+    /// A socket that another process has opened.
+    pub(crate) fn handed(head: &SocketHead, socket: OwnedFd, memory: OwnedFd) -> io::Result<Self> {
+        let SocketHead { chunks, chunk_bytes, zero_copy } = *head;
+        let fd = Fd::of(socket);
+        let memory = Memory::of(memory, chunks as usize * chunk_bytes as usize)?;
+        let (received, free) = fd.map_rings(chunks)?;
         Ok(Self { fd, received, free, memory, chunk_bytes, zero_copy, strange: 0, assembled: Vec::new() })
     }
 

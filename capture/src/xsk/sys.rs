@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
 /// An AF_XDP socket, not yet bound.
 #[derive(Debug)]
@@ -28,6 +29,11 @@ impl Fd {
         }
         // SAFETY: the kernel gave this descriptor to us a moment ago, and nobody else knows it.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// A socket that another process has made.
+    pub(super) const fn of(socket: OwnedFd) -> Self {
+        Self(socket)
     }
 
     fn set<T: Copy>(&self, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
@@ -62,6 +68,11 @@ impl Fd {
         self.set(libc::SOL_XDP, libc::XDP_UMEM_FILL_RING, &size)?;
         self.set(libc::SOL_XDP, libc::XDP_UMEM_COMPLETION_RING, &64_u32)?;
         self.set(libc::SOL_XDP, libc::XDP_RX_RING, &size)?;
+        self.map_rings(size)
+    }
+
+    /// Maps rings that are there.
+    pub(super) fn map_rings(&self, size: u32) -> io::Result<(Ring<libc::xdp_desc>, Ring<u64>)> {
         let offsets: libc::xdp_mmap_offsets = self.get(libc::XDP_MMAP_OFFSETS)?;
         let received = Ring::map(&self.0, libc::XDP_PGOFF_RX_RING as u64, offsets.rx, size)?;
         let free = Ring::map(&self.0, libc::XDP_UMEM_PGOFF_FILL_RING, offsets.fr, size)?;
@@ -128,16 +139,33 @@ impl AsRawFd for Fd {
 }
 
 /// The memory frames are put into.
+///
+/// It is a file without a name, so that another process can map it, too.
 #[derive(Debug)]
-pub(super) struct Memory(MmapRaw);
+pub(super) struct Memory(MmapRaw, OwnedFd);
 
 impl Memory {
     /// So many bytes, on huge pages if there are any and they are wanted.
     pub(super) fn new(bytes: usize, huge: bool) -> io::Result<Self> {
-        if huge && let Ok(memory) = MmapOptions::new().len(bytes).huge(None).map_anon() {
-            return Ok(Self(memory.into()));
+        if huge && let Ok(memory) = Self::with(bytes, MemfdFlags::HUGETLB) {
+            return Ok(memory);
         }
-        Ok(Self(MmapOptions::new().len(bytes).populate().map_anon()?.into()))
+        Self::with(bytes, MemfdFlags::empty())
+    }
+
+    fn with(bytes: usize, flags: MemfdFlags) -> io::Result<Self> {
+        let file = memfd_create("spotter-frames", flags | MemfdFlags::CLOEXEC)?;
+        ftruncate(&file, bytes as u64)?;
+        Self::of(file, bytes)
+    }
+
+    /// What another process has made, so many bytes.
+    pub(super) fn of(file: OwnedFd, bytes: usize) -> io::Result<Self> {
+        Ok(Self(MmapOptions::new().len(bytes).populate().map_raw(&file)?, file))
+    }
+
+    pub(super) const fn file(&self) -> &OwnedFd {
+        &self.1
     }
 
     /// The bytes of a frame that the kernel gave to us. `None` if it is not within the memory.
@@ -173,6 +201,11 @@ impl<T: Copy> Ring<T> {
         // SAFETY: the kernel gave the offset of an aligned 32-bit word within the mapping, which both sides use as an
         // atomic (smp_load_acquire and smp_store_release in net/xdp/xsk_queue.h).
         unsafe { AtomicU32::from_ptr(self.memory.as_mut_ptr().add(offset as usize).cast()) }
+    }
+
+    /// How many entries it has.
+    pub(super) const fn size(&self) -> u32 {
+        self.mask + 1
     }
 
     /// Where the producer stands.

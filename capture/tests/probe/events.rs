@@ -134,7 +134,7 @@ fn queues_change(test: &str, policy: Policy, changes: &[(u32, u32)]) {
         command("ethtool", &["-L", &name, "rx", &to.to_string()]);
         assert_eq!(captured.until(|event| matches!(event, LinkEvent::Queues { .. })), [LinkEvent::Queues { from, to }]);
         let end = Instant::now() + Duration::from_secs(10);
-        while !captured.xdp.counters().contains(&("interface_reopened", reopened)) {
+        while !captured.xdp.counters().contains(&("interface_reopened".into(), reopened)) {
             assert!(Instant::now() < end, "not opened anew");
             captured.step();
         }

@@ -138,7 +138,7 @@ impl Interface for Memory {
     fn set_filter(&mut self, _: &Filter) -> Result<(), SourceError> {
         Ok(())
     }
-    fn counters(&mut self) -> Vec<(&'static str, u64)> {
+    fn counters(&mut self) -> Vec<(std::borrow::Cow<'static, str>, u64)> {
         Vec::new()
     }
     fn stop(&mut self) {}

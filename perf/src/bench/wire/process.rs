@@ -88,20 +88,36 @@ impl Process {
         self.child.as_ref().map_or(0, Child::id)
     }
 
-    /// User and system time so far, seconds, with that of children that ended.
+    /// User and system time so far, seconds, with that of its children.
     pub(super) fn cpu(&self) -> Result<f64, BenchError> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
-        // After the name, which may have anything in it: state, …; the 12th to 15th of these are the times, in hundredths.
-        let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        Ok(rest.split_whitespace().skip(11).take(4).filter_map(|word| word.parse::<f64>().ok()).sum::<f64>() / 100.0)
+        let mut cpu = 0.0;
+        for id in self.family() {
+            let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
+            // After the name, which may have anything in it: state, …; the 12th to 15th of these are the times, in hundredths.
+            let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+            let times = rest.split_whitespace().skip(11).take(4).filter_map(|word| word.parse::<f64>().ok());
+            cpu += times.sum::<f64>() / 100.0;
+        }
+        Ok(cpu)
     }
 
-    /// Its resident set now, bytes.
+    /// Its resident set now, with its children's, bytes.
     pub(super) fn memory(&self) -> Result<f64, BenchError> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|rest| rest.split_whitespace().next()).and_then(|word| word.parse::<f64>().ok());
-        Ok(kib.unwrap_or(f64::NAN) * 1024.0)
+        let mut memory = 0.0;
+        for id in self.family() {
+            let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+            let kib = line.and_then(|rest| rest.split_whitespace().next()).and_then(|word| word.parse::<f64>().ok());
+            memory += kib.unwrap_or(f64::NAN) * 1024.0;
+        }
+        Ok(memory)
+    }
+
+    /// Itself and its children.
+    fn family(&self) -> Vec<u32> {
+        let id = self.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        std::iter::once(id).chain(children.split_whitespace().filter_map(|word| word.parse().ok())).collect()
     }
 
     pub(super) fn signal(&self, name: &str) -> Result<(), BenchError> {

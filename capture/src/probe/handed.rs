@@ -1,0 +1,177 @@
+//! Areas in the process that reads them, while the probe and its interface are the keeper's.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use aya::maps::{Map, MapData, RingBuf};
+
+use super::area::Area;
+use super::load::{Rings, Shared};
+use super::map::Mapped;
+use super::options::{MOST_AREAS, ProbeClock};
+use super::receiver::{AreaReceiver, Part, Seat};
+use crate::keeper::message::{PartHead, ProbeRead, ProbeState};
+use crate::keeper::{Given, Read, Reading};
+use crate::live::source::{QueueName, Receiver, Survivor};
+use crate::xsk::Socket;
+
+impl Shared {
+    /// How it stands, for the other process.
+    pub(super) fn state(&self) -> ProbeState {
+        ProbeState {
+            number: self.number,
+            closed: self.closed.load(Ordering::Acquire),
+            ended: self.ended.load(Ordering::Acquire),
+            offset: self.offset.load(Ordering::Relaxed),
+        }
+    }
+
+    /// In the reader: how the keeper says it stands.
+    fn take_state(&self, state: &ProbeState) {
+        self.offset.store(state.offset, Ordering::Relaxed);
+        self.closed.store(state.closed, Ordering::Release);
+        self.ended.store(state.ended, Ordering::Release);
+    }
+
+    /// In the keeper: how far the reader says it has come.
+    pub(super) fn take_read(&self, read: &ProbeRead) {
+        self.swept.iter().zip(&read.swept).for_each(|(here, there)| here.store(*there, Ordering::Release));
+        self.concluded.store(read.concluded, Ordering::Release);
+    }
+
+    fn of(head: &PartHead, [slots4, slots6, books, control]: [OwnedFd; 4]) -> io::Result<Self> {
+        let PartHead { probe, areas, slots4_shift, slots6_shift, instance, .. } = *head;
+        let shared = Self {
+            slots4: Mapped::new(slots4, (2 * areas) << slots4_shift)?,
+            slots6: Mapped::new(slots6, (2 * areas) << slots6_shift)?,
+            books: Mapped::new(books, 2 * areas)?,
+            control: Mapped::new(control, 1)?,
+            number: probe.number,
+            areas,
+            slots4_shift,
+            slots6_shift,
+            clock: ProbeClock::Monotonic,
+            closed: AtomicU64::new(0),
+            swept: (0..areas).map(|_| AtomicU64::new(0)).collect(),
+            ended: AtomicBool::new(false),
+            offset: AtomicI64::new(0),
+            instance,
+            concluded: AtomicU32::new(0),
+        };
+        shared.take_state(&probe);
+        Ok(shared)
+    }
+}
+
+/// See the [module](self).
+pub(crate) struct Areas {
+    interface: String,
+    seats: Vec<Arc<Seat>>,
+    /// For each receiver, until there are receivers.
+    first: Option<Vec<Vec<Part>>>,
+    probes: Vec<Arc<Shared>>,
+    /// Held: the interface is captured as long as one of both processes lives.
+    lock: Option<OwnedFd>,
+}
+
+impl Areas {
+    pub(crate) fn new(interface: &str, receivers: usize) -> Self {
+        Self {
+            interface: interface.to_owned(),
+            seats: (0..receivers).map(|_| Arc::default()).collect(),
+            first: Some((0..receivers).map(|_| Vec::new()).collect()),
+            probes: Vec::new(),
+            lock: None,
+        }
+    }
+
+    fn part(&mut self, head: &PartHead, descriptors: &mut impl Iterator<Item = OwnedFd>) -> io::Result<Part> {
+        let sound = (1..=MOST_AREAS as usize).contains(&head.areas) && head.slots4_shift <= 24 && head.slots6_shift <= 24;
+        let mut next = || descriptors.next().filter(|_| sound).ok_or(io::ErrorKind::InvalidData);
+        let maps = [next()?, next()?, next()?, next()?];
+        let shared = match self.probes.iter().find(|known| known.number == head.probe.number) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let shared = Arc::new(Shared::of(head, maps)?);
+                self.probes.push(Arc::clone(&shared));
+                shared
+            }
+        };
+        let rings = Rings { evicted: ring(next()?)?, copies: ring(next()?)? };
+        let socket = match &head.socket {
+            Some(socket) => Some(Socket::handed(socket, next()?, next()?)?),
+            None => None,
+        };
+        let area = match head.former {
+            Some(is_ours) => Area::left(head.area, shared, rings, is_ours),
+            None => Area::new(head.area, shared, rings),
+        };
+        Ok(Part::new(area, socket))
+    }
+}
+
+fn ring(map: OwnedFd) -> io::Result<RingBuf<MapData>> {
+    let map = MapData::from_fd(map).map_err(io::Error::other)?;
+    RingBuf::try_from(Map::RingBuf(map)).map_err(io::Error::other)
+}
+
+impl Reading for Areas {
+    fn take(&mut self, given: &Given, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        // First: an area must not be seen to have ended before its receiver has it.
+        for state in &given.probes {
+            if let Some(shared) = self.probes.iter().find(|known| known.number == state.number) {
+                shared.take_state(state);
+            }
+        }
+        self.probes.retain(|known| given.probes.iter().any(|state| state.number == known.number));
+        let mut descriptors = descriptors.into_iter();
+        for head in &given.parts {
+            let part = self.part(head, &mut descriptors)?;
+            if let Some(first) = &mut self.first {
+                if let Some(parts) = first.get_mut(head.seat) {
+                    parts.push(part);
+                }
+            } else if let Some(seat) = self.seats.get(head.seat) {
+                seat.give(part);
+            }
+        }
+        if given.lock {
+            self.lock = descriptors.next();
+        }
+        for instance in &given.forgotten {
+            self.seats.iter().for_each(|seat| seat.forget(*instance));
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> Read {
+        let of = |shared: &Arc<Shared>| ProbeRead {
+            number: shared.number,
+            swept: shared.swept.iter().map(|swept| swept.load(Ordering::Acquire)).collect(),
+            concluded: shared.concluded.load(Ordering::Acquire),
+        };
+        Read {
+            vacant: self.seats.iter().map(|seat| seat.is_vacant()).collect(),
+            probes: self.probes.iter().map(of).collect(),
+        }
+    }
+
+    fn settle(&mut self, told: &dyn Fn(u64, u32) -> Option<Survivor>) {
+        self.first.iter_mut().flatten().flatten().for_each(|part| part.settle(told));
+    }
+
+    fn take_receivers(&mut self) -> Vec<Box<dyn Receiver>> {
+        let first = self.first.take().unwrap_or_default();
+        let receivers = first.into_iter().zip(&self.seats).zip(0..).map(|((parts, seat), queue)| {
+            let name = QueueName { interface: self.interface.clone(), queue };
+            Box::new(AreaReceiver::new(name, parts, Arc::clone(seat))) as Box<dyn Receiver>
+        });
+        receivers.collect()
+    }
+
+    fn stop(&mut self) {
+        self.seats.iter().for_each(|seat| seat.stop());
+    }
+}
