@@ -20,9 +20,9 @@ pub mod duplicate;
 mod event;
 pub mod file;
 mod frame;
-pub mod keeper;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod keeper;
 pub mod live;
 pub mod logs;
 #[cfg(feature = "probe")]

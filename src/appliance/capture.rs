@@ -12,8 +12,8 @@ use aggregator::live::{Flushed, LiveOptions, Role, Shell, run};
 use anyhow::Context;
 use capture::confine::{Keep, confine_thread};
 use capture::duplicate::Duplicates;
-use capture::live::source::{Interface, LinkEvent};
 use capture::keeper::Keeper;
+use capture::live::source::{Interface, LinkEvent};
 use capture::live::{Filter, ModeChoice, OpenOptions, check_together};
 
 use super::config::{CaptureConfig, Config};

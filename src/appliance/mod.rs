@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use aggregator::feed::Feed;
 use ::capture::keeper::Keeper;
+use aggregator::feed::Feed;
 use aggregator::lake::Lake;
 use config::Config;
 

@@ -18,19 +18,6 @@ fn threads(pid: u32) -> Vec<(String, BTreeMap<String, String>)> {
     found
 }
 
-/// The process that reads packets, of the one that keeps the interfaces.
-fn reader_of(keeper: u32) -> u32 {
-    let end = Instant::now() + Duration::from_secs(10);
-    loop {
-        let children = std::fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).expect("it runs");
-        match children.split_whitespace().next().map(str::parse) {
-            Some(Ok(reader)) => return reader,
-            _ => assert!(Instant::now() < end, "no reader: {children}"),
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER.
 const FILES: u64 = 0b1011;
 const NET_ADMIN: u32 = 12;
@@ -50,7 +37,7 @@ fn threads_that_touch_packets_have_no_capability_and_few_system_calls() {
         let lake = folder.path().join(mode);
         let arguments = ["-i", "tap0", "--mode", mode, "--shards", "2", "--pins", "none"];
         let capture = wires.capture(&lake, &arguments);
-        let reader = reader_of(capture.pid());
+        let reader = capture.reader();
         let is_confined = |lines: &BTreeMap<String, String>| {
             let of = |name: &str| lines.get(name).map_or("", String::as_str);
             let capabilities = ["CapInh", "CapPrm", "CapEff", "CapAmb"].map(|name| u64::from_str_radix(of(name), 16));
@@ -101,11 +88,11 @@ fn whichever_of_the_two_processes_is_killed_the_other_ends() {
         let lake = folder.path().join(mode);
         let arguments = ["-i", "tap0", "--mode", mode, "--pins", "none"];
         let capture = wires.capture(&lake, &arguments);
-        let (keeper, reader) = (capture.pid(), reader_of(capture.pid()));
+        let (keeper, reader) = (capture.pid(), capture.reader());
         capture.kill();
         ends(reader, "the reader");
         let capture = wires.capture(&lake, &arguments);
-        let (again, reader) = (capture.pid(), reader_of(capture.pid()));
+        let (again, reader) = (capture.pid(), capture.reader());
         assert_ne!(again, keeper);
         let killed = std::process::Command::new("kill").args(["-KILL", &reader.to_string()]).status();
         assert!(killed.expect("kill starts").success());
@@ -120,7 +107,7 @@ fn a_signal_to_both_processes_is_meant_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let capture = wires.capture(&folder.path().join("lake"), &["-i", "tap0", "--pins", "none"]);
     // As systemd ends a service: everything in its group.
-    let both = [capture.pid(), reader_of(capture.pid())].map(|pid| pid.to_string());
+    let both = [capture.pid(), capture.reader()].map(|pid| pid.to_string());
     let killed = std::process::Command::new("kill").arg("-TERM").args(both).status();
     assert!(killed.expect("kill starts").success());
     capture.ended_well();

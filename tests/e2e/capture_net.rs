@@ -148,8 +148,23 @@ impl Capture {
         self.child.id()
     }
 
+    /// The process that reads packets: a child of the one that keeps the interfaces.
+    pub(crate) fn reader(&self) -> u32 {
+        let (keeper, end) = (self.pid(), Instant::now() + Duration::from_secs(10));
+        loop {
+            let children = std::fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).expect("it runs");
+            match children.split_whitespace().next().map(str::parse) {
+                Some(Ok(reader)) => return reader,
+                _ => assert!(Instant::now() < end, "no reader: {children}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// STOP and CONT go to the reader: it is that which shall not read. All others are sent as a user does.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        let pid = if matches!(name, "STOP" | "CONT") { self.reader() } else { self.pid() };
+        let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
         assert!(status.expect("kill starts").success());
     }
 

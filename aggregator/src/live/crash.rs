@@ -59,15 +59,23 @@ struct Process {
 impl Process {
     fn of(id: u32) -> Self {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        // Behind the name, which may have spaces and parentheses, the 20th word (field 22 of proc(5)).
-        let started = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).unwrap_or_default();
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Self { id, boot: boot.trim().to_owned(), started: started.to_owned() }
+        Self { id, boot: boot.trim().to_owned(), started: started(&stat).to_owned() }
     }
 
     /// Its file in `/proc` is there, and is its own.
     fn lives(&self) -> bool {
         !self.started.is_empty() && Self::of(self.id) == *self
+    }
+}
+
+/// The moment of start in a process's `stat` (proc(5), field 22); empty where the process has ended and only nobody has asked for how.
+fn started(stat: &str) -> &str {
+    // Behind the name, which may have spaces and parentheses: the state first.
+    let mut words = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    match words.next() {
+        Some("Z" | "X") | None => "",
+        Some(_) => words.nth(18).unwrap_or_default(),
     }
 }
 
@@ -191,6 +199,20 @@ mod tests {
         assert!(!Process { started: "1".into(), ..me.clone() }.lives());
         assert!(!Process { boot: "another".into(), ..me }.lives());
         assert!(!Process::default().lives());
+    }
+
+    #[test]
+    fn a_process_that_ended_and_was_not_asked_for_lives_no_more() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("it starts");
+        let process = Process::of(child.id());
+        assert!(process.lives(), "{process:?}");
+        child.kill().expect("it runs");
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while process.lives() {
+            assert!(std::time::Instant::now() < end, "{process:?}");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child.wait().expect("it ended");
     }
 
     #[test]

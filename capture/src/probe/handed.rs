@@ -88,7 +88,8 @@ impl Areas {
     }
 
     fn part(&mut self, head: &PartHead, descriptors: &mut impl Iterator<Item = OwnedFd>) -> io::Result<Part> {
-        let sound = (1..=MOST_AREAS as usize).contains(&head.areas) && head.slots4_shift <= 24 && head.slots6_shift <= 24;
+        let sound =
+            (1..=MOST_AREAS as usize).contains(&head.areas) && head.slots4_shift <= 24 && head.slots6_shift <= 24;
         let mut next = || descriptors.next().filter(|_| sound).ok_or(io::ErrorKind::InvalidData);
         let maps = [next()?, next()?, next()?, next()?];
         let shared = match self.probes.iter().find(|known| known.number == head.probe.number) {

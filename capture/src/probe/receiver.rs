@@ -193,15 +193,7 @@ pub(super) struct AreaReceiver {
 impl AreaReceiver {
     /// With areas it reads, the older first.
     pub(super) fn new(name: QueueName, parts: Vec<Part>, seat: Arc<Seat>) -> Self {
-        Self {
-            name,
-            parts,
-            seat,
-            done: QueueBooks::default(),
-            survivors: Vec::new(),
-            quiet: 0,
-            ended: false,
-        }
+        Self { name, parts, seat, done: QueueBooks::default(), survivors: Vec::new(), quiet: 0, ended: false }
     }
 
     /// Reads this, too.

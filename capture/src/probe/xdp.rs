@@ -449,7 +449,8 @@ impl Kept for Xdp {
 
     fn has_read(&mut self, read: &Read) {
         self.seats.iter().zip(&read.vacant).for_each(|(seat, vacant)| seat.set_vacant(*vacant));
-        let probes = self.probe.iter().map(|probe| &probe.shared).chain(self.unwritten.iter().map(|(shared, _)| shared));
+        let probes =
+            self.probe.iter().map(|probe| &probe.shared).chain(self.unwritten.iter().map(|(shared, _)| shared));
         for shared in probes {
             if let Some(read) = read.probes.iter().find(|read| read.number == shared.number) {
                 shared.take_read(read);
@@ -469,7 +470,8 @@ impl Kept for Xdp {
             given.parts.push(head);
             descriptors.extend(own);
         }
-        let probes = self.probe.iter().map(|probe| &probe.shared).chain(self.unwritten.iter().map(|(shared, _)| shared));
+        let probes =
+            self.probe.iter().map(|probe| &probe.shared).chain(self.unwritten.iter().map(|(shared, _)| shared));
         given.probes = probes.map(|shared| shared.state()).collect();
         // Each seat is told of each.
         for seat in &self.seats {

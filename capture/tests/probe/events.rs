@@ -74,7 +74,7 @@ impl Captured {
         }
     }
 
-    fn end(self) -> (QueueBooks, Memory, Vec<(&'static str, u64)>) {
+    fn end(self) -> (QueueBooks, Memory, Vec<(std::borrow::Cow<'static, str>, u64)>) {
         let Self { mut xdp, mut receivers, mut memory, veth: _veth, .. } = self;
         let counters = xdp.counters();
         let books = end(xdp, &mut receivers, &mut memory);
@@ -103,7 +103,7 @@ fn an_interface_set_down_and_up_again_goes_on() {
     captured.exchange(10, 20);
     let (books, memory, counters) = captured.end();
     assert_books(&books, &memory, 20);
-    assert!(counters.contains(&("interface_reopened", 0)), "{counters:?}");
+    assert!(counters.contains(&("interface_reopened".into(), 0)), "{counters:?}");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn an_interface_that_comes_back_with_another_index_is_captured_again() {
     captured.exchange(10, 20);
     let (books, memory, counters) = captured.end();
     assert_books(&books, &memory, 20);
-    assert!(counters.contains(&("interface_returns", 1)), "{counters:?}");
+    assert!(counters.contains(&("interface_returns".into(), 1)), "{counters:?}");
 }
 
 /// More queues than receivers, then fewer: whatever is captured is in the books of the receivers there are.
