@@ -136,7 +136,7 @@ impl<'a> Engine<'a> {
         const UNITS: usize = 16;
         /// Weight of a unit at least, and per word of the vocabulary: what it costs to take in its sums.
         const SMALLEST: usize = 32 << 10;
-        const PER_WORD: usize = 8;
+        const PER_WORD: usize = 10;
         let corpus = self.corpus;
         self.reach(rows.end);
         let tokens = |rows: &std::ops::Range<usize>| {

@@ -116,30 +116,78 @@ unsafe fn sweep<V: Vector, const BLOCKS: usize, const SUM: bool>(
     weight: f32,
     ahead: Option<Option<*const f32>>,
 ) -> [V; BLOCKS] {
-    let stride = BLOCKS * LANES;
-    let phi = unit.phi.as_ptr();
     // SAFETY: see `documents`.
     unsafe {
-        let mut next = [[V::splat(0.0); BLOCKS]; 2];
+        let mut sweep = Sweep { theta, next: [[V::splat(0.0); BLOCKS]; 2], sums, weight };
         let mut at = from;
         while at < to {
+            if let Some(sums) = ahead {
+                look_ahead::<V, BLOCKS>(unit, at, sums);
+            }
             let mut tail = Tail::new();
             let group = Group::at::<V>(unit, at, to, &mut tail);
-            if let Some(ahead_sums) = ahead {
-                for place in at + AHEAD..(at + AHEAD + LANES).min(unit.words.len()) {
-                    let offset = *unit.words.get_unchecked(place) as usize * stride;
-                    V::prefetch(phi.add(offset));
-                    V::prefetch(phi.add(offset + stride - 1));
-                    if let Some(sums) = ahead_sums {
-                        V::prefetch(sums.add(offset));
-                        V::prefetch(sums.add(offset + stride - 1));
-                    }
-                }
+            // Words past the end change nothing: half of a group that has none in its second half.
+            if group.length > LANES / 2 {
+                sweep.group::<SUM, LANES>(unit, &group);
+            } else {
+                sweep.group::<SUM, { LANES / 2 }>(unit, &group);
             }
+            at += LANES;
+        }
+        let [mut sum, other] = sweep.next;
+        for (sum, other) in sum.iter_mut().zip(other) {
+            *sum = sum.add(other);
+        }
+        sum
+    }
+}
+
+/// Asks for the rows of words to come.
+///
+/// # Safety
+/// Every word has a row.
+#[inline(always)]
+unsafe fn look_ahead<V: Vector, const BLOCKS: usize>(unit: &Unit<'_>, at: usize, sums: Option<*const f32>) {
+    let stride = BLOCKS * LANES;
+    let phi = unit.phi.as_ptr();
+    for place in at + AHEAD..(at + AHEAD + LANES).min(unit.words.len()) {
+        // SAFETY: `place` is within the words.
+        unsafe {
+            let offset = *unit.words.get_unchecked(place) as usize * stride;
+            V::prefetch(phi.add(offset));
+            V::prefetch(phi.add(offset + stride - 1));
+            if let Some(sums) = sums {
+                V::prefetch(sums.add(offset));
+                V::prefetch(sums.add(offset + stride - 1));
+            }
+        }
+    }
+}
+
+/// A document's sweep so far.
+struct Sweep<'t, V, const BLOCKS: usize> {
+    theta: &'t [V; BLOCKS],
+    /// Words of even and of odd place apart.
+    next: [[V; BLOCKS]; 2],
+    sums: *mut f32,
+    weight: f32,
+}
+
+impl<V: Vector, const BLOCKS: usize> Sweep<'_, V, BLOCKS> {
+    /// The first `WORDS` words of a group, which has no more.
+    ///
+    /// # Safety
+    /// As [`sweep`].
+    #[inline(always)]
+    unsafe fn group<const SUM: bool, const WORDS: usize>(&mut self, unit: &Unit<'_>, group: &Group) {
+        let Self { theta, next, sums, weight } = self;
+        let phi = unit.phi.as_ptr();
+        // SAFETY: see `documents`.
+        unsafe {
             let mut row = [0; LANES];
             let mut products = [V::splat(0.0); LANES];
-            for word in 0..LANES {
-                row[word] = *group.words.add(word) as usize * stride;
+            for word in 0..WORDS {
+                row[word] = *group.words.add(word) as usize * BLOCKS * LANES;
                 products[word] = dot::<V, BLOCKS>(theta, phi.add(row[word]));
             }
             let ratios = V::ratios(V::load(group.counts), V::sums(products), SMALLEST);
@@ -147,7 +195,7 @@ unsafe fn sweep<V: Vector, const BLOCKS: usize, const SUM: bool>(
             ratios.store(r.as_mut_ptr());
             // Read again: 24 rows' blocks do not fit the registers beside the rest.
             let again = forget(phi);
-            for word in 0..LANES {
+            for word in 0..WORDS {
                 let r = V::splat(r[word]);
                 for block in 0..BLOCKS {
                     let into = &mut next[word % 2][block];
@@ -155,7 +203,7 @@ unsafe fn sweep<V: Vector, const BLOCKS: usize, const SUM: bool>(
                 }
             }
             if SUM {
-                ratios.mul(V::splat(weight)).store(r.as_mut_ptr());
+                ratios.mul(V::splat(*weight)).store(r.as_mut_ptr());
                 for word in 0..group.length {
                     let r = V::splat(r[word]);
                     let to = sums.add(row[word]);
@@ -165,13 +213,7 @@ unsafe fn sweep<V: Vector, const BLOCKS: usize, const SUM: bool>(
                     }
                 }
             }
-            at += LANES;
         }
-        let [mut sum, other] = next;
-        for (sum, other) in sum.iter_mut().zip(other) {
-            *sum = sum.add(other);
-        }
-        sum
     }
 }
 
