@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::capture_books::{in_flows, ledger};
 use crate::capture_net::Wires;
 
 /// Name of each thread, and lines of its status by their names.
@@ -111,4 +112,34 @@ fn a_signal_to_both_processes_is_meant_once() {
     let killed = std::process::Command::new("kill").arg("-TERM").args(both).status();
     assert!(killed.expect("kill starts").success());
     capture.ended_well();
+}
+
+#[test]
+fn an_appliance_captures_without_rights_and_ends_well() {
+    let Some(wires) = Wires::new("appliance", 1) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let (lake, config) = (folder.path().join("lake"), folder.path().join("spotter.toml"));
+    let text = "[ui]\nenabled = false\n[score]\nenabled = false\n[[capture]]\nname = \"tap\"\ninterfaces = [\"tap0\"]";
+    std::fs::write(&config, format!("[lake]\ndir = {lake:?}\n{text}\n")).expect("written");
+    let capture = wires.appliance(&config);
+    let reader = capture.reader();
+    for (name, lines) in threads(reader) {
+        assert_eq!(capabilities(&lines) & !FILES, 0, "{name}");
+    }
+    let frames: Vec<Vec<u8>> = (0..200_u8).map(datagram).collect();
+    for frame in &frames {
+        wires.injector(0).send(&[frame]).expect("sent");
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    capture.signal("TERM");
+    assert_eq!(capture.exit_code(), Some(0));
+    assert_eq!((ledger(&lake, "offered"), in_flows(&lake)), (200, 200));
+}
+
+/// A UDP datagram without payload, from a port of its own.
+fn datagram(number: u8) -> Vec<u8> {
+    let ethernet = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]].concat();
+    let ip = [0x45, 0, 0, 28, 0, number, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
+    let udp = [0x10, number, 0, 9, 0, 8, 0, 0];
+    [&ethernet[..], &[8, 0], &ip, &udp].concat()
 }

@@ -86,6 +86,14 @@ impl Wires {
         Injector::open(&self.here[port]).expect("a wire to send through")
     }
 
+    /// Starts `spotter run` in the namespace, and waits until it captures.
+    pub(crate) fn appliance(&self, config: &Path) -> Capture {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace, env!("CARGO_BIN_EXE_spotter"), "run", "-c"]).arg(config);
+        command.env_remove("RUST_LOG").env_remove("SPOTTER_LAKE");
+        Capture::start(command, 1)
+    }
+
     /// Starts `spotter capture` with these arguments in the namespace, and waits until it captures.
     pub(crate) fn capture(&self, lake: &Path, arguments: &[&str]) -> Capture {
         let mut command = Command::new("ip");
