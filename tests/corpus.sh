@@ -14,5 +14,5 @@ status=0
 for what in crash flows dns; do
     python3 "$shared/tools/check_corpus.py" "$what" "$shared/data" || status=1
 done
-cargo nextest run --locked -p capture -p aggregator -E 'test(corpus)' || status=1
+cargo nextest run --locked --workspace -E 'binary(~corpus)' || status=1
 exit $status
