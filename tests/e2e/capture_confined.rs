@@ -1,4 +1,4 @@
-//! What the threads of a running capture may do: those that touch packets, nothing.
+//! What the processes and threads of a running capture may do: those that touch packets, nothing; and how both processes end.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The keeper is the process that was started. The reader is the same program begun again: it shares no memory with the keeper but
-//! the kernel's rings. Between them is a pair of sockets. The reader asks and the keeper answers; what the keeper takes in are the
-//! few numbers of [`message`], never a byte of a packet.
+//! the kernel's rings. Between them is a pair of sockets. The reader asks and the keeper answers; what the keeper takes in is
+//! [`message`], never a byte of a packet. So who takes the reader over can have interfaces opened, filtered and closed, and nothing else.
 //!
 //! Promises: signals that end or hang up the keeper are passed on, and the reader's exit status is the keeper's. Whichever of
 //! both is killed, the other ends at once, and what the probe counted stays pinned for the next capture. Settings of

@@ -25,6 +25,7 @@ pub const MAX_RULES: usize = 64;
 
 /// See the [module](self). The default drops nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Rule>", into = "Vec<Rule>")]
 pub struct Filter {
     rules: Vec<Rule>,
 }
@@ -114,6 +115,20 @@ impl Filter {
     #[inline]
     pub fn drops(&self, headers: &Headers) -> bool {
         self.rules.iter().any(|rule| rule.matches(headers))
+    }
+}
+
+impl TryFrom<Vec<Rule>> for Filter {
+    type Error = FilterError;
+
+    fn try_from(rules: Vec<Rule>) -> Result<Self, FilterError> {
+        Self::new(rules)
+    }
+}
+
+impl From<Filter> for Vec<Rule> {
+    fn from(filter: Filter) -> Self {
+        filter.rules
     }
 }
 
@@ -266,5 +281,16 @@ mod tests {
         assert!(wrong("port 1 port 2").contains("twice"));
         assert!(wrong("").contains("everything"));
         assert!(Filter::parse(vec!["port 1"; MAX_RULES + 1]).is_err());
+    }
+
+    #[test]
+    fn a_filter_from_another_process_is_checked_as_any() {
+        let filter = Filter::parse(["net 10.1.0.0/16 port 9100-9200 proto tcp", "net 2001:db8::/32"]).expect("valid");
+        let text = serde_json::to_string(&filter).expect("JSON");
+        assert_eq!(serde_json::from_str::<Filter>(&text).expect("the same"), filter);
+        let rule = serde_json::to_string(&filter.rules()[0]).expect("JSON");
+        let many = format!("[{}]", vec![rule; MAX_RULES + 1].join(","));
+        assert!(serde_json::from_str::<Filter>(&many).is_err());
+        assert!(serde_json::from_str::<Filter>(r#"[{"net":null,"ports":null,"proto":null}]"#).is_err());
     }
 }

@@ -3,12 +3,12 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use aya::maps::{Map, MapData, RingBuf};
 
 use super::area::Area;
-use super::load::{Rings, Shared};
+use super::load::{Memory, Rings, Shape, Shared};
 use super::map::Mapped;
 use super::options::{MOST_AREAS, ProbeClock};
 use super::receiver::{AreaReceiver, Part, Seat};
@@ -43,23 +43,14 @@ impl Shared {
 
     fn of(head: &PartHead, [slots4, slots6, books, control]: [OwnedFd; 4]) -> io::Result<Self> {
         let PartHead { probe, areas, slots4_shift, slots6_shift, instance, .. } = *head;
-        let shared = Self {
+        let memory = Memory {
             slots4: Mapped::new(slots4, (2 * areas) << slots4_shift)?,
             slots6: Mapped::new(slots6, (2 * areas) << slots6_shift)?,
             books: Mapped::new(books, 2 * areas)?,
             control: Mapped::new(control, 1)?,
-            number: probe.number,
-            areas,
-            slots4_shift,
-            slots6_shift,
-            clock: ProbeClock::Monotonic,
-            closed: AtomicU64::new(0),
-            swept: (0..areas).map(|_| AtomicU64::new(0)).collect(),
-            ended: AtomicBool::new(false),
-            offset: AtomicI64::new(0),
-            instance,
-            concluded: AtomicU32::new(0),
         };
+        let (number, clock) = (probe.number, ProbeClock::Monotonic);
+        let shared = Self::new(memory, Shape { number, areas, slots4_shift, slots6_shift, clock, instance });
         shared.take_state(&probe);
         Ok(shared)
     }
@@ -120,7 +111,7 @@ fn ring(map: OwnedFd) -> io::Result<RingBuf<MapData>> {
 
 impl Reading for Areas {
     fn take(&mut self, given: &Given, descriptors: Vec<OwnedFd>) -> io::Result<()> {
-        // First: an area must not be seen to have ended before its receiver has it.
+        // Of probes that are known; a new one comes with its own.
         for state in &given.probes {
             if let Some(shared) = self.probes.iter().find(|known| known.number == state.number) {
                 shared.take_state(state);

@@ -46,7 +46,48 @@ pub(super) struct Shared {
     pub(super) concluded: AtomicU32,
 }
 
+/// The memory of a probe.
+pub(super) struct Memory {
+    pub(super) slots4: Mapped<Slot4>,
+    pub(super) slots6: Mapped<Slot6>,
+    pub(super) books: Mapped<Books>,
+    pub(super) control: Mapped<Control>,
+}
+
+/// How it is laid out, and which it is: see the fields of [`Shared`].
+pub(super) struct Shape {
+    pub(super) number: u64,
+    pub(super) areas: usize,
+    pub(super) slots4_shift: u32,
+    pub(super) slots6_shift: u32,
+    pub(super) clock: ProbeClock,
+    pub(super) instance: Option<u64>,
+}
+
 impl Shared {
+    /// Of which nothing was closed or read yet.
+    pub(super) fn new(memory: Memory, shape: Shape) -> Self {
+        let Memory { slots4, slots6, books, control } = memory;
+        let Shape { number, areas, slots4_shift, slots6_shift, clock, instance } = shape;
+        Self {
+            slots4,
+            slots6,
+            books,
+            control,
+            number,
+            areas,
+            slots4_shift,
+            slots6_shift,
+            clock,
+            closed: AtomicU64::new(0),
+            swept: (0..areas).map(|_| AtomicU64::new(0)).collect(),
+            ended: AtomicBool::new(false),
+            offset: AtomicI64::new(0),
+            instance,
+            concluded: AtomicU32::new(0),
+        }
+    }
+
     /// A number that no other probe of this process has.
     pub(super) fn next_number() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -151,23 +192,21 @@ impl Probe {
             }
             Ok::<_, ProbeError>(map)
         };
-        let shared = Shared {
+        let memory = Memory {
             slots4: mapped(kept("SLOTS4", "slots4")?, slots4)?,
             slots6: mapped(kept("SLOTS6", "slots6")?, slots6)?,
             books: mapped(kept("BOOKS", "books")?, 2 * areas)?,
             control: mapped(kept("CONTROL", "control")?, 1)?,
+        };
+        let shape = Shape {
             number: Shared::next_number(),
             areas,
             slots4_shift: options.slots4_shift,
             slots6_shift: options.slots6_shift,
             clock: options.clock,
-            closed: AtomicU64::new(0),
-            swept: (0..areas).map(|_| AtomicU64::new(0)).collect(),
-            ended: AtomicBool::new(false),
-            offset: AtomicI64::new(0),
             instance: options.pin.as_ref().map(|pin| pin.instance),
-            concluded: AtomicU32::new(0),
         };
+        let shared = Shared::new(memory, shape);
         let rules = Rules {
             sets: mapped(take("RULE_SETS")?, 1)?,
             of_protocol: mapped(take("RULES_OF_PROTOCOL")?, PROTOCOLS)?,

@@ -20,12 +20,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64};
+use std::sync::atomic::Ordering;
 
 use aya::maps::{Map, MapData, RingBuf};
 use aya::programs::links::{FdLink, PinnedLink};
 
-use super::load::{Rings, Shared, mapped};
+use super::load::{Memory, Rings, Shape, Shared, mapped};
 use super::map::Mapped;
 use super::options::{MOST_AREAS, ProbeClock, ProbeError};
 
@@ -205,23 +205,23 @@ impl Left {
             })
             .collect::<Result<Vec<_>, ProbeError>>()?;
         let count = areas as usize;
-        let shared = Shared {
+        let memory = Memory {
             slots4: mapped(array("slots4")?, (2 * count) << slots4_shift)?,
             slots6: mapped(array("slots6")?, (2 * count) << slots6_shift)?,
             books: mapped(array("books")?, 2 * count)?,
             control: mapped(array("control")?, 1)?,
+        };
+        let shape = Shape {
             number: Shared::next_number(),
             areas: count,
             slots4_shift,
             slots6_shift,
             clock: ProbeClock::Monotonic,
-            closed: AtomicU64::new(0),
-            swept: (0..count).map(|_| AtomicU64::new(0)).collect(),
-            ended: AtomicBool::new(true),
-            offset: AtomicI64::new(0),
             instance: Some(meta.instance),
-            concluded: AtomicU32::new(0),
         };
+        let shared = Shared::new(memory, shape);
+        // Nobody writes it any more.
+        shared.ended.store(true, Ordering::Release);
         shared.set_offset();
         Ok(Self { meta, shared: Arc::new(shared), rings })
     }

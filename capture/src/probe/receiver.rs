@@ -136,23 +136,6 @@ pub(super) struct Seat {
     forgotten: Mutex<Vec<u64>>,
 }
 
-/// Of a keeper, whose receivers are another process's; and of that process.
-impl Seat {
-    /// The receiver in the other process has read all it had, or not.
-    pub(super) fn set_vacant(&self, is_vacant: bool) {
-        self.is_vacant.store(is_vacant, Ordering::Release);
-    }
-
-    /// What was left for the receiver.
-    pub(super) fn take(&self) -> Vec<Part> {
-        std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn take_forgotten(&self) -> Vec<u64> {
-        std::mem::take(&mut *self.forgotten.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 impl Seat {
     /// The receiver has read all areas it had.
     pub(super) fn is_vacant(&self) -> bool {
@@ -173,6 +156,20 @@ impl Seat {
     /// Nothing of this probe outlives the process any more.
     pub(super) fn forget(&self, instance: u64) {
         self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+    }
+
+    /// In a keeper: whether the receiver, in the other process, has read all it had.
+    pub(super) fn set_vacant(&self, is_vacant: bool) {
+        self.is_vacant.store(is_vacant, Ordering::Release);
+    }
+
+    /// What was left for the receiver.
+    pub(super) fn take(&self) -> Vec<Part> {
+        std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn take_forgotten(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.forgotten.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -319,6 +319,11 @@ impl Xdp {
         probe.shared.swept.iter().all(|swept| swept.load(Ordering::Acquire) >= closed)
     }
 
+    /// The one that is attached, and those that have not been read to the end.
+    fn probes(&self) -> impl Iterator<Item = &Arc<Shared>> {
+        self.probe.iter().map(|probe| &probe.shared).chain(self.unwritten.iter().map(|(shared, _)| shared))
+    }
+
     fn flip_if_due(&mut self) {
         let Some(probe) = &self.probe else { return };
         if self.flipped.elapsed() < self.options.sweep || self.stopped {
@@ -449,9 +454,7 @@ impl Kept for Xdp {
 
     fn has_read(&mut self, read: &Read) {
         self.seats.iter().zip(&read.vacant).for_each(|(seat, vacant)| seat.set_vacant(*vacant));
-        let probes =
-            self.probe.iter().map(|probe| &probe.shared).chain(self.unwritten.iter().map(|(shared, _)| shared));
-        for shared in probes {
+        for shared in self.probes() {
             if let Some(read) = read.probes.iter().find(|read| read.number == shared.number) {
                 shared.take_read(read);
             }
@@ -470,9 +473,7 @@ impl Kept for Xdp {
             given.parts.push(head);
             descriptors.extend(own);
         }
-        let probes =
-            self.probe.iter().map(|probe| &probe.shared).chain(self.unwritten.iter().map(|(shared, _)| shared));
-        given.probes = probes.map(|shared| shared.state()).collect();
+        given.probes = self.probes().map(|shared| shared.state()).collect();
         // Each seat is told of each.
         for seat in &self.seats {
             given.forgotten = seat.take_forgotten();
