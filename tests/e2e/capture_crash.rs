@@ -46,6 +46,15 @@ impl Drop for Pins {
     }
 }
 
+/// Tells to stop when it is dropped.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Sends until told to stop, and counts it.
 fn send(wires: &Wires, frames: &Frames, stop: &AtomicBool, sent: &AtomicU64) {
     let injector = wires.injector(0);
@@ -82,6 +91,8 @@ fn killed_again_and_again(test: &str, policy: &str, moments: &[u64]) {
     let before = refused(&wires);
     let report = std::thread::scope(|scope| {
         let sender = scope.spawn(|| send(&wires, &frames, &stop, &sent));
+        // Whatever fails below: who waits for the sender would wait for ever.
+        let ends = Stops(&stop);
         for moment in moments {
             std::thread::sleep(Duration::from_millis(*moment));
             capture.take().expect("it runs").kill();
@@ -89,7 +100,7 @@ fn killed_again_and_again(test: &str, policy: &str, moments: &[u64]) {
             capture = Some(wires.capture(&lake, &arguments));
         }
         std::thread::sleep(Duration::from_millis(700));
-        stop.store(true, Ordering::Relaxed);
+        drop(ends);
         sender.join().expect("it sends");
         capture.take().expect("it runs").stop_well()
     });
@@ -121,4 +132,26 @@ fn a_tap_that_is_killed_loses_no_packet_without_a_term() {
 #[test]
 fn inline_capture_that_is_killed_loses_no_packet_without_a_term() {
     killed_again_and_again("kill_inline", "inline", &moments(3));
+}
+
+#[test]
+fn a_killed_capture_that_has_not_ended_yet_is_waited_for() {
+    let Some(wires) = Wires::new("dying", 1) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(pins) = Pins::new("dying", folder.path()) else { return };
+    let (lake, root) = (folder.path().join("lake"), pins.0.join("spotter"));
+    let arguments = ["-i", "tap0", "--mode", "xdp", "--pins", root.to_str().expect("UTF-8")];
+    wires.capture(&lake, &arguments).kill();
+    let place =
+        pins.pinned().iter().find_map(|path| path.ancestors().find(|above| is_interface(above)).map(Path::to_owned));
+    // As the rest of a killed process does that still writes: it holds the lock a while.
+    let mut dying = Command::new("flock").arg(place.expect("pins")).args(["sleep", "1"]).spawn().expect("flock starts");
+    std::thread::sleep(Duration::from_millis(200));
+    wires.capture(&lake, &arguments).stop_well();
+    assert!(dying.wait().expect("it ends").success());
+}
+
+/// The folder of an interface: what is locked.
+fn is_interface(path: &Path) -> bool {
+    path.parent().and_then(Path::file_name).is_some_and(|name| name == "v1")
 }

@@ -21,6 +21,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use aya::maps::{Map, MapData, RingBuf};
 use aya::programs::links::{FdLink, PinnedLink};
@@ -33,6 +34,9 @@ const LAYOUT: &str = "v1";
 
 /// `BPF_FS_MAGIC` of linux/magic.h.
 const BPF_FS: u64 = 0xcafe_4a11;
+
+/// A capture that was killed may hold its lock for so long: it ends when what it was writing is on the disk.
+const DYING: Duration = Duration::from_secs(5);
 
 /// What says how the rest is laid out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -77,10 +81,14 @@ impl Pins {
         let dir = root.join(LAYOUT).join(format!("n{namespace}_{}", interface.replace('.', "-")));
         fs::create_dir_all(&dir)?;
         let lock = File::open(&dir)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { dir, lock })),
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::ResourceBusy.into()),
-            Err(TryLockError::Error(error)) => Err(error),
+        let end = Instant::now() + DYING;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Some(Self { dir, lock })),
+                Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
+                Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::ResourceBusy.into()),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
         }
     }
 
