@@ -18,14 +18,16 @@ pub(crate) fn flag() -> io::Result<&'static Arc<AtomicBool>> {
         return Ok(flag);
     }
     let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // Order matters: the shutdown looks at the flag before the second handler sets it.
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&flag))?;
-        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    // Each way has its own first signal: the same one may come both ways, in either order.
+    for signals in [&[SIGINT, SIGTERM][..], &[PASSED_ON]] {
+        let first = Arc::new(AtomicBool::new(false));
+        for signal in signals {
+            let status = 128 + if *signal == PASSED_ON { SIGTERM } else { *signal };
+            // Order matters: the shutdown looks at the first before the second handler sets it.
+            signal_hook::flag::register_conditional_shutdown(*signal, status, Arc::clone(&first))?;
+            signal_hook::flag::register(*signal, Arc::clone(&first))?;
+            signal_hook::flag::register(*signal, Arc::clone(&flag))?;
+        }
     }
-    let passed_on = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register_conditional_shutdown(PASSED_ON, 128 + SIGTERM, Arc::clone(&passed_on))?;
-    signal_hook::flag::register(PASSED_ON, passed_on)?;
-    signal_hook::flag::register(PASSED_ON, Arc::clone(&flag))?;
     Ok(FLAG.get_or_init(|| flag))
 }

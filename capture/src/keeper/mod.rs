@@ -109,7 +109,9 @@ fn keep() -> io::Result<u8> {
 }
 
 fn code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    // It may not have been ready to hear what was passed on.
+    let meant = |signal| if signal == PASSED_ON { SIGTERM } else { signal };
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + meant(signal)));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
