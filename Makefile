@@ -38,8 +38,9 @@ deb: release ## A Debian package of the release, into the target folder
 web: ## The browser application, into ui/web/dist
 	@cd ui/web && npm run --silent build
 
-lint: target ## Formatting and clippy
+lint: target ## Formatting, lock files and clippy
 	cargo fmt --all --check
+	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	cargo clippy --locked $(FEATURES) --workspace --all-targets -- -D warnings
 
 unit: target ## Unit, property, corpus and fault tests of every crate
