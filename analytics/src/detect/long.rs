@@ -95,8 +95,8 @@ impl LongConnections {
             let (host, peer, port) = key;
             let clients = clients.get(&peer).map_or(1, HashSet::len).max(1);
             let long = duration as f64 / 1e6;
-            // Mail and push services are kept open in silence by many: the hosts that go there count twice against it.
-            let shared = if joined.contains_key(&key) { 2.0 } else { 1.0 };
+            // Mail and push services are kept open in silence by many: the hosts that go there count three times against it.
+            let shared = if joined.contains_key(&key) { 3.0 } else { 1.0 };
             let statistic = (1.0 + long).ln() - shared * (clients as f64).ln() - ports.usual(host, port);
             statistics.push(statistic);
             if duration >= SHORTEST {
