@@ -9,6 +9,7 @@ mod capture_books;
 mod capture_confined;
 mod capture_crash;
 mod capture_day_one;
+mod capture_dhcp;
 mod capture_hosts;
 mod capture_mirror;
 mod capture_net;

@@ -86,6 +86,69 @@ struct Talking {
     meshes: mesh::Meshes,
 }
 
+/// A record, and whose its ends are.
+struct Seen<'a> {
+    row: &'a FlowRow<'a>,
+    from_inside: bool,
+    to_inside: bool,
+}
+
+impl Probing {
+    fn handle(&mut self, seen: &[Seen<'_>]) {
+        let Self { scans, guessing, lateral, stations, icmp, servers, floods, amplification, collection } = self;
+        let macs =
+            seen.iter().filter(|seen| seen.from_inside).filter_map(|seen| Some((seen.row.src_mac?, seen.row.src)));
+        macs.for_each(|(mac, host)| stations.see(mac, host));
+        seen.iter().for_each(|seen| scans.handle(seen.row));
+        seen.iter().for_each(|seen| floods.handle(seen.row, seen.from_inside != seen.to_inside));
+        let inwards = seen.iter().filter(|seen| seen.to_inside && !seen.from_inside);
+        inwards.for_each(|seen| amplification.handle(seen.row));
+        seen.iter().for_each(|seen| guessing.handle(seen.row));
+        let within = seen.iter().filter(|seen| seen.from_inside && seen.to_inside);
+        within.clone().for_each(|seen| lateral.handle(seen.row));
+        within.for_each(|seen| collection.handle(seen.row));
+        seen.iter().for_each(|seen| servers.handle(seen.row, seen.from_inside, seen.to_inside));
+        seen.iter().for_each(|seen| icmp.handle(seen.row));
+    }
+}
+
+impl Talking {
+    fn handle(&mut self, seen: &[Seen<'_>]) {
+        let Self { beacons, unanswered, long, exfiltration, ports, bursts, meshes } = self;
+        for Seen { row, from_inside, to_inside } in seen {
+            if *from_inside && !to_inside {
+                exfiltration.handle(row);
+            }
+            if *to_inside {
+                exfiltration.serves(row);
+            }
+        }
+        let outwards = seen.iter().filter(|seen| seen.from_inside && !seen.to_inside).map(|seen| seen.row);
+        for Seen { row, from_inside, to_inside } in seen {
+            if *from_inside && !to_inside {
+                long.handle(row);
+            }
+            if *to_inside && !from_inside && row.is_piece() {
+                long.handle(&row.turned());
+            }
+        }
+        outwards.clone().for_each(|row| meshes.handle(row));
+        // Clocks and resolvers are regular by profession.
+        for row in outwards.filter(|row| row.segment == 0 && !row.is_icmp() && !matches!(row.dst_port, 53 | 123)) {
+            if row.is_probe() {
+                unanswered.handle(row);
+            } else {
+                let peer = (row.dst, row.dst_port);
+                let sent = rows::segment_bytes(row.src, row.src_packets, row.src_bytes);
+                let port = if row.proto == 6 { row.src_port } else { 0 };
+                beacons.handle((row.src, row.dst, row.dst_port), peer, row.flow_start, sent, port);
+            }
+        }
+        seen.iter().for_each(|seen| ports.handle(seen.row, seen.from_inside, !seen.to_inside));
+        seen.iter().for_each(|seen| bursts.handle(seen.row));
+    }
+}
+
 impl Flows {
     /// All of them, with the organisation's networks.
     pub fn new(internal: Internal) -> Self {
@@ -101,55 +164,23 @@ impl Flows {
 
     /// Looks at a record.
     pub fn handle(&mut self, row: &FlowRow<'_>) {
-        if rows::is_group(row.dst) {
-            return;
-        }
+        self.handle_all(std::slice::from_ref(row));
+    }
+
+    /// Looks at records, one detector after the other: on a day of millions each look is a miss of the cache, and those of a detector's own
+    /// short loop overlap.
+    pub(crate) fn handle_all(&mut self, rows: &[FlowRow<'_>]) {
         let Self { internal, probing, talking } = self;
-        let (from_inside, to_inside) = (internal.holds(row.src), internal.holds(row.dst));
-        if let Some(Probing { scans, guessing, lateral, stations, icmp, servers, floods, amplification, collection }) =
-            probing
-        {
-            if let (true, Some(mac)) = (from_inside, row.src_mac) {
-                stations.see(mac, row.src);
-            }
-            scans.handle(row);
-            floods.handle(row, from_inside != to_inside);
-            if to_inside && !from_inside {
-                amplification.handle(row);
-            }
-            guessing.handle(row);
-            if from_inside && to_inside {
-                lateral.handle(row);
-                collection.handle(row);
-            }
-            servers.handle(row, from_inside, to_inside);
-            icmp.handle(row);
+        let seen: Vec<Seen<'_>> = rows
+            .iter()
+            .filter(|row| !rows::is_group(row.dst))
+            .map(|row| Seen { row, from_inside: internal.holds(row.src), to_inside: internal.holds(row.dst) })
+            .collect();
+        if let Some(probing) = probing {
+            probing.handle(&seen);
         }
-        if let Some(Talking { beacons, unanswered, long, exfiltration, ports, bursts, meshes }) = talking {
-            if from_inside && !to_inside {
-                exfiltration.handle(row);
-                long.handle(row);
-                meshes.handle(row);
-                // Clocks and resolvers are regular by profession.
-                if row.segment == 0 && !row.is_icmp() && !matches!(row.dst_port, 53 | 123) {
-                    if row.is_probe() {
-                        unanswered.handle(row);
-                    } else {
-                        let peer = (row.dst, row.dst_port);
-                        let sent = rows::segment_bytes(row.src, row.src_packets, row.src_bytes);
-                        let port = if row.proto == 6 { row.src_port } else { 0 };
-                        beacons.handle((row.src, row.dst, row.dst_port), peer, row.flow_start, sent, port);
-                    }
-                }
-            }
-            if to_inside {
-                exfiltration.serves(row);
-            }
-            if to_inside && !from_inside && row.is_piece() {
-                long.handle(&row.turned());
-            }
-            ports.handle(row, from_inside, !to_inside);
-            bursts.handle(row);
+        if let Some(talking) = talking {
+            talking.handle(&seen);
         }
     }
 

@@ -24,6 +24,7 @@ mod live;
 mod matched;
 pub(crate) mod parts;
 mod passes;
+mod rank;
 mod request;
 mod rich;
 mod rows;

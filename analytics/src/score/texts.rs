@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use aggregator::lake::Table;
+use aggregator::lake::{Source, Table};
 use arrow::array::{Array, DictionaryArray, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Int32Type};
 
@@ -45,6 +45,11 @@ impl<'b> Texts<'b> {
             .ok_or(ScoreError::Column { name, expected: std::any::type_name::<StringArray>() })
     }
 
+    fn has_the_dictionary(self, texts: &StringArray) -> bool {
+        let (known, given) = (texts.value_offsets(), self.values.value_offsets());
+        std::ptr::eq(known, given) && std::ptr::eq(texts.values().as_ptr(), self.values.values().as_ptr())
+    }
+
     /// The text of a row; `None` for null.
     pub(crate) fn get(self, row: usize) -> Option<&'b str> {
         let at = match self.keys {
@@ -78,11 +83,7 @@ impl<T> Default for Readings<T> {
 impl<T: Copy + FromStr> Readings<T> {
     /// Those of a batch's column; `None` for what is null or says nothing of the kind.
     pub(super) fn of<'a>(&'a mut self, column: Texts<'a>) -> ReadColumn<'a, T> {
-        let same = |texts: &StringArray| {
-            let (known, given) = (texts.value_offsets(), column.values.value_offsets());
-            std::ptr::eq(known, given) && std::ptr::eq(texts.values().as_ptr(), column.values.values().as_ptr())
-        };
-        if !self.texts.as_ref().is_some_and(same) {
+        if !self.texts.as_ref().is_some_and(|texts| column.has_the_dictionary(texts)) {
             self.read.clear();
             self.read.extend(column.values.iter().map(|text| text.and_then(|text| text.parse().ok())));
             self.texts = column.keys.is_some().then(|| column.values.clone());
@@ -112,6 +113,62 @@ impl<T: Copy> ReadColumn<'_, T> {
     }
 }
 
+/// Numbers given to the texts of a column with a dictionary, each text looked up once for the dictionary.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Numbers {
+    /// As of [`Readings`].
+    texts: Option<StringArray>,
+    keys: Option<Int32Array>,
+    /// By key.
+    known: Vec<u32>,
+}
+
+/// Not looked up so far.
+const UNKNOWN: u32 = u32::MAX;
+
+impl Numbers {
+    /// Goes on with a batch's column.
+    pub(super) fn turn_to(&mut self, column: Texts<'_>) {
+        self.keys = column.keys.cloned();
+        if !self.texts.as_ref().is_some_and(|texts| column.has_the_dictionary(texts)) {
+            self.known.clear();
+            self.known.resize(if column.keys.is_some() { column.values.len() } else { 0 }, UNKNOWN);
+            self.texts = column.keys.is_some().then(|| column.values.clone());
+        }
+    }
+
+    /// The number of the text in a row: as it was found before, else by `find`.
+    pub(super) fn get(&mut self, row: usize, find: impl FnOnce() -> Option<u32>) -> Option<u32> {
+        let key = self.keys.as_ref().filter(|keys| !keys.is_null(row)).map(|keys| keys.value(row) as usize);
+        match key.and_then(|key| self.known.get_mut(key)) {
+            None => find(),
+            Some(known) if *known != UNKNOWN => Some(*known),
+            Some(known) => {
+                *known = find()?;
+                Some(*known)
+            }
+        }
+    }
+}
+
+/// Numbers of the documents in the rows of a batch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DocumentEnds {
+    pub(super) first: Numbers,
+    pub(super) second: Numbers,
+}
+
+impl DocumentEnds {
+    /// Goes on with a batch. The documents of a flow are its ends; those of the others stand in columns without a dictionary.
+    pub(super) fn turn_to(&mut self, source: Source, batch: &RecordBatch) -> Result<(), ScoreError> {
+        if source == Source::Flow {
+            self.first.turn_to(Texts::of(batch, "src_ip")?);
+            self.second.turn_to(Texts::of(batch, "dst_ip")?);
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -138,6 +195,28 @@ mod tests {
                 assert_eq!(addresses.map(|column| column.get(row)), [address; 2], "row {row}");
             }
         }
+    }
+
+    #[test]
+    fn a_text_is_looked_up_once_a_dictionary() {
+        let coded: DictionaryArray<Int32Type> = ["a", "bb", "a", "", "bb", "a"].map(Some).into_iter().collect();
+        let plain = StringArray::from(vec!["a", "bb", "a"]);
+        let (coded, plain, mut numbers, mut looks) =
+            (batch(Arc::new(coded)), batch(Arc::new(plain)), Numbers::default(), 0);
+        for (batch, expected) in [(&coded, 3), (&coded, 3), (&plain, 6), (&coded, 9), (&plain, 12)] {
+            let texts = Texts::of(batch, "src_ip").unwrap();
+            numbers.turn_to(texts);
+            for row in 0..batch.num_rows() {
+                let text = texts.get(row).unwrap();
+                let number = numbers.get(row, || {
+                    looks += 1;
+                    Some(text.len() as u32)
+                });
+                assert_eq!(number, Some(text.len() as u32), "row {row}");
+            }
+            assert_eq!(looks, expected);
+        }
+        assert_eq!(Numbers::default().get(0, || None), None);
     }
 
     /// Another dictionary is read anew, whatever its size.

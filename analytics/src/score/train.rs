@@ -3,7 +3,8 @@
 use hashbrown::HashMap;
 use rayon::prelude::*;
 
-use super::intern::{Interner, Memo};
+use super::intern::Interner;
+use super::texts::Numbers;
 use crate::lda::Corpus;
 use crate::words::{Scheme, WordCode};
 
@@ -62,6 +63,13 @@ pub struct Overflow {
     pub pair_tokens: u64,
 }
 
+/// A word in a document, both by their number in a [`CorpusBuilder`], so many times.
+pub(super) struct Pair {
+    document: u32,
+    word: u32,
+    weight: u32,
+}
+
 /// Counts tokens.
 #[derive(Clone, Debug)]
 pub struct CorpusBuilder {
@@ -93,16 +101,30 @@ impl CorpusBuilder {
     /// Counts a word in a document `weight` times.
     pub fn add(&mut self, document: &str, word: WordCode, weight: u32) {
         let document = self.documents.place(document);
-        self.add_at(document, word, weight);
+        let pair = self.pair_of(document, word, weight);
+        self.add_pairs([pair]);
     }
 
-    /// The same for a token of a batch.
-    pub(super) fn add_of_batch(&mut self, memo: &mut Memo, document: &str, word: WordCode, weight: u32) {
-        let document = memo.get(document, |name| self.documents.place(name));
-        self.add_at(document, word, weight);
+    /// The pair of a word and the document in a row of a column, for [`Self::add_pairs`].
+    pub(super) fn pair_of_row(
+        &mut self,
+        (numbers, row): (&mut Numbers, usize),
+        document: &str,
+        word: WordCode,
+        weight: u32,
+    ) -> Pair {
+        let document = numbers.get(row, || self.documents.place(document));
+        self.pair_of(document, word, weight)
     }
 
-    fn add_at(&mut self, document: Option<u32>, word: WordCode, weight: u32) {
+    /// Counts pairs, in a short loop: each is a miss of the cache, and these overlap.
+    pub(super) fn add_pairs(&mut self, pairs: impl IntoIterator<Item = Pair>) {
+        for Pair { document, word, weight } in pairs {
+            self.add_pair(document, word, weight);
+        }
+    }
+
+    fn pair_of(&mut self, document: Option<u32>, word: WordCode, weight: u32) -> Pair {
         let document = match document {
             Some(place) => place,
             None => {
@@ -118,7 +140,7 @@ impl CorpusBuilder {
                 self.insert_word(OTHER_WORD)
             }
         };
-        self.add_pair(document, word, weight);
+        Pair { document, word, weight }
     }
 
     /// Counts a word in a document once, unless it is counted there already.
@@ -314,12 +336,12 @@ impl DayCorpus {
     /// Document and place (among all pairs) of a token that was counted: its own pair, or the one it was counted in past a bound.
     pub fn place(&self, document: &str, word: WordCode) -> Option<(u32, usize)> {
         let document = self.document(document)?;
-        Some((document, self.place_in(document, word)?))
+        Some((document, self.place_of(document, self.word(word))?))
     }
 
-    /// The same for a document's number.
-    pub(super) fn place_in(&self, document: u32, word: WordCode) -> Option<usize> {
-        let own = self.word(word).and_then(|word| self.corpus.place(document, word));
+    /// The same for a document's number, and the word's if it has one.
+    pub(super) fn place_of(&self, document: u32, word: Option<u32>) -> Option<usize> {
+        let own = word.and_then(|word| self.corpus.place(document, word));
         own.or_else(|| self.corpus.place(document, self.word(OTHER_WORD)?))
     }
 

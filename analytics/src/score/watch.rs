@@ -71,6 +71,9 @@ pub(super) const fn columns(source: Source) -> &'static [&'static str] {
     }
 }
 
+/// Flows the detectors look at together: few enough to stay in the cache nearest.
+const TOGETHER: usize = 256;
+
 impl Watch {
     /// The detectors of a source, in as many as can look side by side.
     pub(super) fn of(source: Source, internal: &Internal) -> Vec<Self> {
@@ -86,7 +89,18 @@ impl Watch {
     /// Looks at a batch.
     pub(super) fn handle(&mut self, batch: &RecordBatch) -> Result<(), ScoreError> {
         match self {
-            Self::Flow(flows, ends) => flow_rows(batch, ends, &mut |_, row| flows.handle(&row)),
+            Self::Flow(flows, ends) => {
+                let mut rows = Vec::with_capacity(TOGETHER);
+                flow_rows(batch, ends, &mut |_, row| {
+                    rows.push(row);
+                    if rows.len() == TOGETHER {
+                        flows.handle_all(&rows);
+                        rows.clear();
+                    }
+                })?;
+                flows.handle_all(&rows);
+                Ok(())
+            }
             Self::Dns(names) => dns_rows(batch, &mut |_, row| names.handle(&row)),
             Self::Proxy(requests) => proxy_rows(batch, &mut |_, row| requests.handle(&row)),
         }
@@ -146,10 +160,10 @@ pub(super) struct Ends {
     macs: Readings<Mac>,
 }
 
-fn flow_rows(
-    batch: &RecordBatch,
+fn flow_rows<'b>(
+    batch: &'b RecordBatch,
     Ends { peers: [sources, destinations], macs }: &mut Ends,
-    each: &mut dyn FnMut(usize, FlowRow<'_>),
+    each: &mut dyn FnMut(usize, FlowRow<'b>),
 ) -> Result<(), ScoreError> {
     let first: &TimestampMicrosecondArray = column(batch, "first_seen")?;
     let last: &TimestampMicrosecondArray = column(batch, "last_seen")?;
