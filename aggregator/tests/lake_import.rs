@@ -240,7 +240,7 @@ fn a_sensor_that_is_no_folder_is_refused() {
 /// The shared captures, where they are.
 fn shared() -> Option<PathBuf> {
     let root = std::env::var_os("SPOTTER_SHARED").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")).to_owned());
+    let root = root.unwrap_or_else(|| Path::new("../../shared").to_owned());
     let pcap = root.join("data/pcap");
     if pcap.is_dir() {
         return Some(pcap);

@@ -15,8 +15,7 @@ use capture::file::CaptureReader;
 use capture::{Decoder, DecoderConfig};
 
 fn shared() -> Option<PathBuf> {
-    let shared = std::env::var_os("SPOTTER_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
+    let shared = std::env::var_os("SPOTTER_SHARED").map_or_else(|| PathBuf::from("../../shared"), PathBuf::from);
     let data = shared.join("data");
     data.join("zeeklogs/zeek_btest_baseline").is_dir().then_some(data)
 }

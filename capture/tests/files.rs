@@ -414,6 +414,6 @@ fn what_is_no_capture_is_an_error_that_says_so() {
     assert!(errors[0].contains("inside the pcap file header"), "{errors:?}");
     let missing = CaptureReader::open("/no/such/file").map(|_| ()).unwrap_err();
     assert!(matches!(missing, FileError::Io { .. }) && missing.to_string().starts_with("/no/such/file: "));
-    let folder = CaptureReader::open(Path::new(env!("CARGO_MANIFEST_DIR"))).map(|_| ()).unwrap_err();
+    let folder = CaptureReader::open(Path::new(".")).map(|_| ()).unwrap_err();
     assert!(matches!(folder, FileError::Io { .. }), "{folder}");
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use capture::logs::{Entry, LogReader, LogRow};
 
 fn shared(folder: &str) -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared");
+    let default = "../../shared";
     let dir =
         PathBuf::from(std::env::var_os("SPOTTER_SHARED").unwrap_or_else(|| default.into())).join("data").join(folder);
     if dir.is_dir() {
@@ -78,7 +78,7 @@ fn every_log_is_read_or_refused_row_by_row() {
             all.push_str(&told(path));
         }
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/expectations/logs.txt");
+    let path = "tests/expectations/logs.txt";
     let text = fs::read_to_string(path).unwrap_or_default();
     // Lines that begin with # say why; they are not compared.
     let expected: String =

@@ -13,7 +13,7 @@ use capture::file::CaptureReader;
 use capture::{Decoder, DecoderConfig, IpVersion, Message, Nanos, Packet, Sink};
 
 fn shared() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared");
+    let default = "../../shared";
     let dir = PathBuf::from(std::env::var_os("SPOTTER_SHARED").unwrap_or_else(|| default.into())).join("data/netflow");
     if dir.is_dir() {
         return Some(dir);
@@ -280,7 +280,7 @@ fn every_group_gives_the_expected_flows() {
         count += 1;
     }
     assert!(count >= 100, "{count} groups");
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/expectations/netflow.txt");
+    let path = "tests/expectations/netflow.txt";
     let text = fs::read_to_string(path).unwrap_or_default();
     // Lines that begin with # say why; they are not compared.
     let expected: String =

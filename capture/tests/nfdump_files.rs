@@ -175,7 +175,7 @@ impl Sink for Payloads {
 
 /// Datagrams of the shared groups, where they are; each group from an address of its own.
 fn shared_datagrams() -> Vec<Vec<Vec<u8>>> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared");
+    let default = "../../shared";
     let dir = PathBuf::from(std::env::var_os("SPOTTER_SHARED").unwrap_or_else(|| default.into())).join("data/netflow");
     let Ok(groups) = fs::read_to_string(dir.join("groups.csv")) else { return Vec::new() };
     let groups = groups.lines().skip(1).filter(|line| !line.contains("sflow"));

@@ -16,7 +16,7 @@ use capture::file::CaptureReader;
 use capture::{Body, Decoder, DecoderConfig, Message, Packet, Sink};
 use sha2::{Digest as _, Sha256};
 
-const EXPECTATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/expectations/web_messages.tsv");
+const EXPECTATIONS: &str = "../tests/expectations/web_messages.tsv";
 
 /// What was said, by kind, and how often.
 type Said = BTreeMap<(&'static str, String), i64>;
@@ -65,7 +65,7 @@ fn printable(text: &str) -> String {
 
 fn shared() -> Option<PathBuf> {
     let folder = std::env::var_os("SPOTTER_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from)
+        .map_or_else(|| Path::new("../../shared").to_owned(), PathBuf::from)
         .join("data");
     if !folder.join("pcap").is_dir() {
         println!("skipped: no test data in {} (set SPOTTER_SHARED)", folder.display());

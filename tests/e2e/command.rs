@@ -94,7 +94,7 @@ fn what_config_show_prints_passes_config_check() {
 
 #[test]
 fn the_packaged_configuration_is_valid() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/spotter.toml");
+    let file = "packaging/spotter.toml";
     // Its folders belong to an installed machine; every key and value must be right.
     let shown = spotter(["config", "show", "-c", file]).done().out;
     assert!(shown.contains("tap-files"), "{shown}");

@@ -58,7 +58,7 @@ pub(crate) fn rows(lake: &Path, sql: &str) -> Vec<serde_json::Value> {
 /// the folder was promised by `SPOTTER_SHARED`.
 pub(crate) fn shared(test: &str) -> Option<PathBuf> {
     let promised = std::env::var_os("SPOTTER_SHARED").map(PathBuf::from);
-    let folder = promised.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"));
+    let folder = promised.clone().unwrap_or_else(|| std::path::absolute("../shared").expect("a path"));
     if folder.join("data/pcap").is_dir() {
         return Some(folder.join("data"));
     }

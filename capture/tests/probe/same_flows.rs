@@ -156,8 +156,7 @@ impl Kernel {
 
 /// Ethernet captures under the shared folder.
 fn captures() -> Vec<PathBuf> {
-    let shared = std::env::var_os("SPOTTER_SHARED")
-        .map_or_else(|| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")).to_owned(), PathBuf::from);
+    let shared = std::env::var_os("SPOTTER_SHARED").map_or_else(|| Path::new("../../shared").to_owned(), PathBuf::from);
     let mut folders = vec![shared.join("data/pcap")];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {

@@ -338,12 +338,12 @@ mod tests {
     /// `UPDATE_OPENAPI=1 cargo nextest run -p ui openapi` writes it anew.
     #[test]
     fn the_checked_in_openapi_document_is_the_server_s() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+        let path = Path::new("openapi.json");
         let made = super::openapi().unwrap();
         if std::env::var_os("UPDATE_OPENAPI").is_some() {
-            std::fs::write(&path, &made).unwrap();
+            std::fs::write(path, &made).unwrap();
         }
-        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
             kept == made,
             "ui/openapi.json is not what the server says: run UPDATE_OPENAPI=1 cargo nextest run -p ui openapi"

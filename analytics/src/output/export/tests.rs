@@ -198,7 +198,7 @@ fn an_odm_event_has_the_columns_of_the_model() {
 
 #[test]
 fn the_page_of_mappings_lists_every_field_of_the_model() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mappings.md")).unwrap();
+    let page = std::fs::read_to_string("../docs/mappings.md").unwrap();
     for source in Source::ALL {
         let title = format!("## {}", source.as_str());
         let section = page.split(&title).nth(1).unwrap().split("\n## ").next().unwrap();
