@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""How far our batch EM and Spark MLlib's agree on the counts of a day's flows, beside how far Spark agrees with itself.
+
+    perf/eval/spark_agreement.py --spotter target/release/spotter --lake LAKE --date 2026-03-11
+
+Same counts (Spot's words), priors, topics and iterations; seeds differ. Compared is P(word | document) of every (document, word): the perplexity of the
+counts, and the overlap of the least likely N. Pairs with one score share the places they stand at: what a tie leaves open counts by its share. Needs
+pyspark, a Java, pyarrow and numpy. Topics of a document are those of the EM itself, as in Spot.
+"""
+
+import argparse
+import collections
+import itertools
+import os
+import statistics
+import sys
+
+import numpy as np
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from lake import Lake  # noqa: E402
+
+
+def ours(lake, date, seed, iterations):
+    """Counts and P(word | document), by (document, word)."""
+    lake.run("score", "--source", "flow", "--date", date, "--score", "spot", "--optimizer", "em", "--limit", "1000000", "--members", "0",
+             "--seed", str(seed), "--iterations", str(iterations))
+    counts, scores = collections.Counter(), {}
+    for row in lake.scores("flow", ["src_ip", "src_word", "src_score", "dst_ip", "dst_word", "dst_score"]):
+        for side in ("src", "dst"):
+            pair = row[f"{side}_ip"], row[f"{side}_word"]
+            counts[pair] += 1
+            scores[pair] = row[f"{side}_score"]
+    return counts, scores
+
+
+def sparks(session, counts, seed, iterations, topics=20):
+    """The same by Spark MLlib."""
+    from pyspark.ml.clustering import LDA
+    from pyspark.ml.linalg import Vectors
+
+    documents, words = ({name: at for at, name in enumerate(sorted({pair[side] for pair in counts}))} for side in (0, 1))
+    rows = collections.defaultdict(list)
+    for (document, word), count in counts.items():
+        rows[documents[document]].append((words[word], float(count)))
+    frame = session.createDataFrame([(at, Vectors.sparse(len(words), sorted(row))) for at, row in sorted(rows.items())], ["id", "features"])
+    lda = LDA(optimizer="em", k=topics, maxIter=iterations, seed=seed, docConcentration=[1.02], topicConcentration=1.001)
+    model = lda.fit(frame.coalesce(1).cache())
+    of_topic = model.topicsMatrix().toArray()
+    of_topic = of_topic / of_topic.sum(axis=0)
+    # Spark's `transform` finds other mixtures than the EM has; those of the EM are behind a private field.
+    field = model._java_obj.getClass().getDeclaredField("org$apache$spark$ml$clustering$DistributedLDAModel$$oldDistributedModel")
+    field.setAccessible(True)
+    of_document = np.full((len(documents), topics), np.nan)
+    for pair in field.get(model._java_obj).topicDistributions().collect():
+        of_document[pair._1()] = list(pair._2().toArray())
+    if np.isnan(of_document).any():
+        raise RuntimeError("Spark gave no topics for some documents")
+    return {pair: float(of_document[documents[pair[0]]] @ of_topic[words[pair[1]]]) for pair in counts}
+
+
+def perplexity(counts, scores):
+    total = sum(counts.values())
+    return float(np.exp(-sum(count * np.log(max(scores[pair], 1e-300)) for pair, count in counts.items()) / total))
+
+
+def least(scores, most):
+    """By pair: how much of it stands among the `most` least likely, ties shared."""
+    places = sorted(scores, key=scores.get)
+    edge = scores[places[min(most, len(places)) - 1]]
+    inside = {pair: 1.0 for pair in places if scores[pair] < edge}
+    tied = [pair for pair in places if scores[pair] == edge]
+    return inside | {pair: (most - len(inside)) / len(tied) for pair in tied}
+
+
+def overlap(one, other, most):
+    one, other = least(one, most), least(other, most)
+    return sum(min(share, other.get(pair, 0.0)) for pair, share in one.items()) / most
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--spotter", default="target/release/spotter")
+    parser.add_argument("--lake", required=True, help="a lake with flows; its scores of the day are made anew")
+    parser.add_argument("--date", required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--iterations", type=int, default=50)
+    arguments = parser.parse_args()
+    from pyspark.sql import SparkSession
+
+    lake, seeds = Lake(arguments.spotter, arguments.lake), range(1, arguments.seeds + 1)
+    own = []
+    for seed in seeds:
+        counts, scores = ours(lake, arguments.date, seed, arguments.iterations)
+        own.append(scores)
+    print(f"{len({document for document, _ in counts})} documents, {len({word for _, word in counts})} words, {len(counts)} pairs, {sum(counts.values())} tokens")
+    builder = SparkSession.builder.master(f"local[{os.cpu_count()}]")
+    for name, value in {"spark.driver.memory": "4g", "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1",
+                        "spark.driver.bindAddress": "127.0.0.1", "spark.sql.shuffle.partitions": "8"}.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("OFF")
+    spark = [sparks(session, counts, seed, arguments.iterations) for seed in seeds]
+    session.stop()
+    for name, runs in (("ours", own), ("Spark", spark)):
+        of = [perplexity(counts, scores) for scores in runs]
+        print(f"perplexity of the counts, {name}: mean {statistics.mean(of):.2f}, {min(of):.2f} to {max(of):.2f}")
+    for most in (100, 250, 1000, 3000):
+        if most > len(counts):
+            break
+        mean = lambda pairs: statistics.mean(overlap(one, other, most) for one, other in pairs)
+        print(f"overlap of the least likely {most}: ours with Spark {mean(itertools.product(own, spark)):.3f}, "
+              f"Spark with itself {mean(itertools.combinations(spark, 2)):.3f}, ours with itself {mean(itertools.combinations(own, 2)):.3f}")
+
+
+if __name__ == "__main__":
+    main()
