@@ -19,6 +19,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import spark_lda  # noqa: E402
 from lake import Lake  # noqa: E402
 
 
@@ -87,7 +88,6 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=50)
     arguments = parser.parse_args()
-    from pyspark.sql import SparkSession
 
     lake, seeds = Lake(arguments.spotter, arguments.lake), range(1, arguments.seeds + 1)
     own = []
@@ -95,12 +95,7 @@ def main():
         counts, scores = ours(lake, arguments.date, seed, arguments.iterations)
         own.append(scores)
     print(f"{len({document for document, _ in counts})} documents, {len({word for _, word in counts})} words, {len(counts)} pairs, {sum(counts.values())} tokens")
-    builder = SparkSession.builder.master(f"local[{os.cpu_count()}]")
-    for name, value in {"spark.driver.memory": "4g", "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1",
-                        "spark.driver.bindAddress": "127.0.0.1", "spark.sql.shuffle.partitions": "8"}.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("OFF")
+    session = spark_lda.begin()
     spark = [sparks(session, counts, seed, arguments.iterations) for seed in seeds]
     session.stop()
     for name, runs in (("ours", own), ("Spark", spark)):
