@@ -103,7 +103,7 @@ fn batch(path: &Path, seed: u64, iterations: usize) -> anyhow::Result<()> {
     let (seconds, used) = (clock.elapsed(), cpu()? - cpu_clock);
     let smoothing = corpus.vocabulary() as f64 * (beta - 1.0);
     let totals: Vec<f64> = (0..topics).map(|topic| model.topic_tokens(topic)).collect();
-    // Smoothed, as Spark hands its topics out not; the judge smooths all by a millionth.
+    // With the offset of the prior, as the EM itself works with them and as Spark's are judged.
     let words = (0..corpus.vocabulary()).flat_map(|word| {
         let smoothed = model.word_vector(word).into_iter().zip(totals.clone());
         smoothed.map(move |(p, total)| ((p * total + beta - 1.0) / (total + smoothing)) as f32)

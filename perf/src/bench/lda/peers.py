@@ -156,7 +156,8 @@ def spark(corpus, topics, threads, seed, iterations):
     with clock:
         model = lda.fit(frame)
     clock.cpu += cpu_of(java) - before
-    hand_out(corpus, clock, iterations, model.topicsMatrix().toArray(), pyspark.__version__)
+    # Counts; what the EM works with are counts and the offset of the prior, and so ours are handed out.
+    hand_out(corpus, clock, iterations, model.topicsMatrix().toArray() + ETA, pyspark.__version__)
     session.stop()
 
 
