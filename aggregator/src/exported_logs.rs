@@ -69,7 +69,7 @@ impl LogRecords {
             }
             LogRow::Dhcp(row) => {
                 let mut record = dhcp(*row);
-                record.record_id = self.zeek.dhcp(&record);
+                record.record_id = self.ids(record.origin).dhcp(&record);
                 records.dhcp.push(record);
             }
             LogRow::Request(row) => {
@@ -237,7 +237,7 @@ fn answer_type(data: &str, qtype: u16) -> u16 {
 }
 
 fn dhcp(row: LogDhcp) -> DhcpRecord {
-    let mut record = DhcpRecord::new(Origin::Zeek, Micros(row.first.micros()));
+    let mut record = DhcpRecord::new(origin(row.kind), Micros(row.first.micros()));
     let duration = row.duration.map_or(0, |duration| duration.micros().max(0));
     record.last_seen = Micros(record.first_seen.0.saturating_add(duration));
     let (is_old, has) = (row.msg_types.is_empty(), |kind: &str| row.msg_types.iter().any(|known| known == kind));

@@ -76,14 +76,19 @@ class Lake:
 
     def scores(self, source, columns):
         """Rows of the last run of a source, `first_seen` in microseconds."""
+        table = self.score_table(source, columns)
+        return [] if table is None else table.to_pylist()
+
+    def score_table(self, source, columns):
+        """The same as a table; None without a run."""
         files = sorted(glob.glob(f"{self.folder}/scores/source={source}/**/*.parquet", recursive=True), key=os.path.getmtime)
         if not files:
-            return []
+            return None
         table = pq.read_table(files[-1], columns=columns)
         if "first_seen" in columns:
             at = table.schema.get_field_index("first_seen")
             table = table.set_column(at, "first_seen", table.column("first_seen").cast(pa.int64()))
-        return table.to_pylist()
+        return table
 
 
 def csv_rows(text):

@@ -3,7 +3,8 @@
 
     perf/eval/spark_agreement.py --spotter target/release/spotter --lake LAKE --date 2026-03-11
 
-Same counts (Spot's words), priors, topics and iterations; seeds differ. Compared is P(word | document) of every (document, word): the perplexity of the
+Same counts (Spot's words), priors, topics and iterations; seeds differ. A third fit, the same equations in numpy and f64, tells an engine's own way
+from chance. Compared is P(word | document) of every (document, word): the perplexity of the
 counts, and the overlap of the least likely N. Pairs with one score share the places they stand at: what a tie leaves open counts by its share. Needs
 pyspark, a Java, pyarrow and numpy. Topics of a document are those of the EM itself, as in Spot.
 """
@@ -22,17 +23,24 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import spark_lda  # noqa: E402
 from lake import Lake  # noqa: E402
 
+# The most rows a run keeps.
+MOST = 1_000_000
+
 
 def ours(lake, date, seed, iterations):
     """Counts and P(word | document), by (document, word)."""
-    lake.run("score", "--source", "flow", "--date", date, "--score", "spot", "--optimizer", "em", "--limit", "1000000", "--members", "0",
+    lake.run("score", "--source", "flow", "--date", date, "--score", "spot", "--optimizer", "em", "--limit", str(MOST), "--members", "0",
              "--seed", str(seed), "--iterations", str(iterations))
+    table = lake.score_table("flow", ["src_ip", "src_word", "src_score", "dst_ip", "dst_word", "dst_score"])
+    if table.num_rows >= MOST:
+        raise RuntimeError(f"the day has more than {MOST - 1} flows: a run does not keep them all")
     counts, scores = collections.Counter(), {}
-    for row in lake.scores("flow", ["src_ip", "src_word", "src_score", "dst_ip", "dst_word", "dst_score"]):
-        for side in ("src", "dst"):
-            pair = row[f"{side}_ip"], row[f"{side}_word"]
-            counts[pair] += 1
-            scores[pair] = row[f"{side}_score"]
+    for side in ("src", "dst"):
+        pairs = table.group_by([f"{side}_ip", f"{side}_word"]).aggregate([(f"{side}_score", "max"), (f"{side}_score", "count")])
+        document, word, score, count = (column.to_pylist() for column in pairs.columns)
+        for pair, score, count in zip(zip(document, word), score, count):
+            counts[pair] += count
+            scores[pair] = score
     return counts, scores
 
 
@@ -59,6 +67,27 @@ def sparks(session, counts, seed, iterations, topics=20):
     if np.isnan(of_document).any():
         raise RuntimeError("Spark gave no topics for some documents")
     return {pair: float(of_document[documents[pair[0]]] @ of_topic[words[pair[1]]]) for pair in counts}
+
+
+def reference(counts, seed, iterations, topics=20, a=0.02, e=0.001):
+    """The same by the equations alone: gamma of a pair is (N_wk + e)(N_dk + a) / (N_k + V e), and counts are summed anew."""
+    pairs = sorted(counts)
+    count = np.array([counts[pair] for pair in pairs], dtype=float)[:, None]
+    (documents, document), (words, word) = (np.unique([pair[side] for pair in pairs], return_inverse=True) for side in (0, 1))
+
+    def sums(gamma):
+        of = [np.zeros((len(names), topics)) for names in (documents, words)]
+        for to, at in zip(of, (document, word)):
+            np.add.at(to, at, gamma)
+        return of
+
+    gamma = np.random.default_rng(seed).random((len(pairs), topics))
+    for _ in range(iterations + 1):
+        of_document, of_word = sums(gamma * count / gamma.sum(axis=1, keepdims=True))
+        gamma = (of_word[word] + e) * (of_document[document] + a) / (of_word.sum(axis=0) + len(words) * e)
+    of_document /= of_document.sum(axis=1, keepdims=True)
+    of_word /= of_word.sum(axis=0)
+    return dict(zip(pairs, (of_document[document] * of_word[word]).sum(axis=1)))
 
 
 def perplexity(counts, scores):
@@ -98,15 +127,20 @@ def main():
     session = spark_lda.begin()
     spark = [sparks(session, counts, seed, arguments.iterations) for seed in seeds]
     session.stop()
-    for name, runs in (("ours", own), ("Spark", spark)):
+    fits = {"ours": own, "Spark": spark, "numpy": [reference(counts, seed, arguments.iterations) for seed in seeds]}
+    for name, runs in fits.items():
         of = [perplexity(counts, scores) for scores in runs]
         print(f"perplexity of the counts, {name}: mean {statistics.mean(of):.2f}, {min(of):.2f} to {max(of):.2f}")
+    compared = [(name, name) for name in fits] + list(itertools.combinations(fits, 2))
     for most in (100, 250, 1000, 3000):
         if most > len(counts):
             break
-        mean = lambda pairs: statistics.mean(overlap(one, other, most) for one, other in pairs)
-        print(f"overlap of the least likely {most}: ours with Spark {mean(itertools.product(own, spark)):.3f}, "
-              f"Spark with itself {mean(itertools.combinations(spark, 2)):.3f}, ours with itself {mean(itertools.combinations(own, 2)):.3f}")
+        told = []
+        for one, other in compared:
+            runs = itertools.combinations(fits[one], 2) if one == other else itertools.product(fits[one], fits[other])
+            of = [overlap(a, b, most) for a, b in runs]
+            told.append(f"{one} with {'itself' if one == other else other} {statistics.mean(of):.3f} ± {statistics.pstdev(of):.3f}")
+        print(f"overlap of the least likely {most}: {', '.join(told)}")
 
 
 if __name__ == "__main__":

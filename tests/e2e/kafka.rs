@@ -63,7 +63,7 @@ fn collect(cluster: &MockCluster, lake: &str, more: &[&str]) -> Child {
     command.spawn().expect("spotter starts")
 }
 
-fn stop(child: Child) -> String {
+pub(crate) fn stop(child: Child) -> String {
     let pid = i32::try_from(child.id()).expect("pid");
     assert!(std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("kill").success());
     let output = child.wait_with_output().expect("ended");
@@ -81,13 +81,13 @@ fn parts(folder: &Path) -> usize {
     entries.map(|entry| below(entry.path())).sum()
 }
 
-fn count(lake: &Path, table: &str) -> u64 {
+pub(crate) fn count(lake: &Path, table: &str) -> u64 {
     let found = rows(lake, &format!("select count(*) n, count(distinct record_id) u from {table}"));
     assert_eq!(found[0]["n"], found[0]["u"], "each once");
     found[0]["n"].as_u64().expect("count")
 }
 
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let end = Instant::now() + WAIT;
     while !is_so() {
         assert!(Instant::now() < end, "not within {WAIT:?}: {what}");

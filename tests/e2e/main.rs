@@ -23,6 +23,10 @@ mod ipfix_export;
 mod journey;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "kafka")]
+mod kafka_gateway;
+#[cfg(feature = "kafka")]
+mod kafka_secure;
 mod live;
 mod migrate;
 mod support;

@@ -155,6 +155,7 @@ impl LogAnswer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(missing_docs, reason = "the names are the columns'")]
 pub struct LogDhcp {
+    pub kind: LogKind,
     pub first: Nanos,
     pub duration: Option<Nanos>,
     pub xid: Option<u32>,

@@ -333,6 +333,7 @@ fn dhcp(ts: Nanos, values: &Values<'_>) -> Result<LogDhcp, &'static str> {
     let port = |names: [&str; 2]| names.iter().find_map(|name| values.number(name));
     let length = |name: &str| values.get(name).and_then(|text| seconds(text).or_else(|| clock_duration(text)));
     Ok(LogDhcp {
+        kind: LogKind::Zeek,
         first: ts,
         duration: length("duration"),
         xid: values.number("trans_id"),

@@ -1,26 +1,31 @@
-//! Suricata's EVE log: an event a line. Events of flows, DNS, HTTP, TLS and QUIC are rows; all others (alerts, statistics, files, …) are
+//! Suricata's EVE log: an event a line. Events of flows, DNS, DHCP, HTTP, TLS and QUIC are rows; all others (alerts, statistics, files, …) are
 //! lines of no row.
 //!
-//! A question and its answer are two events and become one row, as they do on the wire. What waits for its answer is bounded, in
-//! number and by the log's own clock, and comes out as a question without one.
+//! A question and its answer are two events (in the log's DNS version 1 an event a record of the answer), the messages of a lease up to four;
+//! each exchange becomes one row, as on the wire. What waits is bounded, in number and by the log's own clock, and comes out as it is.
 //!
 //! Suricata counts the bytes of whole Ethernet frames. Rows have those of IP: less 14 a packet, and 4 for each VLAN tag.
 
-use std::collections::{HashMap, VecDeque};
+mod dhcp;
+mod waiting;
+
 use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
-use super::row::{LogAnswer, LogConnection, LogDns, LogKind, LogRequest, LogRow};
+use self::waiting::Waiting;
+use super::row::{LogAnswer, LogConnection, LogDhcp, LogDns, LogKind, LogRequest, LogRow};
 use super::text::{iso, protocol, qtype, rcode};
 use crate::{AddressPair, DnsTransport, Ip, Nanos};
 
-/// Questions remembered, of which most are answered soon; past it the oldest goes without an answer.
-const WAITING: usize = 65_536;
 /// Longest name: 255 octets, each as `\DDD`. Names are what is remembered.
 const NAME: usize = 1_024;
-/// An answer later than this is one without its question.
+/// An answer later than this is one without its question; so is a message of a lease.
 const PATIENCE: i64 = 60_000_000_000;
+/// Records of one answer stand together, each in a line of its own.
+const TOGETHER: i64 = 1_000_000_000;
+/// Records of an answer of version 1, more than a message has room for.
+const RECORDS: usize = 8_192;
 const ETHERNET: u64 = 14;
 const VLAN_TAG: u64 = 4;
 
@@ -29,20 +34,32 @@ pub(super) fn is_eve(object: &Map<String, Value>) -> bool {
     object.get("event_type").is_some_and(Value::is_string) && object.contains_key("timestamp")
 }
 
-/// Which question an answer belongs to: flow, DNS id, name in lower case and type.
-type Key = (u64, u16, String, u16);
+/// Which questions an answer may belong to: flow and DNS id.
+type Key = (u64, u16);
 
 /// Reads events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Eve {
-    waiting: HashMap<Key, VecDeque<(u64, LogDns)>>,
-    /// When each began to wait, in the order of the lines; answered ones stay until their turn.
-    order: VecDeque<(u64, Nanos, Key)>,
-    next: u64,
-    /// The latest time of a DNS event.
+    questions: Waiting<Key, LogDns>,
+    /// Answers of version 1 that may have more records.
+    answers: Waiting<Key, LogDns>,
+    leases: Waiting<dhcp::Key, LogDhcp>,
+    /// The latest time of an event that may wait.
     now: Nanos,
     /// Events that were none of a kind that is kept, or that wait.
     pub(super) rowless: u64,
+}
+
+impl Default for Eve {
+    fn default() -> Self {
+        Self {
+            questions: Waiting::new(PATIENCE),
+            answers: Waiting::new(TOGETHER),
+            leases: Waiting::new(PATIENCE),
+            now: Nanos(0),
+            rowless: 0,
+        }
+    }
 }
 
 impl Eve {
@@ -52,6 +69,7 @@ impl Eve {
         let row = match event.text("event_type").unwrap_or_default() {
             "flow" => Some(event.flow().map(|row| LogRow::Connection(Box::new(row)))),
             "dns" => self.dns(&event).map(|row| row.map(|row| LogRow::Dns(Box::new(row)))),
+            "dhcp" => self.dhcp(&event).map(|row| row.map(|row| LogRow::Dhcp(Box::new(row)))),
             "http" => Some(event.http().map(|row| LogRow::Request(Box::new(row)))),
             "tls" => Some(event.tls().map(|row| LogRow::Request(Box::new(row)))),
             "quic" => event.quic().map(|row| row.map(|row| LogRow::Request(Box::new(row)))),
@@ -62,56 +80,76 @@ impl Eve {
     }
 
     fn dns(&mut self, event: &Event<'_>) -> Option<Result<LogDns, &'static str>> {
-        let (row, is_answer) = match event.dns() {
+        let (row, part) = match event.dns() {
             Ok(read) => read,
             Err(reason) => return Some(Err(reason)),
         };
-        self.now = self.now.max(row.first);
-        let key = (event.number("flow_id").unwrap_or_default(), row.id, row.query.to_ascii_lowercase(), row.qtype);
-        if is_answer {
-            return Some(Ok(match self.take(&key) {
-                Some(question) => answered(question, row),
-                None => row,
-            }));
+        let at = row.first;
+        self.now = self.now.max(at);
+        let key = (event.number("flow_id").unwrap_or_default(), row.id);
+        match part {
+            Part::Question => self.questions.push(key, at, row),
+            Part::Answer => {
+                let same = |asked: &LogDns| asked.qtype == row.qtype && asked.query.eq_ignore_ascii_case(&row.query);
+                return Some(Ok(match self.questions.take(&key, same) {
+                    Some(question) => answered(question, row),
+                    None => row,
+                }));
+            }
+            Part::Record => match self.answers.first_mut(&key).filter(|row| row.answers.len() < RECORDS) {
+                Some(answer) => answer.answers.extend(row.answers),
+                None => {
+                    let question = self.questions.take(&key, |_| true);
+                    // A record is of another name and type than the question where there are aliases.
+                    let answer = match question {
+                        Some(question) => LogDns { qtype: question.qtype, ..answered(question, row) },
+                        None => row,
+                    };
+                    self.answers.push(key, at, answer);
+                }
+            },
         }
-        self.order.push_back((self.next, row.first, key.clone()));
-        self.waiting.entry(key).or_default().push_back((self.next, row));
-        self.next += 1;
         None
     }
 
-    /// The oldest question of these that waits.
-    fn take(&mut self, key: &Key) -> Option<LogDns> {
-        let list = self.waiting.get_mut(key)?;
-        let (_, question) = list.pop_front()?;
-        if list.is_empty() {
-            self.waiting.remove(key);
-        }
-        Some(question)
+    fn dhcp(&mut self, event: &Event<'_>) -> Option<Result<LogDhcp, &'static str>> {
+        let (key, message, is_last) = match event.dhcp() {
+            Ok(read) => read,
+            Err(reason) => return Some(Err(reason)),
+        };
+        let at = message.first;
+        self.now = self.now.max(at);
+        let is_full = match self.leases.first_mut(&key) {
+            Some(row) => dhcp::add(row, message),
+            None => {
+                self.leases.push(key, at, message);
+                false
+            }
+        };
+        if is_last || is_full { self.leases.take(&key, |_| true).map(Ok) } else { None }
     }
 
-    /// Questions that take room.
+    /// Rows that take room.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
-        self.order.len()
+        self.questions.remembered() + self.answers.remembered() + self.leases.remembered()
     }
 
-    /// A question that waited for too long; at the end (`all`), any that waits.
+    /// A row that waited for too long; at the end (`all`), any that waits.
     pub(super) fn unanswered(&mut self, all: bool) -> Option<LogRow> {
-        loop {
-            let (number, since, _) = self.order.front()?;
-            let (number, late) = (*number, self.now.0.saturating_sub(since.0) > PATIENCE);
-            let (_, _, key) = self.order.front()?;
-            let waits = self.waiting.get(key).and_then(|list| list.front()).is_some_and(|(first, _)| *first == number);
-            if waits && !(all || late || self.order.len() > WAITING) {
-                return None;
-            }
-            let (_, _, key) = self.order.pop_front()?;
-            if waits {
-                return self.take(&key).map(|row| LogRow::Dns(Box::new(row)));
-            }
-        }
+        let dns = self.answers.due(self.now, all).or_else(|| self.questions.due(self.now, all));
+        let dns = dns.map(|row| LogRow::Dns(Box::new(row)));
+        dns.or_else(|| self.leases.due(self.now, all).map(|row| LogRow::Dhcp(Box::new(row))))
     }
+}
+
+/// What an event of DNS is.
+#[derive(Clone, Copy)]
+enum Part {
+    Question,
+    Answer,
+    /// A record of an answer, or its failure, of version 1.
+    Record,
 }
 
 fn answered(question: LogDns, answer: LogDns) -> LogDns {
@@ -216,18 +254,20 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// A question or an answer, and whether it is one. Version 3 (Suricata 8) has answers from the server to the client, those before from
-    /// the client to the server.
-    fn dns(&self) -> Result<(LogDns, bool), &'static str> {
+    /// A question, an answer or a part of one. Version 3 (Suricata 8) has answers from the server to the client, those before from
+    /// the client to the server; version 1 does not name itself.
+    fn dns(&self) -> Result<(LogDns, Part), &'static str> {
         let dns = self.part("dns").ok_or("no dns")?;
         let is_answer = match dns.text("type") {
             Some("query" | "request") => false,
             Some("answer" | "response") => true,
             _ => return Err("neither a question nor an answer"),
         };
-        if is_answer && dns.0.contains_key("rdata") {
-            return Err("an answer of EVE's DNS version 1: a line for each record");
-        }
+        let part = match (is_answer, dns.number("version")) {
+            (false, _) => Part::Question,
+            (true, None) => Part::Record,
+            (true, Some(_)) => Part::Answer,
+        };
         let pair = self.pair()?;
         let is_server = |port: u16| matches!(port, 53 | 5353 | 5355);
         let is_reversed = match (is_server(pair.src_port), is_server(pair.dst_port)) {
@@ -256,9 +296,14 @@ impl<'a> Event<'a> {
             qclass: 1,
             rcode: if is_answer { flags.map(|flags| flags & 0xf).or_else(named) } else { None },
             bits: bits.map(|(name, bit)| flags.map_or_else(|| dns.flag(name), |flags| flags >> bit & 1 == 1)),
-            answers: dns.parts("answers").filter(|_| is_answer).map(|answer| answer.answer()).collect(),
+            answers: match part {
+                Part::Question => Vec::new(),
+                Part::Answer => dns.parts("answers").map(|answer| answer.answer()).collect(),
+                // A failure has no data; of what stands in for an answer (SOA), version 1 logs none.
+                Part::Record => dns.text("rdata").map(|_| dns.answer()).into_iter().collect(),
+            },
         };
-        Ok((row, is_answer))
+        Ok((row, part))
     }
 
     fn answer(&self) -> LogAnswer {
