@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// json (the lake's columns), ecs, ocsf, odm (Apache Spot's Open Data Model), cef, or for Kafka avro (single-object encoding; see --avro-schema).
     #[arg(long, default_value = "json")]
     form: String,
+    /// Avro: the number a schema registry has given to the schema of a source (see --avro-schema), as flow=12; with commas or repeated.
+    #[arg(long, value_name = "SOURCE=ID", value_delimiter = ',', value_parser = schema_id)]
+    schema_id: Vec<(String, u32)>,
     /// Hosts that may be reached, with commas or repeated.
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     allow: Vec<String>,
@@ -103,6 +106,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         to: args.to.clone().unwrap_or_default(),
         what: args.what.clone(),
         form: args.form.clone(),
+        schema_ids: args.schema_id.iter().cloned().collect(),
         allow: args.allow.clone(),
         tls_ca: args.tls_ca.clone(),
         authorization_file: args.authorization_file.clone(),
@@ -157,6 +161,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(error) => anyhow::bail!("{error}; {} {} wait in the queue: run it again", counters.waiting, output.what),
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+fn schema_id(text: &str) -> Result<(String, u32), String> {
+    let wrong = || "write it as flow=12".to_owned();
+    let (source, id) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((source.to_owned(), id.parse().map_err(|_| wrong())?))
 }
 
 fn print_avro_schemas(args: &Args) -> anyhow::Result<ExitCode> {

@@ -1,5 +1,6 @@
 //! One `[[output]]` of the appliance: alerts leave. `spotter forward` is the same for one output.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -35,6 +36,9 @@ pub(crate) struct OutputConfig {
     pub(crate) what: String,
     /// `json`, `ecs`, `ocsf`, `odm`, `cef`, or for Kafka `avro`.
     pub(crate) form: String,
+    /// For `avro`: the numbers a schema registry has given to the tables' schemas, as `{ flow = 12 }`. Without one a message has its schema's
+    /// fingerprint.
+    pub(crate) schema_ids: BTreeMap<String, u32>,
     /// Hosts that may be reached, as `siem.example` or `siem.example:8443`.
     pub(crate) allow: Vec<String>,
     /// Authorities (PEM) that vouch for the other side.
@@ -67,6 +71,7 @@ impl Default for OutputConfig {
             to: String::new(),
             what: "alerts".to_owned(),
             form: "json".to_owned(),
+            schema_ids: BTreeMap::new(),
             allow: Vec::new(),
             tls_ca: None,
             authorization_file: None,
@@ -118,6 +123,15 @@ impl OutputConfig {
         self.sources.iter().map(|name| table(name, self.what == "records")).collect()
     }
 
+    fn schema_ids(&self) -> Result<Vec<(Table, u32)>, String> {
+        let known = self.tables()?;
+        let id = |(name, id): (&String, &u32)| match known.iter().find(|table| table.as_str() == name) {
+            Some(table) => Ok((*table, *id)),
+            None => Err(format!("schema_ids: \"{name}\" is none of the sources ({})", self.sources.join(", "))),
+        };
+        self.schema_ids.iter().map(id).collect()
+    }
+
     /// What is wrong with the values, each with what to do.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -145,6 +159,10 @@ impl OutputConfig {
         check(that(!(is_mongodb && self.form == "cef"), "form: MongoDB takes json, ecs, ocsf or odm"));
         check(that(!(is_elastic && self.form == "cef"), "form: Elasticsearch takes json, ecs, ocsf or odm"));
         check(self.tables().map(drop));
+        if self.tables().is_ok() {
+            check(self.schema_ids().map(drop));
+        }
+        check(that(self.schema_ids.is_empty() || self.form == "avro", "schema_ids: they are for form avro"));
         let has_dhcp = self.sources.iter().any(|name| name == "dhcp");
         check(that(!has_dhcp || matches!(self.form.as_str(), "json" | "avro"), "form: dhcp leaves as json or avro"));
         check(that(self.min_strength.is_finite() && self.min_strength >= 0.0, "min_strength: 0 or more"));
@@ -159,6 +177,7 @@ impl OutputConfig {
         let options = ForwardOptions {
             target: self.target(),
             form: self.form.parse().map_err(anyhow::Error::msg)?,
+            schema_ids: self.schema_ids().map_err(anyhow::Error::msg)?,
             what: self.what.parse().map_err(anyhow::Error::msg)?,
             threshold: Threshold { min_strength: self.min_strength, max_rank: self.max_rank },
             tables: self.tables().map_err(anyhow::Error::msg)?,
@@ -285,7 +304,7 @@ pub(crate) fn book(
         let value = if name.ends_with("waiting") { now } else { now.saturating_sub(then) };
         (value > 0).then(|| (name.to_owned(), value))
     });
-    let rows = head.rows(counters.collect::<std::collections::BTreeMap<_, _>>());
+    let rows = head.rows(counters.collect::<BTreeMap<_, _>>());
     let written = lake.begin(SetKind::Flush, WriterOptions::new(sensor)).and_then(|mut set| {
         set.ledger(&rows)?;
         set.commit()

@@ -221,12 +221,19 @@ fn avro_goes_the_same_way(cluster: &MockCluster, lake: &Path, flows: u64) {
     cluster.create("avro", 1).expect("topic");
     let (lake_text, to) = (lake.to_string_lossy(), format!("kafka://{}/avro", cluster.options().brokers.join(",")));
     let fixed = ["forward", "--lake", &lake_text, "--what", "records", "--source", "flow", "--to", &to];
-    spotter(fixed.into_iter().chain(["--allow", "127.0.0.1", "--form", "avro", "--days", "36500", "--name", "avro"]))
-        .done();
+    let avro = |name, more: [&'static str; 2]| {
+        let form = ["--allow", "127.0.0.1", "--form", "avro", "--days", "36500", "--name", name];
+        spotter(fixed.into_iter().chain(form).chain(more)).done();
+    };
+    avro("avro", ["--min-strength", "0"]);
     let messages = read_payloads(cluster, "avro", usize::try_from(flows).expect("small"));
     assert_eq!(messages.len() as u64, flows);
     let head = &messages[0][..10];
     assert!(head.starts_with(&[0xc3, 0x01]) && messages.iter().all(|message| message.starts_with(head)));
+    // As a schema registry's clients expect them: a zero, the schema's number, the record.
+    avro("registry", ["--schema-id", "flow=258"]);
+    let of_registry = read_payloads(cluster, "avro", 2 * messages.len()).split_off(messages.len());
+    assert!(of_registry.len() == messages.len() && of_registry.iter().all(|m| m.starts_with(&[0, 0, 0, 1, 2])));
     let ids = rows(lake, "select record_id from flow");
     let ids: Vec<&str> = ids.iter().map(|row| row["record_id"].as_str().expect("hexadecimal")).collect();
     let bytes = |id: &str| {
@@ -249,6 +256,10 @@ fn what_is_missing_is_said() {
     forward("kafka://k:9092,evil:9092/t").failed(2, "not allowed");
     forward("kafka://k/t").failed(2, "kafka.example:9092");
     spotter(["forward", "--to", "file:-", "--form", "avro"]).failed(2, "avro goes to Kafka alone");
+    spotter(["forward", "--to", "file:-", "--schema-id", "flow"]).failed(2, "write it as flow=12");
+    spotter(["forward", "--to", "file:-", "--schema-id", "flow=1"]).failed(2, "they are for form avro");
+    let avro = ["forward", "--to", "kafka://k:9092/t", "--allow", "k", "--form", "avro", "--source", "flow"];
+    spotter(avro.into_iter().chain(["--schema-id", "dns=1"])).failed(2, "\"dns\" is none of the sources (flow)");
     let said = spotter(["forward", "--what", "records", "--source", "flow,dns", "--avro-schema"]).done().out;
     let schemas: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(schemas.iter().map(|schema| schema["name"].as_str()).collect::<Vec<_>>(), [Some("flow"), Some("dns")]);

@@ -123,10 +123,7 @@ pub(super) fn alerts(
                         continue;
                     }
                     if taken.insert(id.to_owned()) {
-                        found.push(Entry {
-                            id: id.to_owned(),
-                            payload: payload(options.form, source, text, &row, &one)?,
-                        });
+                        found.push(Entry { id: id.to_owned(), payload: payload(options, source, text, &row, &one)? });
                     }
                     if found.len() >= MOST {
                         return Ok::<_, AlertError>(true);
@@ -150,7 +147,7 @@ fn is_dismissed(said: &Overlay, id: &str) -> bool {
 
 /// A row in the form that is asked for; `text` is its line of JSON.
 fn payload(
-    form: Form,
+    options: &ForwardOptions,
     source: Source,
     text: Vec<u8>,
     row: &Map<String, Value>,
@@ -159,9 +156,11 @@ fn payload(
     let export = |format| -> Result<Vec<u8>, AlertError> {
         Ok(trimmed(Exporter::new(format, source, &one.schema(), About::default())?.batch(one)?))
     };
-    match form {
+    match options.form {
         Form::Json => Ok(trimmed(text)),
-        Form::Avro => Ok(avro::messages(What::Alerts, source.table(), one)?.pop().unwrap_or_default()),
+        Form::Avro => Ok(avro::messages(What::Alerts, source.table(), options.schema_id(source.table()), one)?
+            .pop()
+            .unwrap_or_default()),
         Form::Cef => Ok(cef::line(source.as_str(), name(row), severity(strength(row)), row).into_bytes()),
         Form::Ecs => export(ExportFormat::Ecs),
         Form::Ocsf => export(ExportFormat::Ocsf),

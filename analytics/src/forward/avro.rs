@@ -1,5 +1,5 @@
 //! Records as Avro, a message a record, in the single-object encoding (Avro 1.12): two bytes that say so, the fingerprint (CRC-64-AVRO)
-//! of the schema, the record.
+//! of the schema, the record. Where a schema registry has given the schema a number: a zero, the number (32 bits, the highest first), the record.
 //!
 //! Schemas are those of the lake's tables, the same for every message of a table: ids `fixed`, times `timestamp-micros`, and counters
 //! `long`: one beyond 2⁶³ − 1 is that. `group_id`, whose bits are a hash, is text as in the web application: 16 hexadecimal digits.
@@ -27,12 +27,18 @@ pub fn avro_schema(what: What, table: Table) -> Result<String, OutputError> {
     AvroSchema::try_from(sent.as_ref()).map(|schema| schema.json_string).map_err(wrong)
 }
 
-/// The messages of rows, in their order.
-pub(super) fn messages(what: What, table: Table, rows: &RecordBatch) -> Result<Vec<Vec<u8>>, OutputError> {
+/// The messages of rows, in their order. `id`: the schema's number in a registry.
+pub(super) fn messages(
+    what: What,
+    table: Table,
+    id: Option<u32>,
+    rows: &RecordBatch,
+) -> Result<Vec<Vec<u8>>, OutputError> {
     let (kept, sent) = schemas(what, table)?;
     let columns = kept.fields().iter().map(|field| column(rows, field)).collect::<Result<Vec<_>, _>>()?;
     let rows = RecordBatch::try_new(Arc::clone(&sent), columns).map_err(wrong)?;
-    let builder = WriterBuilder::new(sent.as_ref().clone()).with_fingerprint_strategy(FingerprintStrategy::Rabin);
+    let known_by = id.map_or(FingerprintStrategy::Rabin, FingerprintStrategy::Id);
+    let builder = WriterBuilder::new(sent.as_ref().clone()).with_fingerprint_strategy(known_by);
     let mut encoder = builder.build_encoder::<AvroSoeFormat>().map_err(wrong)?;
     encoder.encode(&rows).map_err(wrong)?;
     Ok(encoder.flush().iter().map(|message| message.to_vec()).collect())
@@ -123,8 +129,8 @@ mod tests {
     #[test]
     fn a_message_begins_with_the_fingerprint_of_its_schema_and_counters_end_at_the_largest_long() {
         let rows = row(&schema::flow());
-        let messages = messages(What::Records, Table::Flow, &rows).unwrap();
-        let [message] = messages.as_slice() else { unreachable!("one row") };
+        let one = |id| messages(What::Records, Table::Flow, id, &rows).unwrap().pop().unwrap();
+        let message = one(None);
         assert_eq!(message[..2], [0xc3, 0x01]);
         let text = avro_schema(What::Records, Table::Flow).unwrap();
         assert!(text.contains("\"name\":\"flow\"") && text.contains("\"namespace\":\"spotter\""), "{text}");
@@ -134,6 +140,8 @@ mod tests {
         // The longest zigzag number of 64 bits: the counter that is too large.
         let largest = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
         assert_eq!(message.windows(10).filter(|w| *w == largest).count(), 1);
+        // In a registry: the same record behind the schema's number there.
+        assert_eq!(one(Some(0x0102_0304)), [&[0, 1, 2, 3, 4], &message[10..]].concat());
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub struct ForwardOptions {
     pub target: TargetOptions,
     /// In which form.
     pub form: Form,
+    /// Numbers that a schema registry has given to what leaves of a table, for [`Form::Avro`].
+    pub schema_ids: Vec<(Table, u32)>,
     /// What leaves.
     pub what: What,
     /// What is an alert.
@@ -71,6 +73,12 @@ pub struct ForwardOptions {
     pub dir: PathBuf,
     /// Bytes of the queue.
     pub max_bytes: u64,
+}
+
+impl ForwardOptions {
+    fn schema_id(&self, table: Table) -> Option<u32> {
+        self.schema_ids.iter().find(|(known, _)| *known == table).map(|(_, id)| *id)
+    }
 }
 
 /// What leaves.

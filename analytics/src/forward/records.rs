@@ -8,7 +8,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
 use super::queue::{Entry, Pushed};
-use super::{Form, ForwardError, Forwarder, What, avro, ipfix};
+use super::{Form, ForwardError, ForwardOptions, Forwarder, What, avro, ipfix};
 use crate::output::OutputError;
 use crate::output::export::{About, ExportFormat, Exporter};
 
@@ -88,7 +88,7 @@ impl Forwarder {
                 let entries = if self.options.target.is_ipfix() {
                     ipfix::entries(&batch, ids(&batch))
                 } else {
-                    entries_of(table, self.options.form, &batch).map_err(RecordsError::from)?
+                    entries_of(table, &self.options, &batch).map_err(RecordsError::from)?
                 };
                 let taken = self
                     .push_records(&entries)
@@ -126,11 +126,13 @@ impl Forwarder {
     }
 }
 
-fn entries_of(table: Table, form: Form, batch: &RecordBatch) -> Result<Vec<Entry>, OutputError> {
+fn entries_of(table: Table, options: &ForwardOptions, batch: &RecordBatch) -> Result<Vec<Entry>, OutputError> {
+    let form = options.form;
     let id = ids(batch);
     let entry = |(at, payload)| Entry { id: id(at), payload };
     if form == Form::Avro {
-        return Ok(avro::messages(What::Records, table, batch)?.into_iter().enumerate().map(entry).collect());
+        let messages = avro::messages(What::Records, table, options.schema_id(table), batch)?;
+        return Ok(messages.into_iter().enumerate().map(entry).collect());
     }
     let format = match form {
         Form::Ecs => ExportFormat::Ecs,

@@ -15,6 +15,7 @@ fn entry(number: u32) -> Entry {
 
 fn options(dir: &Path, to: &str) -> ForwardOptions {
     ForwardOptions {
+        schema_ids: Vec::new(),
         target: TargetOptions {
             to: to.to_owned(),
             allow: vec!["127.0.0.1".into(), "localhost".into()],
