@@ -124,7 +124,7 @@ setup_web() {
 }
 
 setup_test() {
-    debian g++ curl tshark nfdump softflowd pmacct chromium iproute2 ethtool procps python3 python3-venv
+    debian g++ curl openssl tshark nfdump softflowd pmacct chromium iproute2 ethtool procps python3 python3-venv
     stop_if_missing
     cargo_tool cargo-nextest cargo-nextest 0.9.143
     cargo_tool cargo-deny cargo-deny 0.20.2

@@ -20,7 +20,7 @@ use crate::appliance::interrupt;
 use crate::appliance::kafka::KafkaConfig;
 use crate::output::UsedWrongly;
 
-/// Collect what routers and switches export: NetFlow v1, v5, v7 and v9, IPFIX and sFlow v5 over UDP, IPFIX over TCP and TLS.
+/// Collect what routers and switches export: NetFlow v1, v5, v7 and v9, IPFIX and sFlow v5 over UDP, IPFIX over TCP, TLS and DTLS.
 ///
 /// With --kafka: topics instead, with JSON of pmacct, Zeek, or our own records.
 ///
@@ -32,6 +32,7 @@ use crate::output::UsedWrongly;
     spotter collect --listen 0.0.0.0:2055 --workers 4\n  \
     spotter collect --listen [::]:4739 --allow 192.0.2.1,198.51.100.0/24\n  \
     spotter collect --listen-tls [::]:4740 --tls-cert chain.pem --tls-key key.pem --tls-client-ca exporters.pem\n  \
+    spotter collect --listen-dtls [::]:4740 --tls-cert cert.pem --tls-key key.pem --tls-client-ca exporters.pem\n  \
     spotter collect --kafka kafka.example:9092 --topic pmacct          JSON of pmacct, Zeek or Spotter from a topic\n  \
     spotter collect --duration 60s --json | jq .ledger"
 )]
@@ -45,6 +46,12 @@ pub(crate) struct Args {
     /// Where to listen for IPFIX over TLS, with commas or repeated (port 4740 by RFC 7011).
     #[arg(long, value_name = "ADDR", value_delimiter = ',', requires = "tls_cert")]
     listen_tls: Vec<SocketAddr>,
+    /// Where to listen for IPFIX over DTLS 1.2 and 1.3, with commas or repeated (UDP port 4740 by RFC 7011).
+    ///
+    /// Needs an ECDSA key, P-256 or P-384, and shows the first certificate of --tls-cert only. Exporters' certificates have to be ECDSA, too,
+    /// and signed by an authority of --tls-client-ca itself: intermediate ones are not seen.
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', requires = "tls_cert")]
+    listen_dtls: Vec<SocketAddr>,
     /// The collector's certificate chain, PEM.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -54,7 +61,7 @@ pub(crate) struct Args {
     /// Exporters must show a certificate of these authorities, PEM.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
-    /// Sockets, each with a thread, on each address; an exporter stays with one.
+    /// UDP and DTLS sockets, each with a thread, on each address; an exporter stays with one.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: u16,
     /// Receive buffer of each socket.
@@ -100,7 +107,7 @@ struct KafkaArgs {
         value_name = "HOST:PORT",
         value_delimiter = ',',
         requires = "topic",
-        conflicts_with_all = ["listen", "listen_tcp", "listen_tls", "allow"]
+        conflicts_with_all = ["listen", "listen_tcp", "listen_tls", "listen_dtls", "allow"]
     )]
     brokers: Vec<String>,
     /// Topics, with commas or repeated.
@@ -146,6 +153,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         datagrams: args.listen.clone(),
         tcp: args.listen_tcp.clone(),
         tls: args.listen_tls.clone(),
+        dtls: args.listen_dtls.clone(),
         tls_files: args.tls_cert.clone().zip(args.tls_key.clone()).map(|(cert, key)| TlsFiles {
             cert,
             key,

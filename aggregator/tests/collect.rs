@@ -58,7 +58,7 @@ fn run_with(mut options: CollectOptions, lake: &Lake, send: impl FnOnce(&UdpSock
             socket.connect(address).unwrap();
             send(&socket);
         });
-        let sockets = Sockets { datagrams: receivers, streams: Vec::new() };
+        let sockets = Sockets { datagrams: receivers, ..Sockets::default() };
         collect(lake, sockets, &options, &AtomicBool::new(false)).unwrap()
     })
 }
@@ -187,7 +187,7 @@ fn run_stream(
             stop.store(true, Ordering::Relaxed);
             sent.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         });
-        collect(lake, Sockets { datagrams: Vec::new(), streams: vec![listener] }, &options, &stop).unwrap()
+        collect(lake, Sockets { streams: vec![listener], ..Sockets::default() }, &options, &stop).unwrap()
     })
 }
 

@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let stop = std::sync::Arc::new(AtomicBool::new(false));
             signal_hook::flag::register(signal_hook::consts::SIGTERM, std::sync::Arc::clone(&stop))?;
             let datagrams = open_group(address.parse()?, 1, buffer.parse()?)?;
-            let sockets = Sockets { datagrams, streams: Vec::new() };
+            let sockets = Sockets { datagrams, ..Sockets::default() };
             let report = collect(&Lake::open(Path::new(lake))?, sockets, &CollectOptions::new("bench"), &stop)?;
             println!("{}", serde_json::to_string(&report)?);
             Ok(())

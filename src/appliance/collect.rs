@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aggregator::exported_live::{CollectOptions, Sockets, collect};
+use aggregator::exported_live::{CollectOptions, DtlsSocket, Sockets, collect};
 use aggregator::lake::Lake;
 use anyhow::Context;
 use bytesize::ByteSize;
 use capture::collect::AllowList;
+use capture::collect::dtls::DtlsTls;
 use capture::collect::socket::open_group;
 use capture::collect::stream_socket::{StreamListener, StreamTls};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ pub(crate) struct Listening {
     pub(crate) datagrams: Vec<SocketAddr>,
     pub(crate) tcp: Vec<SocketAddr>,
     pub(crate) tls: Vec<SocketAddr>,
+    pub(crate) dtls: Vec<SocketAddr>,
     pub(crate) tls_files: Option<TlsFiles>,
     pub(crate) workers: u16,
     pub(crate) buffer: ByteSize,
@@ -65,6 +67,20 @@ impl Listening {
             tracing::info!("listening on {} ({name})", listener.local_addr()?);
             sockets.streams.push(listener);
         }
+        let dtls = match &self.tls_files {
+            Some(files) if !self.dtls.is_empty() => {
+                Some(DtlsTls::load(&files.cert, &files.key, files.client_ca.as_deref())?)
+            }
+            _ => None,
+        };
+        for (address, tls) in self.dtls.iter().filter_map(|address| Some((address, dtls.as_ref()?))) {
+            let group = open_group(*address, usize::from(self.workers), buffer)
+                .with_context(|| format!("listening on {address} (DTLS)"))?;
+            if let Some(first) = group.first() {
+                tracing::info!("listening on {} (DTLS), {} sockets", first.local_addr()?, group.len());
+            }
+            sockets.dtls.extend(group.into_iter().map(|receiver| DtlsSocket { receiver, tls: tls.clone() }));
+        }
         Ok(sockets)
     }
 }
@@ -81,6 +97,8 @@ pub(crate) struct CollectConfig {
     pub(crate) listen_tcp: Vec<SocketAddr>,
     /// IPFIX over TLS; needs `tls_cert` and `tls_key`.
     pub(crate) listen_tls: Vec<SocketAddr>,
+    /// IPFIX over DTLS; needs `tls_cert` and `tls_key`, the key being ECDSA by P-256 or P-384.
+    pub(crate) listen_dtls: Vec<SocketAddr>,
     /// Certificate chain, PEM.
     pub(crate) tls_cert: Option<PathBuf>,
     /// Its private key, PEM.
@@ -91,11 +109,11 @@ pub(crate) struct CollectConfig {
     pub(crate) allow: Vec<String>,
     /// Sensor name of its records; `lake.sensor` if absent.
     pub(crate) sensor: Option<String>,
-    /// UDP sockets, each with a thread, on each address.
+    /// UDP and DTLS sockets, each with a thread, on each address.
     pub(crate) workers: u16,
     /// Receive buffer of each.
     pub(crate) buffer: ByteSize,
-    /// TCP and TLS connections at once.
+    /// TCP and TLS connections and DTLS sessions at once.
     pub(crate) max_connections: u16,
     /// How often finished records become visible.
     pub(crate) flush: Span,
@@ -110,6 +128,7 @@ impl Default for CollectConfig {
             listen: Vec::new(),
             listen_tcp: Vec::new(),
             listen_tls: Vec::new(),
+            listen_dtls: Vec::new(),
             tls_cert: None,
             tls_key: None,
             tls_client_ca: None,
@@ -147,11 +166,12 @@ impl CollectConfig {
         let name = "use 1 to 64 letters, digits, '.', '_' or '-'";
         check(is_name(&self.name), format!("name: {name}"));
         check(
-            !(self.listen.is_empty() && self.listen_tcp.is_empty() && self.listen_tls.is_empty()),
+            [&self.listen, &self.listen_tcp, &self.listen_tls, &self.listen_dtls].iter().any(|all| !all.is_empty()),
             "listen is missing: say where exports come to, as [\"0.0.0.0:2055\"]".to_owned(),
         );
         let has_both = self.tls_cert.is_some() && self.tls_key.is_some();
         check(has_both || self.listen_tls.is_empty(), "listen_tls needs tls_cert and tls_key".to_owned());
+        check(has_both || self.listen_dtls.is_empty(), "listen_dtls needs tls_cert and tls_key".to_owned());
         check(
             has_both || self.tls_client_ca.is_none() && self.tls_cert.is_none() && self.tls_key.is_none(),
             "tls_cert and tls_key go together (and tls_client_ca with both)".to_owned(),
@@ -184,6 +204,7 @@ fn once(lake: &Lake, config: &Config, collector: &CollectConfig, interrupt: &Ato
         datagrams: collector.listen.clone(),
         tcp: collector.listen_tcp.clone(),
         tls: collector.listen_tls.clone(),
+        dtls: collector.listen_dtls.clone(),
         tls_files: collector.tls_cert.clone().zip(collector.tls_key.clone()).map(|(cert, key)| TlsFiles {
             cert,
             key,

@@ -40,7 +40,8 @@ impl Collecting {
     pub(crate) fn collect(lake: &Path, more: &[&str]) -> Self {
         let lake = lake.to_string_lossy().into_owned();
         let args = ["collect", "--json", "--listen", "127.0.0.1:0", "--lake", &lake, "--sensor", "router"];
-        Self::start(&[&args, more].concat(), 1 + usize::from(more.contains(&"--listen-tcp")))
+        let others = more.iter().filter(|arg| arg.starts_with("--listen-")).count();
+        Self::start(&[&args, more].concat(), 1 + others)
     }
 
     /// SIGTERM; its report.
@@ -420,10 +421,15 @@ fn the_appliance_collects_from_whom_it_is_told_to() {
     );
 
     let bad = dir.path().join("bad.toml");
-    fs::write(&bad, "[[collect]]\nname = \"a\"\nallow = [\"router\"]\nlisten_tls = [\"[::]:4740\"]\n")
+    fs::write(&bad, "[[collect]]\nname = \"a\"\nallow = [\"router\"]\nlisten_tls = [\"[::]:4740\"]\nlisten_dtls = [\"[::]:4740\"]\n")
         .expect("written");
     let told = crate::support::spotter(["config", "check", "-c", &bad.to_string_lossy()]);
-    for part in ["collect[0].allow: 'router' is not a network", "listen_tls needs tls_cert and tls_key"] {
+    let parts = [
+        "collect[0].allow: 'router' is not a network",
+        "listen_tls needs tls_cert and tls_key",
+        "listen_dtls needs tls_cert and tls_key",
+    ];
+    for part in parts {
         assert!(told.status == Some(2) && told.err.contains(part), "{part} in {}", told.err);
     }
 }

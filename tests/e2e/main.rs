@@ -16,6 +16,7 @@ mod capture_net;
 mod capture_overload;
 mod capture_packets;
 mod collect;
+mod collect_dtls;
 mod command;
 mod feedback;
 mod forward;

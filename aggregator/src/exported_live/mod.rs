@@ -1,7 +1,7 @@
 //! Collecting: sockets, decoders and the writer around the sans-IO [`Collector`](capture::collect::Collector) and
 //! [`Exported`](crate::exported::Exported).
 //!
-//! A thread per UDP socket, and per TCP or TLS connection, reads and decodes; one writer pairs flows and publishes a set an interval with
+//! A thread per UDP or DTLS socket, and per TCP or TLS connection, reads and decodes; one writer pairs flows and publishes a set an interval with
 //! its ledger. Between them is a bounded channel: when the lake is slower than the exporters, UDP sockets fill up, and what the
 //! kernel drops is counted as `datagrams.dropped_by_socket`; TCP exporters wait.
 //!
@@ -10,6 +10,7 @@
 //! term: in a record, `sequence.lost_over_restart`, or `exported.lost_at_crash` (it waited in memory for its opposite).
 
 mod deeds;
+mod dtls;
 mod lag;
 mod receive;
 mod stream;
@@ -20,6 +21,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use capture::collect::dtls::DtlsCounters;
 use capture::collect::socket::{Receiver, ReceiverCounters};
 use capture::collect::stream_socket::StreamListener;
 use capture::collect::{
@@ -31,6 +33,7 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::exported::ExportedConfig;
 use crate::lake::{Lake, LakeError, check_sensor};
+pub use dtls::DtlsSocket;
 use receive::receive;
 use stream::listen;
 use write::Writer;
@@ -61,7 +64,7 @@ pub struct CollectOptions {
     pub pairing: ExportedConfig,
     /// Who may export.
     pub allowed: AllowList,
-    /// TCP and TLS connections at once; more are closed again. 64.
+    /// TCP and TLS connections and DTLS sessions at once; more are closed again. 64.
     pub max_connections: usize,
     /// A connection that brings nothing for so long is closed. 1 h.
     pub connection_idle: Duration,
@@ -109,6 +112,8 @@ pub struct Sockets {
     pub datagrams: Vec<Receiver>,
     /// TCP and TLS.
     pub streams: Vec<StreamListener>,
+    /// DTLS.
+    pub dtls: Vec<DtlsSocket>,
 }
 
 /// What collecting did.
@@ -165,6 +170,16 @@ struct Told {
     errors: u64,
     waiting: u64,
     connections: stream::ConnectionCounters,
+    /// Of a DTLS socket.
+    dtls: DtlsCounters,
+}
+
+impl Told {
+    /// Whether each datagram of a DTLS socket was denied or handed over, and has its one fate.
+    const fn closes(&self) -> bool {
+        let Self { received, denied, dtls, .. } = self;
+        dtls.datagrams == 0 || dtls.closes() && received.datagrams == *denied + dtls.datagrams
+    }
 }
 
 /// From a receiver to the writer: items, and the receiver's books with exactly these and all before.
@@ -185,7 +200,7 @@ struct Batch {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Transport {
     Datagrams,
-    /// TCP or TLS: templates and numbering are of the connection.
+    /// TCP, TLS or DTLS: templates and numbering are of the connection (RFC 7011, 3.1 and 8).
     Stream,
 }
 
@@ -272,6 +287,10 @@ pub fn collect(
         for listener in sockets.streams {
             let to = to.clone();
             scope.spawn(move || listen(scope, listener, shared, &to));
+        }
+        for socket in sockets.dtls {
+            let to = to.clone();
+            scope.spawn(move || dtls::serve(socket, shared, &to));
         }
         drop(to);
         let mut writer = Writer::new(lake, options, stood);

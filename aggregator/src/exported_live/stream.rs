@@ -18,19 +18,19 @@ use super::{Batch, Shared, Told, Transport, WAIT};
 ///
 /// | counter | meaning |
 /// |---|---|
-/// | `connections.accepted` | connections taken |
-/// | `connections.denied`, `connections.refused` | closed at once: not on the allow-list; too many |
+/// | `connections.accepted` | connections taken; sessions of DTLS whose exporter is verified |
+/// | `connections.denied`, `connections.refused` | closed at once: not on the allow-list (with DTLS, `datagrams.denied`); too many |
 /// | `connections.failed` | ended by an error: not IPFIX, TLS, the network |
 /// | `connections.idle` | closed because nothing came |
 /// | `bytes.cut_by_connection_end` | of messages whose end never came |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ConnectionCounters {
-    accepted: u64,
-    denied: u64,
-    refused: u64,
-    failed: u64,
-    idle: u64,
-    bytes_cut: u64,
+    pub(super) accepted: u64,
+    pub(super) denied: u64,
+    pub(super) refused: u64,
+    pub(super) failed: u64,
+    pub(super) idle: u64,
+    pub(super) bytes_cut: u64,
 }
 
 impl ConnectionCounters {

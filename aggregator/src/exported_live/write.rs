@@ -137,6 +137,9 @@ impl<'a> Writer<'a> {
                 }
             }
         }
+        if is_last && !told.closes() {
+            self.imbalance(format!("datagrams of DTLS do not close: {told:?}"));
+        }
         let source = self.sources.entry(from).or_default();
         source.told = told;
         for position in positions {
@@ -164,6 +167,11 @@ impl<'a> Writer<'a> {
             self.drain();
         }
         items
+    }
+
+    fn imbalance(&mut self, text: String) {
+        tracing::error!(text, "the books of collecting do not close");
+        self.report.imbalances.push(text);
     }
 
     /// Only the sums of a connection that is over are kept.
@@ -234,9 +242,7 @@ impl<'a> Writer<'a> {
         self.drain();
         let counters = self.counters();
         if !self.exported.counters().closes() {
-            let text = format!("exported.flows do not close: {:?}", self.exported.counters());
-            tracing::error!(text, "the books of collecting do not close");
-            self.report.imbalances.push(text);
+            self.imbalance(format!("exported.flows do not close: {:?}", self.exported.counters()));
         }
         self.stood.waiting = self.exported.counters().halves_waiting + counters.get("sets.waiting").unwrap_or(&0);
         let mut rows =
@@ -324,7 +330,7 @@ impl<'a> Writer<'a> {
 
 /// Adds a receiver's counters.
 fn add(all: &mut Named, source: &Source) {
-    let Told { collected, received, denied, errors, waiting, connections } = &source.told;
+    let Told { collected, received, denied, errors, waiting, connections, dtls } = &source.told;
     let own = [
         ("datagrams.received", received.datagrams),
         ("datagrams.dropped_by_socket", received.dropped_by_socket),
@@ -332,7 +338,13 @@ fn add(all: &mut Named, source: &Source) {
         ("receive_errors", *errors),
         ("sets.waiting", *waiting),
     ];
-    let lists = collected.list().into_iter().chain(own).chain(connections.list()).chain(source.decoder.iter().copied());
+    let lists = collected
+        .list()
+        .into_iter()
+        .chain(own)
+        .chain(connections.list())
+        .chain(dtls.list())
+        .chain(source.decoder.iter().copied());
     for (name, value) in lists {
         *all.entry(name.to_owned()).or_default() += value;
     }

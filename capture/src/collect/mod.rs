@@ -12,6 +12,7 @@ mod allow;
 mod build;
 mod bytes;
 mod counters;
+pub mod dtls;
 mod fields;
 pub mod file;
 mod flow;

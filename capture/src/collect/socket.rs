@@ -7,7 +7,7 @@
 
 use std::io;
 use std::mem::{MaybeUninit, zeroed};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -25,6 +25,28 @@ pub struct Receiver {
     buffers: Vec<u8>,
     dropped: u32,
     counters: ReceiverCounters,
+}
+
+/// Answers from the address of a [`Receiver`].
+#[derive(Debug)]
+pub struct Replier {
+    socket: UdpSocket,
+    is_v6: bool,
+}
+
+impl Replier {
+    /// Sends a datagram to an address that [`Receiver::receive`] gave.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn send_to(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
+        let to = match to {
+            // A v6 socket knows v4 only in v6.
+            SocketAddr::V4(v4) if self.is_v6 => SocketAddr::new(IpAddr::V6(v4.ip().to_ipv6_mapped()), v4.port()),
+            to => to,
+        };
+        self.socket.send_to(datagram, to).map(drop)
+    }
 }
 
 /// What a receiver counted.
@@ -142,6 +164,14 @@ impl Receiver {
         self.socket.local_addr()
     }
 
+    /// Sends from the same address.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn replier(&self) -> io::Result<Replier> {
+        Ok(Replier { socket: self.socket.try_clone()?, is_v6: self.local_addr()?.is_ipv6() })
+    }
+
     /// What was counted so far.
     pub const fn counters(&self) -> ReceiverCounters {
         self.counters
@@ -228,8 +258,12 @@ fn control(header: &libc::msghdr) -> (Option<u32>, Option<i64>) {
 fn sender(name: &libc::sockaddr_in6) -> Option<SocketAddr> {
     match libc::c_int::from(name.sin6_family) {
         libc::AF_INET6 => {
-            let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
-            Some(SocketAddr::new(IpAddr::V6(ip).to_canonical(), u16::from_be(name.sin6_port)))
+            let (ip, port) = (Ipv6Addr::from(name.sin6_addr.s6_addr), u16::from_be(name.sin6_port));
+            Some(match IpAddr::V6(ip).to_canonical() {
+                // Who answers a link-local address has to know its link.
+                IpAddr::V6(ip) => SocketAddr::V6(SocketAddrV6::new(ip, port, 0, name.sin6_scope_id)),
+                v4 @ IpAddr::V4(_) => SocketAddr::new(v4, port),
+            })
         }
         libc::AF_INET => {
             // sockaddr_in: family, port, address; the last stands where sockaddr_in6 has its flow label.

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -54,11 +56,35 @@ impl fmt::Debug for StreamTls {
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StreamTlsError> {
+/// The certificates of a PEM file, at least one.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StreamTlsError> {
     let wrong = |reason: String| StreamTlsError::Pem { path: path.to_owned(), what: "certificate", reason };
     let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let all = all.map_err(|e| wrong(e.to_string()))?;
     if all.is_empty() { Err(wrong("there is none in it".to_owned())) } else { Ok(all) }
+}
+
+/// Verifies certificates of exporters against a PEM file of authorities.
+pub(super) fn client_verifier(
+    path: &Path,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, StreamTlsError> {
+    let unusable = |reason: String| StreamTlsError::Unusable { path: path.to_owned(), reason };
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(path)? {
+        roots.add(authority).map_err(|e| unusable(e.to_string()))?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
+    verifier.map_err(|e| unusable(e.to_string()))
+}
+
+/// A private key of a PEM file.
+pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, StreamTlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|e| StreamTlsError::Pem {
+        path: path.to_owned(),
+        what: "private key",
+        reason: e.to_string(),
+    })
 }
 
 impl StreamTls {
@@ -69,28 +95,17 @@ impl StreamTls {
     /// A file that cannot be used, with its name.
     pub fn load(chain: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Self, StreamTlsError> {
         let own = certificates(chain)?;
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|e| StreamTlsError::Pem {
-            path: key.to_owned(),
-            what: "private key",
-            reason: e.to_string(),
-        })?;
-        let unusable = |path: &Path, reason: String| StreamTlsError::Unusable { path: path.to_owned(), reason };
+        let private = private_key(key)?;
+        let unusable = |reason: String| StreamTlsError::Unusable { path: chain.to_owned(), reason };
         let provider = Arc::new(default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|e| unusable(chain, e.to_string()))?;
+            .map_err(|e| unusable(e.to_string()))?;
         let builder = match client_ca {
             None => builder.with_no_client_auth(),
-            Some(path) => {
-                let mut roots = RootCertStore::empty();
-                for authority in certificates(path)? {
-                    roots.add(authority).map_err(|e| unusable(path, e.to_string()))?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                builder.with_client_cert_verifier(verifier.map_err(|e| unusable(path, e.to_string()))?)
-            }
+            Some(path) => builder.with_client_cert_verifier(client_verifier(path, &provider)?),
         };
-        let config = builder.with_single_cert(own, private).map_err(|e| unusable(chain, e.to_string()))?;
+        let config = builder.with_single_cert(own, private).map_err(|e| unusable(e.to_string()))?;
         Ok(Self(Arc::new(config)))
     }
 }
