@@ -105,7 +105,7 @@ def least(scores, most):
 
 
 def overlap(one, other, most):
-    one, other = least(one, most), least(other, most)
+    """Of two that `least` gave."""
     return sum(min(share, other.get(pair, 0.0)) for pair, share in one.items()) / most
 
 
@@ -135,9 +135,9 @@ def main():
     for most in (100, 250, 1000, 3000):
         if most > len(counts):
             break
-        told = []
+        told, first = [], {name: [least(scores, most) for scores in runs] for name, runs in fits.items()}
         for one, other in compared:
-            runs = itertools.combinations(fits[one], 2) if one == other else itertools.product(fits[one], fits[other])
+            runs = itertools.combinations(first[one], 2) if one == other else itertools.product(first[one], first[other])
             of = [overlap(a, b, most) for a, b in runs]
             told.append(f"{one} with {'itself' if one == other else other} {statistics.mean(of):.3f} ± {statistics.pstdev(of):.3f}")
         print(f"overlap of the least likely {most}: {', '.join(told)}")
