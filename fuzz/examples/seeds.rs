@@ -145,8 +145,15 @@ fn dhcp() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Both versions of the protocol, a certificate asked for or not, of one who is known or not: a handshake, two messages, the end.
+fn dtls() -> Vec<(&'static str, Vec<u8>)> {
+    let names = ["12-asked", "12", "13-asked", "13", "12-asked-unknown", "12-unknown", "13-asked-unknown", "13-unknown"];
+    let steps = [&[0; 24][..], &[7, 0, 7, 0, 15, 0]].concat();
+    (0_u8..).zip(names).map(|(settings, name)| (name, [&[settings], steps.as_slice()].concat())).collect()
+}
+
 fn main() -> std::io::Result<()> {
-    for (target, seeds) in [("packet", packets()), ("capture_file", files()), ("dhcp", dhcp())] {
+    for (target, seeds) in [("packet", packets()), ("capture_file", files()), ("dhcp", dhcp()), ("dtls", dtls())] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
         fs::create_dir_all(&folder)?;
         for (name, bytes) in seeds {

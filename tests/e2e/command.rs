@@ -106,3 +106,19 @@ fn serving_beyond_loopback_is_refused() {
     let lake = folder.path().to_string_lossy().into_owned();
     spotter(["serve", "--lake", &lake, "--listen", "0.0.0.0:0"]).failed(2, "refusing to serve plain HTTP on 0.0.0.0");
 }
+
+/// SQLite calls it an I/O error: the index of its log cannot grow.
+#[test]
+fn a_lake_on_a_disk_without_a_free_page_was_said_to_have_an_io_error() {
+    let dir = tempfile::tempdir().expect("folder");
+    let pcap = crate::collect::capture(dir.path());
+    let Some(disk) = crate::support::Disk::new(dir.path().join("disk"), "size=8M") else { return };
+    let lake = disk.0.join("lake");
+    let import = || spotter(["import", "--lake", &lake.to_string_lossy(), &pcap.to_string_lossy()]);
+    import().done();
+    let mut filling = std::fs::File::create(disk.0.join("filling")).expect("a file");
+    while std::io::Write::write(&mut filling, &[0; 4_096]).is_ok_and(|written| written > 0) {}
+    import().failed(1, "make room");
+    std::fs::remove_file(disk.0.join("filling")).expect("room");
+    import().done();
+}

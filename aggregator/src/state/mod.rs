@@ -95,6 +95,10 @@ impl StateError {
 
 fn code(error: &rusqlite::Error) -> Option<rusqlite::ErrorCode> {
     match error {
+        // The index of the write-ahead log cannot grow: what SQLite calls an I/O error is a file system without a free page.
+        rusqlite::Error::SqliteFailure(inner, _) if inner.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => {
+            Some(rusqlite::ErrorCode::DiskFull)
+        }
         rusqlite::Error::SqliteFailure(inner, _) => Some(inner.code),
         _ => None,
     }
