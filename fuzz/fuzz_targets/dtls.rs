@@ -101,7 +101,8 @@ impl Exporter {
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let [settings, mut rest @ ..] = data else { return };
+    let [settings, rest @ ..] = data else { return };
+    let mut rest = rest;
     let (asks, is_13, is_known) = (settings & 1 == 0, settings & 2 != 0, settings & 4 == 0);
     let mut now = Instant::now();
     let limits = DtlsLimits { max_sessions: 2, max_handshakes: 2, ..DtlsLimits::default() };
