@@ -119,6 +119,8 @@ fn a_lake_on_a_disk_without_a_free_page_was_said_to_have_an_io_error() {
     let mut filling = std::fs::File::create(disk.0.join("filling")).expect("a file");
     while std::io::Write::write(&mut filling, &[0; 4_096]).is_ok_and(|written| written > 0) {}
     import().failed(1, "make room");
+    // As long as it is open it has its room.
+    drop(filling);
     std::fs::remove_file(disk.0.join("filling")).expect("room");
     import().done();
 }
