@@ -164,17 +164,7 @@ pub(super) fn serve(socket: DtlsSocket, shared: &Shared<'_>, to: &Sender<Batch>)
                 exporters.told.denied += 1;
             }
         });
-        let idle = match received {
-            Ok(count) => count == 0,
-            Err(error) => {
-                exporters.told.errors += 1;
-                if exporters.told.errors.is_power_of_two() {
-                    tracing::warn!(%error, times = exporters.told.errors, "receiving failed; trying again");
-                }
-                std::thread::sleep(WAIT);
-                true
-            }
-        };
+        let idle = exporters.told.is_idle(received);
         let at = Nanos(crate::state::now().0.saturating_mul(1_000));
         let is_last = idle && stopped || shared.is_over();
         if is_last {

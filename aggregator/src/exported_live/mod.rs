@@ -175,6 +175,21 @@ struct Told {
 }
 
 impl Told {
+    /// Whether a look into a socket brought nothing. One that failed is counted, and the next waits.
+    fn is_idle(&mut self, received: std::io::Result<usize>) -> bool {
+        match received {
+            Ok(count) => count == 0,
+            Err(error) => {
+                self.errors += 1;
+                if self.errors.is_power_of_two() {
+                    tracing::warn!(%error, times = self.errors, "receiving failed; trying again");
+                }
+                std::thread::sleep(WAIT);
+                true
+            }
+        }
+    }
+
     /// Whether each datagram of a DTLS socket was denied or handed over, and has its one fate.
     const fn closes(&self) -> bool {
         let Self { received, denied, dtls, .. } = self;

@@ -82,17 +82,7 @@ pub(super) fn receive(mut receiver: Receiver, shared: &Shared<'_>, to: &Sender<B
                 *denied += 1;
             }
         });
-        let idle = match received {
-            Ok(count) => count == 0,
-            Err(error) => {
-                told.errors += 1;
-                if told.errors.is_power_of_two() {
-                    tracing::warn!(%error, times = told.errors, "receiving failed; trying again");
-                }
-                std::thread::sleep(WAIT);
-                true
-            }
-        };
+        let idle = told.is_idle(received);
         (told.collected, told.received) = (*collector.counters(), receiver.counters());
         told.waiting = collector.waiting().0;
         let is_last = idle && stopped || shared.is_over();

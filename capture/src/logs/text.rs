@@ -228,6 +228,16 @@ pub(super) fn given(text: &str) -> Option<&str> {
     (!text.is_empty() && text != "-").then_some(text)
 }
 
+/// A hardware address, its octets in hexadecimal between colons.
+pub(super) fn mac(text: &str) -> Option<[u8; 6]> {
+    let mut octets = text.split(':').map(|hex| u8::from_str_radix(hex, 16).ok());
+    let mut mac = [0; 6];
+    for slot in &mut mac {
+        *slot = octets.next()??;
+    }
+    Some(mac)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::row::{LogAnswer, LogConnection, LogDhcp, LogDns, LogKind, LogRequest, LogRow};
-use super::text::{epoch, iso, seconds};
+use super::text::{epoch, iso, mac, seconds};
 use crate::{AddressPair, DnsTransport, Ip, Nanos, app};
 
 /// What the `#` lines of a TSV log said.
@@ -98,12 +98,7 @@ impl Values<'_> {
     }
 
     fn mac(&self, name: &str) -> Option<[u8; 6]> {
-        let mut octets = self.get(name)?.split(':').map(|hex| u8::from_str_radix(hex, 16).ok());
-        let mut mac = [0; 6];
-        for slot in &mut mac {
-            *slot = octets.next()??;
-        }
-        Some(mac)
+        self.get(name).and_then(mac)
     }
 
     fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {

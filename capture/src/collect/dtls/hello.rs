@@ -119,21 +119,15 @@ impl Cookies {
         seconds / COOKIE_SECONDS
     }
 
-    /// By the address, the time, and what a client repeats (RFC 6347, 4.2.1: version, random, session, suites, compression).
-    fn tag(&self, from: SocketAddr, slot: u64, hello: &Hello<'_>) -> Cookie {
-        let mut context = hmac::Context::with_key(&self.0);
-        let IpAddr::V6(ip) = (match from.ip() {
-            IpAddr::V4(v4) => IpAddr::V6(v4.to_ipv6_mapped()),
-            v6 @ IpAddr::V6(_) => v6,
-        }) else {
-            return Cookie::default();
+    /// What a cookie vouches for: the address, the time, and what a client repeats (RFC 6347, 4.2.1: version, random, session, suites,
+    /// compression).
+    fn said(from: SocketAddr, slot: u64, hello: &Hello<'_>) -> Vec<u8> {
+        let ip = match from.ip() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
         };
-        context.update(&ip.octets());
-        context.update(&from.port().to_be_bytes());
-        context.update(&slot.to_be_bytes());
-        context.update(hello.before);
-        context.update(hello.suites);
-        context.sign().as_ref().try_into().unwrap_or_default()
+        let (port, slot) = (from.port().to_be_bytes(), slot.to_be_bytes());
+        [&ip.octets(), &port[..], &slot, hello.before, hello.suites].concat()
     }
 
     /// The cookie that a ClientHello brings, if it is ours, of this client, and not too old. `seconds` since any time.
@@ -141,27 +135,20 @@ impl Cookies {
         let brought = Cookie::try_from(hello.cookie).ok()?;
         let now = Self::slot(seconds);
         let slots = [Some(now), now.checked_sub(1)];
-        let is_ours = slots.into_iter().flatten().any(|slot| {
-            let tag = self.tag(from, slot, hello);
-            ring_eq(&tag, &brought)
-        });
+        let is_of = |slot| hmac::verify(&self.0, &Self::said(from, slot, hello), &brought).is_ok();
+        let is_ours = slots.into_iter().flatten().any(is_of);
         is_ours.then_some(brought)
     }
 
     /// A HelloVerifyRequest: 60 bytes, less than any ClientHello that asks for it.
     pub(super) fn ask(&self, from: SocketAddr, seconds: u64, hello: &Hello<'_>) -> Vec<u8> {
-        let cookie = self.tag(from, Self::slot(seconds), hello);
+        let cookie = hmac::sign(&self.0, &Self::said(from, Self::slot(seconds), hello));
         // Record number 0 whatever the ClientHello has: the library numbers its ServerHello from 1, and no number may come twice. The
         // version is that of DTLS 1.0, whatever is agreed on later.
         let mut datagram = vec![22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 47];
         datagram.extend([3, 0, 0, 35, 0, 0, 0, 0, 0, 0, 0, 35, 0xfe, 0xff, 32]);
-        datagram.extend(cookie);
+        datagram.extend(cookie.as_ref());
         debug_assert_eq!(datagram.len(), RECORD + HANDSHAKE + 35);
         datagram
     }
-}
-
-/// Compares in constant time.
-fn ring_eq(a: &Cookie, b: &Cookie) -> bool {
-    a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }

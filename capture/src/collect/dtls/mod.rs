@@ -111,6 +111,14 @@ struct Established {
     is_confirmed: bool,
 }
 
+/// When and whence a datagram comes.
+#[derive(Clone, Copy)]
+struct Arrival {
+    now: Instant,
+    at: Nanos,
+    from: SocketAddr,
+}
+
 /// Where the datagrams and messages of one session go.
 struct To<'a, S> {
     sink: &'a mut S,
@@ -178,18 +186,19 @@ impl DtlsServer {
         datagram: &[u8],
         sink: &mut impl DtlsSink,
     ) {
+        let arrival = Arrival { now, at, from };
         self.counters.datagrams += 1;
         if datagram.len() > LONGEST {
             self.counters.stray += 1;
         } else if let Some(hello) = Hello::parse(datagram) {
             self.counters.of_handshakes += 1;
-            self.hello(now, at, from, &hello, datagram, sink);
+            self.hello(arrival, &hello, datagram, sink);
         } else if self.half_open.contains_key(&from) {
-            let of_session = self.in_handshake(now, at, from, datagram, sink);
+            let of_session = self.in_handshake(arrival, datagram, sink);
             *(if of_session { &mut self.counters.of_sessions } else { &mut self.counters.of_handshakes }) += 1;
         } else if self.established.contains_key(&from) {
             self.counters.of_sessions += 1;
-            let messages = self.in_session(now, at, from, datagram, sink);
+            let messages = self.in_session(arrival, datagram, sink);
             self.counters.silent += u64::from(messages == 0);
         } else {
             self.counters.stray += 1;
@@ -197,15 +206,8 @@ impl DtlsServer {
     }
 
     /// A ClientHello.
-    fn hello(
-        &mut self,
-        now: Instant,
-        at: Nanos,
-        from: SocketAddr,
-        hello: &Hello<'_>,
-        datagram: &[u8],
-        sink: &mut impl DtlsSink,
-    ) {
+    fn hello(&mut self, arrival: Arrival, hello: &Hello<'_>, datagram: &[u8], sink: &mut impl DtlsSink) {
+        let Arrival { now, from, .. } = arrival;
         // What the network brings again of a handshake that is done begins no other.
         if self.established.get(&from).is_some_and(|established| established.random == hello.random) {
             return;
@@ -214,8 +216,8 @@ impl DtlsServer {
         if hello.is_13 {
             // Its cookie is the library's. What is no answer to that, it leaves alone.
             match going_on {
-                Some(_) => drop(self.in_handshake(now, at, from, datagram, sink)),
-                None => self.begin(now, at, from, hello, None, datagram, sink),
+                Some(_) => drop(self.in_handshake(arrival, datagram, sink)),
+                None => self.begin(arrival, hello, None, datagram, sink),
             }
             return;
         }
@@ -226,23 +228,21 @@ impl DtlsServer {
             return;
         };
         if going_on.is_some_and(|half| half.random == hello.random) {
-            self.in_handshake(now, at, from, datagram, sink);
+            self.in_handshake(arrival, datagram, sink);
         } else if hello.message_seq == 1 {
-            self.begin(now, at, from, hello, Some(cookie), datagram, sink);
+            self.begin(arrival, hello, Some(cookie), datagram, sink);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a datagram, with what it was found to be")]
     fn begin(
         &mut self,
-        now: Instant,
-        at: Nanos,
-        from: SocketAddr,
+        arrival: Arrival,
         hello: &Hello<'_>,
         cookie: Option<hello::Cookie>,
         datagram: &[u8],
         sink: &mut impl DtlsSink,
     ) {
+        let Arrival { now, from, .. } = arrival;
         let is_proven = cookie.is_some();
         // One of the same address makes room first, else the oldest of its kind.
         let alike = || self.half_open.iter().filter(|(_, half)| half.is_proven == is_proven);
@@ -267,7 +267,7 @@ impl DtlsServer {
         match begun {
             Ok(session) => {
                 let half = HalfOpen { session, begun: now, random: hello.random, is_proven };
-                self.go_on(now, at, from, half, sink);
+                self.go_on(arrival, half, sink);
             }
             Err(error) => {
                 self.counters.failed += 1;
@@ -277,38 +277,24 @@ impl DtlsServer {
     }
 
     /// A datagram of an address with a handshake: of that, or of the session before it. Gives whether it was of the session.
-    fn in_handshake(
-        &mut self,
-        now: Instant,
-        at: Nanos,
-        from: SocketAddr,
-        datagram: &[u8],
-        sink: &mut impl DtlsSink,
-    ) -> bool {
+    fn in_handshake(&mut self, arrival: Arrival, datagram: &[u8], sink: &mut impl DtlsSink) -> bool {
+        let Arrival { now, at, from } = arrival;
         if let Some(mut half) = self.half_open.remove(&from) {
             match half.session.handle(datagram, now) {
                 Ok(()) => {
-                    if self.go_on(now, at, from, half, sink) {
+                    if self.go_on(arrival, half, sink) {
                         return false;
                     }
                 }
                 Err(error) => self.fail(at, from, half, &error, sink),
             }
         }
-        !is_plaintext(datagram)
-            && self.established.contains_key(&from)
-            && self.in_session(now, at, from, datagram, sink) > 0
+        !is_plaintext(datagram) && self.established.contains_key(&from) && self.in_session(arrival, datagram, sink) > 0
     }
 
     /// Looks what a handshake has to say. Gives whether it is done.
-    fn go_on(
-        &mut self,
-        now: Instant,
-        at: Nanos,
-        from: SocketAddr,
-        mut half: HalfOpen,
-        sink: &mut impl DtlsSink,
-    ) -> bool {
+    fn go_on(&mut self, arrival: Arrival, mut half: HalfOpen, sink: &mut impl DtlsSink) -> bool {
+        let Arrival { at, from, .. } = arrival;
         let mut to = To { sink: &mut *sink, from, at, id: 0, messages: 0 };
         match half.session.drive(&self.tls, at, &mut self.buffer, &mut to) {
             Ok(Progress::Waits) => {
@@ -321,7 +307,7 @@ impl DtlsServer {
             }
             Ok(Progress::Connected) => {
                 self.counters.done += 1;
-                self.establish(now, at, from, half, sink);
+                self.establish(arrival, half, sink);
                 true
             }
             Err(error) => {
@@ -339,7 +325,8 @@ impl DtlsServer {
     }
 
     /// A handshake is done: in place of the session before, or beside the others.
-    fn establish(&mut self, now: Instant, at: Nanos, from: SocketAddr, half: HalfOpen, sink: &mut impl DtlsSink) {
+    fn establish(&mut self, arrival: Arrival, half: HalfOpen, sink: &mut impl DtlsSink) {
+        let Arrival { now, at, from } = arrival;
         let HalfOpen { mut session, random, .. } = half;
         if let Some(before) = self.established.remove(&from) {
             sink.closed(before.id, from, &DtlsEnd::Replaced);
@@ -356,18 +343,12 @@ impl DtlsServer {
         }
         self.next_id += 1;
         // What came together with the end of the handshake.
-        self.take(at, from, Established { session, id, random, heard: now, is_confirmed: false }, now, sink);
+        self.take(arrival, Established { session, id, random, heard: now, is_confirmed: false }, sink);
     }
 
     /// A datagram of a session. Gives how many messages came of it.
-    fn in_session(
-        &mut self,
-        now: Instant,
-        at: Nanos,
-        from: SocketAddr,
-        datagram: &[u8],
-        sink: &mut impl DtlsSink,
-    ) -> u64 {
+    fn in_session(&mut self, arrival: Arrival, datagram: &[u8], sink: &mut impl DtlsSink) -> u64 {
+        let Arrival { now, at, from } = arrival;
         let Some(mut established) = self.established.remove(&from) else { return 0 };
         // In the clear nothing shows who sent it.
         if is_plaintext(datagram) && (established.is_confirmed || !established.session.takes_plaintext()) {
@@ -375,7 +356,7 @@ impl DtlsServer {
             return 0;
         }
         match established.session.handle(datagram, now) {
-            Ok(()) => self.take(at, from, established, now, sink),
+            Ok(()) => self.take(arrival, established, sink),
             Err(error) => {
                 self.end(at, from, established, &DtlsEnd::Failed(error), sink);
                 0
@@ -384,14 +365,8 @@ impl DtlsServer {
     }
 
     /// Takes the messages out of a session, and keeps it if it goes on. Gives how many there were.
-    fn take(
-        &mut self,
-        at: Nanos,
-        from: SocketAddr,
-        mut established: Established,
-        now: Instant,
-        sink: &mut impl DtlsSink,
-    ) -> u64 {
+    fn take(&mut self, arrival: Arrival, mut established: Established, sink: &mut impl DtlsSink) -> u64 {
+        let Arrival { now, at, from } = arrival;
         let mut to = To { sink: &mut *sink, from, at, id: established.id, messages: 0 };
         let progress = established.session.drive(&self.tls, at, &mut self.buffer, &mut to);
         let messages = to.messages;
@@ -428,7 +403,7 @@ impl DtlsServer {
             let advanced =
                 if is_old(half.begun, limits.handshake) { Err(DtlsError::Slow) } else { half.session.advance(now) };
             match advanced {
-                Ok(()) => drop(self.go_on(now, at, from, half, sink)),
+                Ok(()) => drop(self.go_on(Arrival { now, at, from }, half, sink)),
                 Err(error) => self.fail(at, from, half, &error, sink),
             }
         }
@@ -441,7 +416,7 @@ impl DtlsServer {
                 continue;
             }
             match kept.session.advance(now) {
-                Ok(()) => drop(self.take(at, from, kept, now, sink)),
+                Ok(()) => drop(self.take(Arrival { now, at, from }, kept, sink)),
                 Err(error) => self.end(at, from, kept, &DtlsEnd::Failed(error), sink),
             }
         }

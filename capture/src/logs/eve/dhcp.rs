@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use super::super::row::{LogDhcp, LogKind};
+use super::super::text::mac;
 use super::Event;
 use crate::Nanos;
 
@@ -67,15 +68,6 @@ impl Event<'_> {
 /// Not that of nobody or of all.
 fn is_of_one(ip: &IpAddr) -> bool {
     !(ip.is_unspecified() || matches!(ip, IpAddr::V4(ip) if ip.is_broadcast()))
-}
-
-fn mac(text: &str) -> Option<[u8; 6]> {
-    let mut octets = text.split(':').map(|hex| u8::from_str_radix(hex, 16).ok());
-    let mut mac = [0; 6];
-    for slot in &mut mac {
-        *slot = octets.next()??;
-    }
-    Some(mac)
 }
 
 /// Adds a message to what came before of its exchange; whether the row is full.
