@@ -89,8 +89,8 @@ pub(crate) struct Args {
     /// Shards of decoder and flow table, each with a thread.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     shards: u16,
-    /// Ring between each receiver and shard.
-    #[arg(long, value_name = "SIZE", default_value = "16MiB")]
+    /// Rings between each receiver and its shards: all of it for one shard, a half for each of two, a quarter for each of more.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     shard_ring: ByteSize,
     /// Flows in work, over all shards; past it the one that was idle for longest makes its record early, and that is counted.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(256..))]

@@ -191,6 +191,9 @@ struct Shared {
 pub(super) struct Outlet {
     shared: Arc<Shared>,
     batch: Box<Batch>,
+    /// Batches that came back, the last one on top: it is still in the processor's cache. As many as were ever on their
+    /// way at once.
+    spare: Vec<Box<Batch>>,
 }
 
 /// The receiving end.
@@ -215,7 +218,7 @@ pub(super) fn ring(batches: usize) -> (Outlet, Inlet) {
         latest: AtomicI64::new(i64::MIN),
     });
     let inlet = Inlet { shared: Arc::clone(&shared), batch: None, at: 0, is_fresh: false, known: Nanos(i64::MIN) };
-    (Outlet { shared, batch: Box::default() }, inlet)
+    (Outlet { shared, batch: Box::default(), spare: Vec::new() }, inlet)
 }
 
 impl Outlet {
@@ -236,14 +239,14 @@ impl Outlet {
         if self.batch.is_empty() {
             return Content::default();
         }
-        let next = self.shared.empty.pop().unwrap_or_default();
+        self.spare.extend(std::iter::from_fn(|| self.shared.empty.pop()));
+        let next = self.spare.pop().unwrap_or_default();
         match self.shared.full.push(std::mem::replace(&mut self.batch, next)) {
             Ok(()) => Content::default(),
             Err(mut refused) => {
                 let lost = refused.content();
                 refused.clear();
-                // A place for it: it was taken from there, or it is one more than ever came back.
-                drop(self.shared.empty.push(refused));
+                self.spare.push(refused);
                 lost
             }
         }

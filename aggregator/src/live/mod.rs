@@ -192,7 +192,8 @@ fn threads(options: &LiveOptions, origin: Origin, receivers: usize) -> (Vec<Spre
     // Drawn anew by every process: whoever sends packets cannot know it.
     let seed = RandomState::new().hash_one(std::process::id());
     let spread = Spread::new(seed, shards);
-    let batches = usize::try_from(options.ring_bytes / BATCH_BYTES).unwrap_or(usize::MAX).clamp(1, 1 << 16);
+    let batches = usize::try_from(options.ring_bytes / shards.clamp(1, 4) as u64 / BATCH_BYTES);
+    let batches = batches.unwrap_or(usize::MAX).clamp(1, 1 << 16);
     let deep_readers = if shards > 1 { shards } else { 0 };
     let mut to_shards: Vec<Vec<Inlet>> = (0..shards).map(|_| Vec::new()).collect();
     let mut to_deep: Vec<Vec<Inlet>> = (0..deep_readers).map(|_| Vec::new()).collect();

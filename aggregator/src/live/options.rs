@@ -29,7 +29,8 @@ pub struct LiveOptions {
     pub vlan_in_key: bool,
     /// Shards, each with a thread. 1 to 64.
     pub shards: usize,
-    /// Bytes of the ring between a receiver and a shard. Default 16 MiB.
+    /// Bytes of the rings between a receiver and its shards: all of it where there is one shard, a half for each of two, a
+    /// quarter for each of more. They take what a sweep of the kernel's cache brings at once. Default 64 MiB.
     pub ring_bytes: u64,
     /// How long a packet is held back for a queue that neither brings anything nor says that nothing comes: only in
     /// the order of time is it known who spoke first. Default 1 s.
@@ -60,7 +61,7 @@ impl LiveOptions {
             limits: Limits::default(),
             vlan_in_key: false,
             shards: 1,
-            ring_bytes: 16 << 20,
+            ring_bytes: 64 << 20,
             patience: Duration::from_secs(1),
             flush: Duration::from_secs(10),
             memory_limit: 96 << 20,

@@ -136,6 +136,7 @@ fn attach_as(
         clock: ProbeClock::Monotonic,
         slots4_shift,
         slots6_shift,
+        ring_bytes: displaced(areas + egress_areas),
         sample: options.sample,
         vlan_in_key: options.vlan_in_key,
         frags,
@@ -180,6 +181,11 @@ fn count(folder: &str, prefix: &str) -> io::Result<u32> {
         count += u32::from(matches!(number, Some(Ok(_))));
     }
     Ok(count)
+}
+
+/// Bytes of each area's ring for slots that leave early: some hundred milliseconds of a flood, 64 MiB over all areas, from 4 to 16 MiB each.
+fn displaced(areas: u32) -> u32 {
+    ((64 << 20) / areas.max(1).next_power_of_two()).clamp(4 << 20, 16 << 20)
 }
 
 /// Powers of two of slots: half the memory for IPv4, half for IPv6, over the areas and two generations.
