@@ -169,6 +169,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         sample: args.sample,
         filter: filter(&args.filter, args.filter_file.as_deref())?,
         vlan_in_key: args.vlan_in_key,
+        enters_tunnels: capture::Tunnels::from(args.tunnels) == capture::Tunnels::Inner,
         pins: (args.pins != *"none").then(|| args.pins.clone()),
         owner: 0,
     };

@@ -78,7 +78,8 @@ impl Aggregator {
     /// A part of a flow that was counted in the kernel. Its packets count like others; of the connection's states it
     /// tells what the OR of the flags tells.
     pub fn microflow(&mut self, microflow: &Microflow) {
-        let Microflow { low, high, low_port, high_port, proto, version, link, from_low, from_high } = *microflow;
+        let Microflow { low, high, low_port, high_port, proto, version, link, tunnel, from_low, from_high } =
+            *microflow;
         let is_icmp = matches!(proto, ICMP | ICMPV6);
         let turned = Link { macs: link.macs.map(|(low, high)| (high, low)), ..link };
         let there = AddressPair { src: low, dst: high, src_port: low_port, dst_port: high_port, proto, version };
@@ -96,7 +97,7 @@ impl Aggregator {
             let now = clock.packet(counted.last);
             flows.counted(
                 now,
-                &first_of(*pair, *link, counted),
+                &Packet { tunnel, ..first_of(*pair, *link, counted) },
                 counted,
                 flows::Out { records: &mut records.flow, stats },
             );
@@ -352,6 +353,7 @@ mod tests {
                 proto: 1,
                 version: IpVersion::V4,
                 link: Link::default(),
+                tunnel: None,
                 from_low: low,
                 from_high: high,
             }

@@ -174,6 +174,7 @@ fn once(
         sample: capture.sample,
         filter: filter(&capture.filter, capture.filter_file.as_deref())?,
         vlan_in_key: config.flow.vlan_in_key,
+        enters_tunnels: capture::Tunnels::from(config.flow.tunnels) == capture::Tunnels::Inner,
         owner: owner(lake),
         ..OpenOptions::default()
     };

@@ -96,6 +96,7 @@ fn ways_talkers_and_pairs_are_what_was_sent() {
         proto: 6,
         version: IpVersion::V4,
         link: Link::default(),
+        tunnel: None,
         from_low: counted(3, 300),
         from_high: counted(2, 200),
     });

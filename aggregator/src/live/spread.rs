@@ -107,7 +107,7 @@ impl Handler for Spreader {
         }
     }
 
-    fn room(&self) -> usize {
+    fn room(&mut self) -> usize {
         self.plain.iter().map(Outlet::room).min().unwrap_or(usize::MAX)
     }
 

@@ -209,6 +209,9 @@ impl Shard {
                         let (packets, wire) = (a.packets + b.packets, a.wire_bytes + b.wire_bytes);
                         *taken += Tally { packets, bytes: wire };
                         books.counted(packets, wire, a.ip_bytes + b.ip_bytes);
+                        if microflow.tunnel.is_some() {
+                            decoder.counted_in_tunnels(packets);
+                        }
                         sink.microflow(microflow);
                     }
                     None => {}

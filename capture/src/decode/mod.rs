@@ -142,6 +142,11 @@ impl Decoder {
         self.app.handle_payload(packet, payload, frame_len, sink);
     }
 
+    /// Packets whose tunnel was entered elsewhere, for the counters.
+    pub const fn counted_in_tunnels(&mut self, packets: u64) {
+        self.counters.tunnelled += packets;
+    }
+
     /// Time has come to `now` without frames: gives out what was held back for too long. Live capture calls it
     /// now and then; frames bring the time along by themselves.
     pub fn advance(&mut self, now: Nanos, sink: &mut impl Sink) {

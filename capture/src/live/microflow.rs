@@ -1,6 +1,6 @@
 //! Flows that were counted in the kernel.
 
-use crate::{Ip, IpVersion, Link, Nanos};
+use crate::{Ip, IpVersion, Link, Nanos, Tunnel};
 
 /// What one direction of a [`Microflow`] carried. All 0 where it carried nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -46,6 +46,8 @@ pub struct Microflow {
     pub version: IpVersion,
     /// Link-layer fields of the first packet, its MAC addresses as (low end's, high end's).
     pub link: Link,
+    /// The tunnel of the first packet.
+    pub tunnel: Option<Tunnel>,
     /// From the low end to the high end.
     pub from_low: MicroDirection,
     /// From the high end to the low end.

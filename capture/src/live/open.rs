@@ -59,6 +59,8 @@ pub struct OpenOptions {
     pub filter: Filter,
     /// Flows in different VLANs are different flows (XDP counts them in the kernel).
     pub vlan_in_key: bool,
+    /// Of packets in tunnels the inner ones make records, as [`crate::Tunnels`] says.
+    pub enters_tunnels: bool,
     /// XDP: folder in a BPF file system where the kernel's counts outlive the process; none: they do not.
     pub pins: Option<PathBuf>,
     /// A number for the lake the records go to.
@@ -80,6 +82,7 @@ impl Default for OpenOptions {
             sample: 1,
             filter: Filter::default(),
             vlan_in_key: false,
+            enters_tunnels: true,
             pins: Some(PINS.into()),
             owner: 0,
         }
@@ -130,6 +133,7 @@ fn open_xdp(name: &str, policy: Policy, options: &OpenOptions) -> Result<Box<dyn
         sample: options.sample,
         filter: options.filter.clone(),
         vlan_in_key: options.vlan_in_key,
+        enters_tunnels: options.enters_tunnels,
         pins: options.pins.clone(),
         owner: options.owner,
         generic: options.mode == ModeChoice::XdpGeneric,

@@ -86,7 +86,7 @@ pub trait Handler {
 
     /// How many microflows can be taken now without losing any, beside what cannot wait. A whole cache is more than any
     /// ring holds: who has one to hand over waits for room.
-    fn room(&self) -> usize {
+    fn room(&mut self) -> usize {
         usize::MAX
     }
 

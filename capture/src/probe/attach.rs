@@ -139,6 +139,7 @@ fn attach_as(
         ring_bytes: displaced(areas + egress_areas),
         sample: options.sample,
         vlan_in_key: options.vlan_in_key,
+        enters_vxlan: options.enters_tunnels,
         frags,
         pin,
         ..ProbeOptions::default()

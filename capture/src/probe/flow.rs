@@ -4,7 +4,7 @@ use probe_common::layout::{Carried, Counts, Key, Slot4, Slot6};
 use probe_common::protocol::{ICMP, ICMPV6};
 
 use crate::live::{MicroDirection, Microflow};
-use crate::{Ip, IpVersion, Link, Nanos};
+use crate::{Ip, IpVersion, Link, Nanos, Tunnel};
 
 /// How ticks become times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +83,7 @@ fn build(ends: (Ip, Ip), version: IpVersion, key: u64, counts: &Counts, base: u6
             vlan: tag.map(|tci| tci & 0xfff),
             cos: tag.map(|tci| (tci >> 13) as u8),
         },
+        tunnel: (key & Key::IN_VXLAN != 0).then_some(Tunnel::Vxlan),
         from_low: direction(low, low_link, tcp_flags[0], tos[0]),
         from_high: direction(high, u64::from(link_bytes) - low_link, tcp_flags[1], tos[1]),
     }

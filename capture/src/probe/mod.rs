@@ -26,6 +26,7 @@ mod pin;
 mod receiver;
 mod segment;
 pub mod stage;
+mod sweeping;
 mod wire;
 mod xdp;
 

@@ -117,6 +117,8 @@ pub struct ProbeOptions {
     pub sample: u32,
     /// Flows in different VLANs are different flows.
     pub vlan_in_key: bool,
+    /// Of a packet in VXLAN the inner one is counted; else user space gets it whole.
+    pub enters_vxlan: bool,
     /// The program that takes packets in several buffers.
     pub frags: bool,
     /// A bench's program in place of the probe's; see [`crate::probe::Bench`].
@@ -153,6 +155,7 @@ impl Default for ProbeOptions {
             copy_ring_bytes: 16 << 20,
             sample: 1,
             vlan_in_key: false,
+            enters_vxlan: true,
             frags: true,
             bench: None,
             pin: None,
@@ -207,6 +210,8 @@ impl ProbeOptions {
             sample: self.sample,
             clock_is_metadata: u32::from(self.clock == ProbeClock::Metadata),
             first_egress: self.areas,
+            enters_vxlan: u32::from(self.enters_vxlan),
+            reserved: 0,
         })
     }
 }
@@ -235,9 +240,13 @@ pub(super) fn settings_bytes(settings: &Settings) -> Vec<u8> {
         sample,
         clock_is_metadata,
         first_egress,
+        enters_vxlan,
+        reserved,
         ..
     } = *settings;
     let words = [seeds[0], seeds[1], multipliers[0], multipliers[1], key_mask];
-    let halves = [slots4_shift, slots6_shift, areas, area_is_cpu, policy, sample, clock_is_metadata, first_egress];
+    let mut halves =
+        vec![slots4_shift, slots6_shift, areas, area_is_cpu, policy, sample, clock_is_metadata, first_egress];
+    halves.extend([enters_vxlan, reserved]);
     words.iter().flat_map(|word| word.to_ne_bytes()).chain(halves.iter().flat_map(|half| half.to_ne_bytes())).collect()
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::area::Area;
+use super::sweeping::{Kept, Sweeping};
 use crate::Nanos;
 use crate::keeper::message::PartHead;
 use crate::live::source::{Handler, LiveFrame, QueueBooks, QueueName, Received, Receiver, SourceError, Survivor};
@@ -36,11 +37,13 @@ pub(super) struct Part {
     socket: Option<Socket>,
     /// When the generation read last was closed.
     swept_to: Nanos,
+    /// Frames that came while one was read; none between two calls.
+    kept: Kept,
 }
 
 impl Part {
-    pub(super) const fn new(area: Area, socket: Option<Socket>) -> Self {
-        Self { area, socket, swept_to: Nanos(i64::MIN) }
+    pub(super) fn new(area: Area, socket: Option<Socket>) -> Self {
+        Self { area, socket, swept_to: Nanos(i64::MIN), kept: Kept::default() }
     }
 
     /// What another process makes it of. Nothing may have been read of it.
@@ -91,13 +94,31 @@ impl Part {
         // Bounded by what the rings can hold; new records are few beside that.
         self.drain(usize::MAX >> 32, to);
         if is_due {
-            self.swept_to = self.area.sweep(to);
+            self.sweep(to);
         }
         if has_ended && !self.area.is_due() {
             self.area.sweep_rest(to);
             return Closed::All;
         }
         Closed::Generation
+    }
+
+    /// Reads the generation that was closed; then what came meanwhile.
+    fn sweep(&mut self, to: &mut dyn Handler) {
+        let Self { area, socket, swept_to, kept } = self;
+        let Some(socket) = socket else {
+            *swept_to = area.sweep(to);
+            return;
+        };
+        *swept_to = area.sweep(&mut Sweeping { to, socket, kept });
+        if !kept.is_empty() {
+            area.drain_evicted(to, usize::MAX);
+            kept.hand_over(|frame| {
+                let wire_len = frame.data.len() as u32;
+                let ts = area.stamped(frame.stamp, wire_len);
+                to.frames(&[LiveFrame { ts, data: frame.data, wire_len, vlan: None }]);
+            });
+        }
     }
 
     /// See [`Area::settle`].

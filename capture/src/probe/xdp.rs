@@ -35,6 +35,8 @@ pub struct XdpOptions {
     pub cache_bytes: u64,
     /// Flows in different VLANs are different flows.
     pub vlan_in_key: bool,
+    /// Of packets in tunnels the inner ones make records.
+    pub enters_tunnels: bool,
     /// Of the AF_XDP sockets.
     pub socket: SocketOptions,
     /// The stack's XDP, though the driver has its own.
@@ -56,6 +58,7 @@ impl XdpOptions {
             sweep: Duration::from_millis(500),
             cache_bytes: 64 << 20,
             vlan_in_key: false,
+            enters_tunnels: true,
             socket: SocketOptions::default(),
             generic: false,
             pins: None,

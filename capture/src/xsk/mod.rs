@@ -161,6 +161,11 @@ impl Socket {
         self.zero_copy
     }
 
+    /// Chunks of its memory: frames it has room for.
+    pub fn chunks(&self) -> u32 {
+        self.free.size()
+    }
+
     /// Frames in the received ring (their chunks, where a frame has several).
     pub fn waiting(&self) -> u32 {
         self.received.produced().wrapping_sub(self.received.consumed())

@@ -21,6 +21,8 @@ fn the_verifier_takes_the_program_in_every_setting() {
                 clock: if has(2) { ProbeClock::Metadata } else { ProbeClock::Monotonic },
                 sample: if has(3) { 10 } else { 1 },
                 vlan_in_key: has(4),
+                // Half of them, each other setting in both.
+                enters_vxlan: bits.count_ones() % 2 == 0,
                 egress_areas: u32::from(verdicts == Verdicts::Inline),
                 slots4_shift: 4,
                 slots6_shift: 4,

@@ -3,9 +3,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use capture::Nanos;
 use capture::af_packet::Injector;
-use capture::live::Policy;
-use capture::live::source::{Interface, Mode, QueueBooks, Received, Receiver};
+use capture::live::source::{Handler, Interface, LiveFrame, Mode, QueueBooks, Received, Receiver};
+use capture::live::{Microflow, Policy};
 use capture::probe::{Xdp, XdpOptions, stage};
 use capture::xsk::SocketOptions;
 
@@ -229,4 +230,59 @@ fn a_full_copy_ring_loses_frames_in_the_books_of_a_generic_tap() {
 #[test]
 fn a_full_copy_ring_loses_frames_in_the_books_inline() {
     a_full_copy_ring(XdpOptions::new(Policy::Inline), "ci", |books| books.passed.packets);
+}
+
+/// While a sweep waits for room, 200 frames come into a socket of 64 chunks: none is lost, and all are handed over after the
+/// slots of the generation that was closed before.
+#[test]
+fn frames_that_come_while_a_generation_is_read_are_kept() {
+    let Some(veth) = Veth::new("w") else { return };
+    let socket = SocketOptions { chunks: 64, ..SocketOptions::default() };
+    let options = XdpOptions { sweep: Duration::from_millis(200), socket, ..XdpOptions::new(Policy::Tap) };
+    let Some((mut xdp, mut receivers)) = veth.open(options) else { return };
+    let injector = Injector::open(&veth.a).unwrap();
+    let flows: Vec<Vec<u8>> = (0..150).map(|n| udp(Way::new(1, 4_000 + n), &[7; 100])).collect();
+    injector.send(&flows.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    let whole = (0..200_u16).map(|n| udp(Way { dst_port: 53, ..Way::new(1, 10_000 + n) }, &[n as u8; 40])).collect();
+    let mut slow = Slow { memory: Memory::default(), injector, whole, slots_before: Vec::new() };
+    let until = Instant::now() + Duration::from_secs(5);
+    while slow.memory.frames.len() < 200 && Instant::now() < until {
+        xdp.maintain().unwrap();
+        receivers[0].receive(Duration::from_millis(5), &mut slow).unwrap();
+    }
+    let books = end(xdp, &mut receivers, &mut slow.memory);
+    assert_eq!((books.received.packets, books.lost_xsk.packets), (200, 0));
+    assert_eq!(slow.memory.packets(), 150);
+    assert_eq!(slow.slots_before, [150; 200]);
+}
+
+/// Has no room for slots until it has sent frames.
+struct Slow {
+    memory: Memory,
+    injector: Injector,
+    whole: Vec<Vec<u8>>,
+    /// For each frame, how many slots came before it.
+    slots_before: Vec<usize>,
+}
+
+impl Handler for Slow {
+    fn frames(&mut self, frames: &[LiveFrame<'_>]) {
+        self.slots_before.extend(frames.iter().map(|_| self.memory.microflows.len()));
+        self.memory.frames(frames);
+    }
+
+    fn microflows(&mut self, microflows: &[Microflow]) {
+        self.memory.microflows(microflows);
+    }
+
+    fn room(&mut self) -> usize {
+        let sent = self.whole.len().min(20);
+        let now: Vec<Vec<u8>> = self.whole.drain(..sent).collect();
+        self.injector.send(&now.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+        if sent == 0 { usize::MAX } else { 0 }
+    }
+
+    fn complete_to(&mut self, ts: Nanos) {
+        self.memory.complete_to(ts);
+    }
 }

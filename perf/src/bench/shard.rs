@@ -246,6 +246,7 @@ impl Memory {
             proto: 6,
             version: IpVersion::V4,
             link: Link { macs: Some(([2; 6], [4; 6])), ethertype: Some(0x0800), vlan: None, cos: None },
+            tunnel: None,
             from_low: counted,
             from_high: MicroDirection::default(),
         }

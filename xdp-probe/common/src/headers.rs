@@ -71,6 +71,8 @@ pub struct Shape {
     /// kernel's verifier refuses programs that copy such bits.
     pub tags: u8,
     pub tci: u16,
+    /// 1: what is said from here on is of a packet in a tunnel.
+    pub is_tunnelled: u8,
     pub src_port: u16,
     pub dst_port: u16,
     pub version: u8,

@@ -30,6 +30,10 @@ pub struct Settings {
     pub clock_is_metadata: u32,
     /// Number of the first area of sent packets; there is one for each CPU, behind those of received packets.
     pub first_egress: u32,
+    /// 1: of a packet in VXLAN the inner one is counted.
+    pub enters_vxlan: u32,
+    /// Unused.
+    pub reserved: u32,
 }
 
 /// Values of [`Settings::policy`].
@@ -74,6 +78,8 @@ impl Key {
     pub const TAGGED: u64 = 1 << 16;
     /// State: ICMP that the high end sent.
     pub const HIGH_SENT: u64 = 1 << 17;
+    /// State: it came in VXLAN.
+    pub const IN_VXLAN: u64 = 1 << 18;
     /// State: packets that still go to user space whole, from this bit on (5 bits).
     pub const QUOTA_SHIFT: u32 = 19;
     /// Bits of the quota.

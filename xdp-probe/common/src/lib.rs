@@ -19,4 +19,4 @@ mod parse;
 
 pub use bytes::HeaderBytes;
 pub use headers::{Declined, Ethernet, Headers, Shape, protocol};
-pub use parse::{parse_ethernet, parse_ip, shape_ethernet};
+pub use parse::{parse_ethernet, parse_ip, shape_ethernet, shape_in_vxlan};

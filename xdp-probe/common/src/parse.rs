@@ -9,6 +9,9 @@ const MAX_VLANS: usize = 2;
 /// IPv6 extension headers that are passed over.
 const MAX_EXTENSIONS: usize = 6;
 
+/// The flag of a VXLAN header that has an identifier.
+const VXLAN_HAS_ID: u8 = 0x08;
+
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 
@@ -39,9 +42,32 @@ pub fn parse_ip<B: HeaderBytes + ?Sized>(packet: &B, offset: usize) -> Result<He
 /// kernel program looks at first, in as few registers as can be.
 #[inline(always)]
 pub fn shape_ethernet<B: HeaderBytes + ?Sized>(frame: &B) -> Result<Shape, Declined> {
-    let [e0, e1] = frame.read(12).ok_or(Declined::Header)?;
+    shape_at(frame, 0)
+}
+
+/// The shape of the packet in a VXLAN packet (RFC 7348) of this shape: its link layer is the outer frame's, its offsets count from the
+/// outer frame's first byte. Declined unless it ends where the outer packet ends, or before.
+#[inline(always)]
+pub fn shape_in_vxlan<B: HeaderBytes + ?Sized>(frame: &B, outer: &Shape) -> Result<Shape, Declined> {
+    let Shape { ethertype, tags, tci, payload_offset, payload_bytes, .. } = *outer;
+    let at = usize::from(payload_offset);
+    let [flags, ..]: [u8; 8] = frame.read(at).ok_or(Declined::Header)?;
+    if flags & VXLAN_HAS_ID == 0 {
+        return Err(Declined::Link);
+    }
+    let inner = shape_at(frame, at + 8)?;
+    if u32::from(inner.ip_offset) + inner.ip_bytes > u32::from(payload_offset) + payload_bytes {
+        return Err(Declined::Length);
+    }
+    Ok(Shape { ethertype, tags, tci, is_tunnelled: 1, ..inner })
+}
+
+/// The shape of the frame at `start`.
+#[inline(always)]
+fn shape_at<B: HeaderBytes + ?Sized>(frame: &B, start: usize) -> Result<Shape, Declined> {
+    let [e0, e1] = frame.read(start + 12).ok_or(Declined::Header)?;
     let mut shape = Shape { ethertype: u16::from_be_bytes([e0, e1]), ..Shape::default() };
-    let mut offset = 14;
+    let mut offset = start + 14;
     for _ in 0..MAX_VLANS {
         // 802.1Q, 802.1ad, and the tag that was used before it.
         if !matches!(shape.ethertype, 0x8100 | 0x88a8 | 0x9100) {
@@ -63,8 +89,20 @@ pub fn shape_ethernet<B: HeaderBytes + ?Sized>(frame: &B) -> Result<Shape, Decli
 /// The shape with what it left out.
 #[inline(always)]
 fn headers<B: HeaderBytes + ?Sized>(packet: &B, shape: &Shape) -> Result<Headers, Declined> {
-    let Shape { ethertype: _, tags: _, tci: _, version, proto, tos, tcp_flags, tcp_window, src_port, dst_port, .. } =
-        *shape;
+    let Shape {
+        ethertype: _,
+        tags: _,
+        tci: _,
+        is_tunnelled: _,
+        version,
+        proto,
+        tos,
+        tcp_flags,
+        tcp_window,
+        src_port,
+        dst_port,
+        ..
+    } = *shape;
     let Shape { ip_offset, transport_offset, payload_offset, ip_bytes, payload_bytes, .. } = *shape;
     let mut headers = Headers {
         src_port,

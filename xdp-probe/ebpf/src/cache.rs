@@ -177,6 +177,7 @@ fn clear(counts: &mut Counts) {
 #[inline(always)]
 pub fn word(shape: &Shape, side: Side) -> u64 {
     let tagged = if shape.tags > 0 { Key::TAGGED } else { 0 };
+    let tagged = if shape.is_tunnelled == 1 { tagged | Key::IN_VXLAN } else { tagged };
     let (low_port, high_port, sent) = if matches!(shape.proto, ICMP | ICMPV6) {
         let kind = shape.src_port << 8 | shape.dst_port & 0xff;
         (kind, kind, if side == 1 { Key::HIGH_SENT } else { 0 })

@@ -26,6 +26,12 @@ pub fn is_plain(packet: &impl Packet, frame: &Bytes, shape: &Shape, len: u32) ->
     }
 }
 
+/// VXLAN, by the ports that it has by RFC 7348 and had in Linux before.
+#[inline(always)]
+pub fn is_vxlan(shape: &Shape) -> bool {
+    shape.proto == UDP && matches!(shape.dst_port, 4789 | 8472)
+}
+
 /// A TCP packet with which a connection begins or ends.
 #[inline(always)]
 pub fn is_turn(shape: &Shape) -> bool {

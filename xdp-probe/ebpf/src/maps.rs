@@ -24,6 +24,8 @@ static SETTINGS: Settings = Settings {
     sample: 1,
     clock_is_metadata: 0,
     first_egress: 0,
+    enters_vxlan: 0,
+    reserved: 0,
 };
 
 /// The settings. Each field is a constant for the verifier, which drops the code that it switches off.
@@ -60,6 +62,7 @@ fields! {
     sample: u32,
     clock_is_metadata: u32,
     first_egress: u32,
+    enters_vxlan: u32,
 }
 
 impl Fixed {

@@ -31,6 +31,8 @@ pub trait Packet {
     /// # Safety
     /// There is room for them.
     unsafe fn load(&self, to: *mut u8, len: u32) -> bool;
+    /// Whether tunnels are entered here.
+    fn enters_tunnels(&self) -> bool;
     /// Into the queue's AF_XDP socket, with a time before the frame. Whether that went well.
     fn redirect(&self, stamp: u64) -> bool;
 }
@@ -125,6 +127,11 @@ impl Packet for XdpContext {
     }
 
     #[inline(always)]
+    fn enters_tunnels(&self) -> bool {
+        settings().enters_vxlan() == 1
+    }
+
+    #[inline(always)]
     fn redirect(&self, stamp: u64) -> bool {
         // In tests the time is there already.
         let room = settings().clock_is_metadata() == 1
@@ -196,6 +203,12 @@ impl Packet for TcContext {
     unsafe fn load(&self, to: *mut u8, len: u32) -> bool {
         // SAFETY: the caller says that there is room.
         unsafe { bpf_skb_load_bytes(self.skb.skb.cast(), 0, to.cast(), len) == 0 }
+    }
+
+    /// What the device cuts in pieces has outer headers before each: user space knows how.
+    #[inline(always)]
+    fn enters_tunnels(&self) -> bool {
+        false
     }
 
     #[inline(always)]

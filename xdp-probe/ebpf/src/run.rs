@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use probe_common::layout::{Books, Sum, policy};
-use probe_common::{Declined, Shape, shape_ethernet};
+use probe_common::{Declined, Shape, shape_ethernet, shape_in_vxlan};
 
 use crate::maps::{Area, settings};
 use crate::packet::{Bytes, Packet, Size};
@@ -61,6 +61,15 @@ pub fn run<T: Table>(packet: &impl Packet, frags: bool) -> Verdict {
             }
             if area.rules != 0 && filter::drops(&frame, &shape) {
                 return end(books, size, |books| &mut books.filtered);
+            }
+            let mut size = size;
+            if packet.enters_tunnels() && judge::is_vxlan(&shape) {
+                match shape_in_vxlan(&frame, &shape) {
+                    // The record has the outer frame's EtherType, and a slot its own IP version's.
+                    Ok(inner) if inner.version == shape.version => shape = inner,
+                    _ => return slow::hand_over(packet, &area, size, offloaded),
+                }
+                size.ip = shape.ip_bytes;
             }
             if judge::is_plain(packet, &frame, &shape, len) {
                 if T::count(packet, &area, &frame, &shape, size) {
