@@ -213,6 +213,8 @@ impl Ends {
 
     /// TCP packets of one direction that were counted elsewhere: what the OR of their flags says, in the order in which
     /// a connection sends them. Sequence numbers are not known, so retransmissions and gaps are not seen from here on.
+    ///
+    /// `true`: more packets like these, without SYN, FIN and RST, change nothing, whatever comes in between.
     pub(crate) fn counted(
         &mut self,
         history: &mut History,
@@ -221,7 +223,7 @@ impl Ends {
         first: &Packet,
         counted: &MicroDirection,
         payload: bool,
-    ) {
+    ) -> bool {
         let me = sender as usize;
         let peer = sender.other() as usize;
         self.0[me].blind = true;
@@ -244,6 +246,9 @@ impl Ends {
             }
             self.next_state(me, peer, originated, flags, payload_bytes);
         }
+        // An end that has sent stays what it is until it sends one of the three; letters come once.
+        let turns = counted.syn || counted.syn_ack || flags & (SYN | FIN | RST) != 0;
+        !turns && (payload || flags & ACK != 0) && self.0[me].state != State::Inactive
     }
 
     /// Sequence numbers of an end that sends for the first time, or begins again with another SYN.
@@ -454,6 +459,90 @@ impl End {
         } else if distance(self.hole_end, from) > 0 {
             // A segment inside the hole: its nearer part is the hole now.
             self.hole_end = from;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use capture::{AddressPair, Fragment, Ip, IpVersion, Link, Nanos, Tcp};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packet(flags: u8, payload_bytes: u32, seq: u32) -> Packet {
+        Packet {
+            ts: Nanos(0),
+            pair: AddressPair {
+                src: Ip::v4([10, 0, 0, 1]),
+                dst: Ip::v4([10, 0, 0, 2]),
+                src_port: 1,
+                dst_port: 2,
+                proto: 6,
+                version: IpVersion::V4,
+            },
+            ip_bytes: 40 + payload_bytes,
+            payload_bytes,
+            tcp: Tcp { flags, seq, ack: seq, window: 1 },
+            tos: 0,
+            fragment: Fragment::Whole,
+            link: Link::default(),
+            tunnel: None,
+            service: None,
+        }
+    }
+
+    /// What comes: packets by the slow path or counted, from either end.
+    #[derive(Clone, Debug)]
+    struct Step {
+        sender: Side,
+        flags: u8,
+        payload: bool,
+        seq: u32,
+        is_counted: bool,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let flags = prop::sample::select(vec![0_u8, 0x10, 0x18, 0x02, 0x12, 0x11, 0x14, 0x04]);
+        let step = (any::<bool>(), flags, any::<bool>(), 0..5_000_u32, any::<bool>()).prop_map(|step| {
+            let (is_low, flags, payload, seq, is_counted) = step;
+            let sender = if is_low { Side::Low } else { Side::High };
+            // What begins and ends a connection is not counted in the kernel.
+            Step { sender, flags, payload, seq, is_counted: is_counted && flags & 7 == 0 }
+        });
+        prop::collection::vec(step, 0..12)
+    }
+
+    fn take(ends: &mut Ends, history: &mut History, step: &Step) -> bool {
+        let Step { sender, flags, payload, seq, is_counted } = *step;
+        let packet = packet(flags, if payload { 100 } else { 0 }, seq);
+        let originated = sender == Side::Low;
+        if is_counted {
+            let counted = MicroDirection { packets: 1, tcp_flags: flags, ..MicroDirection::default() };
+            return ends.counted(history, sender, originated, &packet, &counted, payload);
+        }
+        ends.tcp(history, sender, originated, &packet);
+        false
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_settled_changes_nothing_later(before in steps(), between in steps(), sender in any::<bool>(), payload in any::<bool>()) {
+            let (mut ends, mut history) = (Ends::NEW, History::NEW);
+            let sender = if sender { Side::Low } else { Side::High };
+            let step = Step { sender, flags: 0x18, payload, seq: 0, is_counted: true };
+            for step in &before {
+                take(&mut ends, &mut history, step);
+            }
+            if take(&mut ends, &mut history, &step) {
+                for step in &between {
+                    take(&mut ends, &mut history, step);
+                }
+                let (known, letters) = (format!("{ends:?}"), history);
+                let ended = ends.has_ended();
+                take(&mut ends, &mut history, &step);
+                prop_assert_eq!((format!("{:?}", ends), history, ends.has_ended()), (known, letters, ended));
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::record::{Direction, EndReason, FlowRecord, History, Micros, Origin, R
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
 
+const FIN_SYN_RST: u8 = 0x07;
 const FIN_SYN_RST_ACK: u8 = 0x17;
 const SYN: u8 = 0x02;
 const SYN_ACK: u8 = 0x12;
@@ -48,6 +49,9 @@ struct Sent {
     bytes: u64,
     tcp_flags: u8,
     tos: u8,
+    /// By whether they carry payload: more packets counted elsewhere, without SYN, FIN and RST, tell the ends' states nothing.
+    /// So a microflow of a known flow needs the first two cache lines alone.
+    settled: [bool; 2],
 }
 
 /// See the [module](self). Times are nanoseconds: `first`, `last` and `start` as the packets have them, the
@@ -118,7 +122,7 @@ impl Flow {
         active_at: 0,
         begun_at: 0,
         ended_at: i64::MAX,
-        sent: [Sent { packets: 0, bytes: 0, tcp_flags: 0, tos: 0 }; 2],
+        sent: [Sent { packets: 0, bytes: 0, tcp_flags: 0, tos: 0, settled: [false; 2] }; 2],
         first: 0,
         last: 0,
         ends: Ends::NEW,
@@ -197,13 +201,12 @@ impl Flow {
             self.begun_at = clock;
         } else {
             // A direction that began before what is known of the flow began it, unless a SYN said otherwise.
-            let is_open = !self.initiator_is_sure && self.segment == 0 && self.initiator != sender;
             // The kernel's clock is coarse: beside a packet of the slow path, whose time is exact, an answer can seem to be the first.
             let began = match question(first) {
                 Some(asks) => asks && counted.first.0 <= self.first,
                 None => counted.first.0 < self.first,
             };
-            if is_open && began {
+            if began && !self.initiator_is_sure && self.segment == 0 && self.initiator != sender {
                 self.initiator = sender;
                 self.icmp = icmp_of(first);
                 self.history.swap_ends();
@@ -219,9 +222,16 @@ impl Flow {
         sent.packets += counted.packets;
         sent.bytes += counted.ip_bytes;
         sent.tcp_flags |= counted.tcp_flags;
+        // 20 bytes of IPv4 and of TCP header are the least a packet has: what is beyond is payload or options.
+        let payload = counted.ip_bytes > counted.packets * 60;
+        let turns = counted.syn || counted.syn_ack || counted.tcp_flags & FIN_SYN_RST != 0;
+        if sent.settled[usize::from(payload)] && !turns {
+            return false;
+        }
         match self.key.proto() {
             UDP => {
                 self.ends.udp(&mut self.history, sender, sender == self.initiator);
+                sent.settled = [true; 2];
                 false
             }
             TCP => {
@@ -233,9 +243,8 @@ impl Flow {
                     }
                     self.initiator_is_sure = true;
                 }
-                // 20 bytes of IPv4 and of TCP header are the least a packet has: what is beyond is payload or options.
-                let payload = counted.ip_bytes > counted.packets * 60;
-                self.ends.counted(&mut self.history, sender, sender == self.initiator, first, counted, payload);
+                sent.settled[usize::from(payload)] =
+                    self.ends.counted(&mut self.history, sender, sender == self.initiator, first, counted, payload);
                 let ends = self.ended_at == i64::MAX && self.ends.has_ended();
                 if ends {
                     self.ended_at = clock;
@@ -282,10 +291,10 @@ impl Flow {
         self.sent[0].packets + self.sent[1].packets == 0
     }
 
-    /// Reads a word of each cache line that packets change: see [`crate::flows::Flows::expect`].
+    /// Reads a word of each cache line that most microflows need: see [`crate::flows::Flows::expect`].
     #[inline]
     pub(crate) const fn touch(&self) -> u64 {
-        self.key.0[4] ^ self.sent[0].packets ^ self.hash as u64 ^ self.number
+        self.key.0[4] ^ self.sent[0].packets
     }
 
     /// When this record ends if no packet comes, and why.

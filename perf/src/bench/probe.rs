@@ -123,6 +123,19 @@ fn udp() -> Vec<u8> {
     frame
 }
 
+/// The same frame in VXLAN: 50 bytes before it. The flow number goes to the outer source.
+fn in_vxlan() -> Vec<u8> {
+    let inner = frame(false);
+    let length = |before: usize| ((before + inner.len()) as u16).to_be_bytes();
+    let mut outer = inner[..14].to_vec();
+    outer.extend([0x45, 0].into_iter().chain(length(36)));
+    outer.extend([0, 0, 0x40, 0, 64, 17, 0, 0, 10, 255, 0, 1, 10, 255, 0, 2]);
+    outer.extend([0xc0, 0, 0x12, 0xb5].into_iter().chain(length(16)).chain([0, 0]));
+    outer.extend([8, 0, 0, 0, 0, 0, 42, 0]);
+    outer.extend(inner);
+    outer
+}
+
 /// Takes microflows and forgets them.
 struct Nothing;
 
@@ -303,11 +316,12 @@ fn features(options: &BenchOptions, emit: &mut dyn FnMut(&Figure)) -> Result<(),
     let plain = frame(false);
     let (mut base, mut without) = (Runs::default(), Runs::default());
     let elsewhere = "port 9100 proto tcp";
-    let variants: [(&str, Vec<u8>, u8, &str); 9] = [
+    let variants: [(&str, Vec<u8>, u8, &str); 10] = [
         ("UDP in place of TCP (no flags)", udp(), 0, ""),
         ("one VLAN tag", tagged(1), 0, ""),
         ("two VLAN tags", tagged(2), 0, ""),
         ("IPv6", frame(true), 0, ""),
+        ("VXLAN", in_vxlan(), 0, ""),
         ("1 filter rule", plain.clone(), 1, elsewhere),
         ("8 filter rules", plain.clone(), 8, elsewhere),
         ("64 filter rules", plain.clone(), 64, elsewhere),
