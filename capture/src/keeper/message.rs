@@ -87,6 +87,8 @@ pub(crate) struct ProbeState {
     pub(crate) ended: bool,
     /// UTC less the monotonic clock, nanoseconds.
     pub(crate) offset: i64,
+    /// When tick 0 of the program's clock was, by the monotonic clock, nanoseconds.
+    pub(crate) phase: i64,
 }
 
 /// An area, beside its descriptors.

@@ -11,6 +11,8 @@ use crate::{Ip, IpVersion, Link, Nanos, Tunnel};
 pub(super) struct Time {
     /// Nanoseconds of a tick.
     pub(super) tick: u64,
+    /// When tick 0 was, by the program's clock in nanoseconds.
+    pub(super) phase: i64,
     /// UTC less the program's clock, nanoseconds.
     pub(super) offset: i64,
 }
@@ -18,7 +20,9 @@ pub(super) struct Time {
 impl Time {
     /// The moment of a tick, rounded down.
     pub(super) fn at(self, tick: u64) -> Nanos {
-        self.of_nanos(tick.saturating_mul(self.tick))
+        // Jiffies count from five minutes before they overflow 32 bits, so tick 0 is before the clock's beginning.
+        let since = i64::try_from(tick.saturating_mul(self.tick)).unwrap_or(i64::MAX);
+        Nanos(since.saturating_add(self.phase).saturating_add(self.offset))
     }
 
     /// The moment of the program's clock in nanoseconds.

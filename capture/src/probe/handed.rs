@@ -25,12 +25,14 @@ impl Shared {
             closed: self.closed.load(Ordering::Acquire),
             ended: self.ended.load(Ordering::Acquire),
             offset: self.offset.load(Ordering::Relaxed),
+            phase: self.phase.load(Ordering::Relaxed),
         }
     }
 
     /// In the reader: how the keeper says it stands.
     fn take_state(&self, state: &ProbeState) {
         self.offset.store(state.offset, Ordering::Relaxed);
+        self.phase.store(state.phase, Ordering::Relaxed);
         self.closed.store(state.closed, Ordering::Release);
         self.ended.store(state.ended, Ordering::Release);
     }

@@ -10,7 +10,7 @@ use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::XdpLink;
 use aya::programs::{SchedClassifier, TcAttachType, TestRun, TestRunOptions, Xdp, XdpMode, tc};
 use aya::{Ebpf, EbpfLoader};
-use probe_common::layout::{Books, Control, MAX_RULES, PORTS, PROTOCOLS, Slot4, Slot6, TICK_SHIFT};
+use probe_common::layout::{Books, Control, MAX_RULES, PORTS, PROTOCOLS, Slot4, Slot6};
 
 use super::filter::Rules;
 use super::flow::Time;
@@ -40,6 +40,8 @@ pub(super) struct Shared {
     pub(super) ended: AtomicBool,
     /// UTC less the monotonic clock.
     pub(super) offset: AtomicI64,
+    /// When tick 0 of its clock was, by the monotonic clock, nanoseconds.
+    pub(super) phase: AtomicI64,
     /// Its number, where it is pinned.
     pub(super) instance: Option<u64>,
     /// Areas that were read to the end.
@@ -83,6 +85,7 @@ impl Shared {
             swept: (0..areas).map(|_| AtomicU64::new(0)).collect(),
             ended: AtomicBool::new(false),
             offset: AtomicI64::new(0),
+            phase: AtomicI64::new(*PHASE.lock().unwrap_or_else(PoisonError::into_inner)),
             instance,
             concluded: AtomicU32::new(0),
         }
@@ -97,8 +100,12 @@ impl Shared {
 
     pub(super) fn time(&self) -> Time {
         match self.clock {
-            ProbeClock::Monotonic => Time { tick: 1 << TICK_SHIFT, offset: self.offset.load(Ordering::Relaxed) },
-            ProbeClock::Metadata => Time { tick: 1_000, offset: 0 },
+            ProbeClock::Monotonic => Time {
+                tick: jiffy(),
+                phase: self.phase.load(Ordering::Relaxed),
+                offset: self.offset.load(Ordering::Relaxed),
+            },
+            ProbeClock::Metadata => Time { tick: 1_000, phase: 0, offset: 0 },
         }
     }
 
@@ -120,6 +127,35 @@ impl Shared {
 pub(super) struct Rings {
     pub(super) evicted: RingBuf<MapData>,
     pub(super) copies: RingBuf<MapData>,
+}
+
+/// When jiffy 0 was, by the monotonic clock, nanoseconds: the same for all probes of a boot, measured by the one loaded last.
+static PHASE: Mutex<i64> = Mutex::new(0);
+
+/// Nanoseconds of a jiffy: the resolution of the kernel's coarse clocks (`posix_get_coarse_res`).
+pub(super) fn jiffy() -> u64 {
+    super::map::resolution(libc::CLOCK_MONOTONIC_COARSE).max(1)
+}
+
+/// Reads both clocks over and over for two jiffies: right after a jiffy begins they are nearest to each other.
+fn measure_phase(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
+    let program = xdp(ebpf, "clocks")?;
+    program.load()?;
+    let (jiffy, begun) = (jiffy(), std::time::Instant::now());
+    let mut least = i64::MAX;
+    while begun.elapsed().as_nanos() < 2 * u128::from(jiffy) {
+        let mut out = [0; 64];
+        program.test_run(TestRunOptions {
+            data_in: Some(&[0; 64]),
+            data_out: Some(&mut out),
+            ..TestRunOptions::new()
+        })?;
+        let word =
+            |at: usize| out.get(at..).and_then(|bytes| bytes.first_chunk()).copied().map_or(0, i64::from_ne_bytes);
+        least = least.min(word(8).saturating_sub(word(0).saturating_mul(jiffy as i64)));
+    }
+    *PHASE.lock().unwrap_or_else(PoisonError::into_inner) = least;
+    Ok(())
 }
 
 /// A map of maps, and what is put into it to wait.
@@ -159,6 +195,9 @@ impl Probe {
             None if options.frags => "spotter_frags",
             None => "spotter",
         };
+        if options.clock == ProbeClock::Monotonic {
+            measure_phase(&mut ebpf)?;
+        }
         // First: the program names its maps by descriptors that are closed when their maps were taken and mapped.
         xdp(&mut ebpf, program)?.load()?;
         if options.egress_areas > 0 {
@@ -347,7 +386,10 @@ impl Probe {
     /// Now, by the program's coarse clock, in ticks.
     pub(super) fn now(&self) -> u64 {
         match self.shared.clock {
-            ProbeClock::Monotonic => clock_nanos(libc::CLOCK_MONOTONIC_COARSE) >> TICK_SHIFT,
+            ProbeClock::Monotonic => {
+                let since = clock_nanos(libc::CLOCK_MONOTONIC) as i64 - self.shared.phase.load(Ordering::Relaxed);
+                since.max(0) as u64 / jiffy()
+            }
             ProbeClock::Metadata => 0,
         }
     }

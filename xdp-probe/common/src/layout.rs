@@ -26,7 +26,7 @@ pub struct Settings {
     pub policy: u32,
     /// One packet of this many is looked at; 1 = all.
     pub sample: u32,
-    /// 1: the time is in 8 bytes of metadata before the frame, in ticks (tests).
+    /// 1: the time is in 8 bytes of metadata before the frame, in microseconds (tests); else a tick is a jiffy.
     pub clock_is_metadata: u32,
     /// Number of the first area of sent packets; there is one for each CPU, behind those of received packets.
     pub first_egress: u32,
@@ -45,9 +45,6 @@ pub mod policy {
     /// Every packet goes on to the host; the slow path is copied into a ring.
     pub const INLINE: u32 = 2;
 }
-
-/// Nanoseconds of a tick of the cache's clock, as a power of two.
-pub const TICK_SHIFT: u32 = 10;
 
 /// What user space tells a running program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

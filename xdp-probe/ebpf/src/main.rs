@@ -13,6 +13,7 @@
 #![no_main]
 
 mod cache;
+mod clocks;
 mod filter;
 mod judge;
 mod maps;
