@@ -12,6 +12,7 @@ use aya::programs::{SchedClassifier, TcAttachType, TestRun, TestRunOptions, Xdp,
 use aya::{Ebpf, EbpfLoader};
 use probe_common::layout::{Books, Control, MAX_RULES, PORTS, PROTOCOLS, Slot4, Slot6};
 
+use super::clock;
 use super::filter::Rules;
 use super::flow::Time;
 use super::map::Mapped;
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     pub(super) offset: AtomicI64,
     /// When tick 0 of its clock was, by the monotonic clock, nanoseconds.
     pub(super) phase: AtomicI64,
+    /// Nanoseconds of a tick of its clock, where that is not the metadata.
+    tick: u64,
     /// Its number, where it is pinned.
     pub(super) instance: Option<u64>,
     /// Areas that were read to the end.
@@ -85,7 +88,8 @@ impl Shared {
             swept: (0..areas).map(|_| AtomicU64::new(0)).collect(),
             ended: AtomicBool::new(false),
             offset: AtomicI64::new(0),
-            phase: AtomicI64::new(*PHASE.lock().unwrap_or_else(PoisonError::into_inner)),
+            phase: AtomicI64::new(clock::phase()),
+            tick: clock::jiffy(),
             instance,
             concluded: AtomicU32::new(0),
         }
@@ -101,7 +105,7 @@ impl Shared {
     pub(super) fn time(&self) -> Time {
         match self.clock {
             ProbeClock::Monotonic => Time {
-                tick: jiffy(),
+                tick: self.tick,
                 phase: self.phase.load(Ordering::Relaxed),
                 offset: self.offset.load(Ordering::Relaxed),
             },
@@ -109,12 +113,9 @@ impl Shared {
         }
     }
 
+    /// See [`clock::offset`].
     pub(super) fn set_offset(&self) {
-        let before = clock_nanos(libc::CLOCK_MONOTONIC);
-        let utc = clock_nanos(libc::CLOCK_REALTIME);
-        let after = clock_nanos(libc::CLOCK_MONOTONIC);
-        let monotonic = before.midpoint(after);
-        self.offset.store((utc as i64).wrapping_sub(monotonic as i64), Ordering::Relaxed);
+        self.offset.store(clock::offset(self.offset.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 
     /// All of it was read to the end.
@@ -127,35 +128,6 @@ impl Shared {
 pub(super) struct Rings {
     pub(super) evicted: RingBuf<MapData>,
     pub(super) copies: RingBuf<MapData>,
-}
-
-/// When jiffy 0 was, by the monotonic clock, nanoseconds: the same for all probes of a boot, measured by the one loaded last.
-static PHASE: Mutex<i64> = Mutex::new(0);
-
-/// Nanoseconds of a jiffy: the resolution of the kernel's coarse clocks (`posix_get_coarse_res`).
-pub(super) fn jiffy() -> u64 {
-    super::map::resolution(libc::CLOCK_MONOTONIC_COARSE).max(1)
-}
-
-/// Reads both clocks over and over for two jiffies: right after a jiffy begins they are nearest to each other.
-fn measure_phase(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
-    let program = xdp(ebpf, "clocks")?;
-    program.load()?;
-    let (jiffy, begun) = (jiffy(), std::time::Instant::now());
-    let mut least = i64::MAX;
-    while begun.elapsed().as_nanos() < 2 * u128::from(jiffy) {
-        let mut out = [0; 64];
-        program.test_run(TestRunOptions {
-            data_in: Some(&[0; 64]),
-            data_out: Some(&mut out),
-            ..TestRunOptions::new()
-        })?;
-        let word =
-            |at: usize| out.get(at..).and_then(|bytes| bytes.first_chunk()).copied().map_or(0, i64::from_ne_bytes);
-        least = least.min(word(8).saturating_sub(word(0).saturating_mul(jiffy as i64)));
-    }
-    *PHASE.lock().unwrap_or_else(PoisonError::into_inner) = least;
-    Ok(())
 }
 
 /// A map of maps, and what is put into it to wait.
@@ -196,7 +168,7 @@ impl Probe {
             None => "spotter",
         };
         if options.clock == ProbeClock::Monotonic {
-            measure_phase(&mut ebpf)?;
+            clock::measure_phase(&mut ebpf)?;
         }
         // First: the program names its maps by descriptors that are closed when their maps were taken and mapped.
         xdp(&mut ebpf, program)?.load()?;
@@ -387,8 +359,8 @@ impl Probe {
     pub(super) fn now(&self) -> u64 {
         match self.shared.clock {
             ProbeClock::Monotonic => {
-                let since = clock_nanos(libc::CLOCK_MONOTONIC) as i64 - self.shared.phase.load(Ordering::Relaxed);
-                since.max(0) as u64 / jiffy()
+                let since = clock::monotonic().saturating_sub(self.shared.phase.load(Ordering::Relaxed));
+                since.max(0) as u64 / self.shared.tick
             }
             ProbeClock::Metadata => 0,
         }
@@ -459,9 +431,4 @@ fn ring(
 pub(super) fn mapped<T: super::map::Plain>(map: Map, entries: usize) -> Result<Mapped<T>, ProbeError> {
     let Map::Array(data) = map else { return Err(ProbeError::Missing("array")) };
     Mapped::new(data.fd(), entries).map_err(|error| ProbeError::System("mapping the probe's memory", error))
-}
-
-/// Nanoseconds of a clock.
-fn clock_nanos(clock: libc::clockid_t) -> u64 {
-    super::map::clock(clock)
 }

@@ -16,6 +16,7 @@
 mod area;
 mod attach;
 mod bench;
+mod clock;
 mod filter;
 mod flow;
 mod handed;

@@ -358,8 +358,8 @@ impl Interface for Xdp {
     }
 
     fn clock(&self) -> String {
-        let resolution = super::map::resolution(libc::CLOCK_MONOTONIC_COARSE);
-        format!("monotonic at XDP + UTC offset: 2 ns for frames, {} us for counted packets", resolution.div_ceil(1_000))
+        let jiffy = super::clock::jiffy();
+        format!("monotonic at XDP + UTC offset: 2 ns for frames, {} us for counted packets", jiffy.div_ceil(1_000))
     }
 
     fn take_receivers(&mut self) -> Vec<Box<dyn Receiver>> {
