@@ -32,6 +32,7 @@ impl Side {
 /// and reply meet. Messages that go one way have (type, code), the ends unsorted, and a mark.
 #[derive(Clone, Copy, Eq, PartialOrd, Ord, Debug)]
 #[cfg_attr(test, derive(Hash))]
+#[cfg_attr(test, expect(clippy::derived_hash_with_manual_eq, reason = "both go by the same words"))]
 #[repr(C)]
 pub(crate) struct Key(pub(crate) [u64; 5]);
 

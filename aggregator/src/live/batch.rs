@@ -193,6 +193,7 @@ pub(super) struct Outlet {
     batch: Box<Batch>,
     /// Batches that came back, the last one on top: it is still in the processor's cache. As many as were ever on their
     /// way at once.
+    #[expect(clippy::vec_box, reason = "boxes travel through the rings, and are not made anew")]
     spare: Vec<Box<Batch>>,
 }
 
