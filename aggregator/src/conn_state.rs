@@ -247,8 +247,7 @@ impl Ends {
             self.next_state(me, peer, originated, flags, payload_bytes);
         }
         // An end that has sent stays what it is until it sends one of the three; letters come once.
-        let turns = counted.syn || counted.syn_ack || flags & (SYN | FIN | RST) != 0;
-        !turns && (payload || flags & ACK != 0) && self.0[me].state != State::Inactive
+        !counted.turns() && (payload || flags & ACK != 0) && self.0[me].state != State::Inactive
     }
 
     /// Sequence numbers of an end that sends for the first time, or begins again with another SYN.

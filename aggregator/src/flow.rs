@@ -12,7 +12,6 @@ use crate::record::{Direction, EndReason, FlowRecord, History, Micros, Origin, R
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
 
-const FIN_SYN_RST: u8 = 0x07;
 const FIN_SYN_RST_ACK: u8 = 0x17;
 const SYN: u8 = 0x02;
 const SYN_ACK: u8 = 0x12;
@@ -224,8 +223,7 @@ impl Flow {
         sent.tcp_flags |= counted.tcp_flags;
         // 20 bytes of IPv4 and of TCP header are the least a packet has: what is beyond is payload or options.
         let payload = counted.ip_bytes > counted.packets * 60;
-        let turns = counted.syn || counted.syn_ack || counted.tcp_flags & FIN_SYN_RST != 0;
-        if sent.settled[usize::from(payload)] && !turns {
+        if sent.settled[usize::from(payload)] && !counted.turns() {
             return false;
         }
         match self.key.proto() {

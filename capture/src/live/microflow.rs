@@ -25,6 +25,14 @@ pub struct MicroDirection {
     pub syn_ack: bool,
 }
 
+impl MicroDirection {
+    /// Whether one of them begins or ends a TCP connection: SYN, FIN or RST.
+    #[inline]
+    pub const fn turns(&self) -> bool {
+        self.syn || self.syn_ack || self.tcp_flags & 0x07 != 0
+    }
+}
+
 /// A part of a flow, counted in the kernel between two sweeps: both directions of one key. Merging microflows is
 /// commutative: the same packets in other portions, or in another order, make the same flow.
 ///

@@ -14,7 +14,7 @@ use super::sweeping::{Kept, Sweeping};
 use crate::Nanos;
 use crate::keeper::message::PartHead;
 use crate::live::source::{Handler, LiveFrame, QueueBooks, QueueName, Received, Receiver, SourceError, Survivor};
-use crate::xsk::{BATCH, Socket};
+use crate::xsk::{self, BATCH, Socket};
 
 /// Records and frames of one call; what is more comes with the next.
 const MOST: usize = 4_096;
@@ -72,9 +72,7 @@ impl Part {
                 let mut out = [LiveFrame { ts: Nanos(0), data: &[], wire_len: 0, vlan: None }; BATCH];
                 let mut filled = 0;
                 for (frame, out) in frames.iter().zip(&mut out) {
-                    let wire_len = frame.data.len() as u32;
-                    *out =
-                        LiveFrame { ts: area.stamped(frame.stamp, wire_len), data: frame.data, wire_len, vlan: None };
+                    *out = live(area, frame);
                     filled += 1;
                 }
                 to.frames(out.get(..filled).unwrap_or_default());
@@ -113,11 +111,7 @@ impl Part {
         *swept_to = area.sweep(&mut Sweeping { to, socket, kept });
         if !kept.is_empty() {
             area.drain_evicted(to, usize::MAX);
-            kept.hand_over(|frame| {
-                let wire_len = frame.data.len() as u32;
-                let ts = area.stamped(frame.stamp, wire_len);
-                to.frames(&[LiveFrame { ts, data: frame.data, wire_len, vlan: None }]);
-            });
+            kept.hand_over(|frame| to.frames(&[live(area, frame)]));
         }
     }
 
@@ -138,6 +132,12 @@ impl Part {
         }
         books
     }
+}
+
+/// A frame of the socket, counted.
+fn live<'a>(area: &mut Area, frame: &xsk::Received<'a>) -> LiveFrame<'a> {
+    let wire_len = frame.data.len() as u32;
+    LiveFrame { ts: area.stamped(frame.stamp, wire_len), data: frame.data, wire_len, vlan: None }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
