@@ -153,5 +153,5 @@ fn a_killed_capture_that_has_not_ended_yet_is_waited_for() {
 
 /// The folder of an interface: what is locked.
 fn is_interface(path: &Path) -> bool {
-    path.parent().and_then(Path::file_name).is_some_and(|name| name == "v1")
+    path.parent().and_then(Path::file_name).is_some_and(|name| name == "v2")
 }

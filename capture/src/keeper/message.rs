@@ -102,6 +102,7 @@ pub(crate) struct PartHead {
     pub(crate) area: usize,
     pub(crate) slots4_shift: u32,
     pub(crate) slots6_shift: u32,
+    pub(crate) displaced_shift: u32,
     /// Its number, where it is pinned.
     pub(crate) instance: Option<u64>,
     /// It was a killed process's; whether that one's ledger is ours.

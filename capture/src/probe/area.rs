@@ -1,15 +1,16 @@
 //! One area of the probe, read: its rings as records come, its slots and books when a generation is closed.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use probe_common::layout::{Books, CopyHead, Evicted4, Evicted6, Sum};
+use probe_common::layout::{Books, CopyHead, Counts, Key, Slot4, Slot6, Sum, WAITING, waiting_head};
 
 use super::flow::{is_used4, is_used6, of_v4, of_v6};
-use super::load::{Rings, Shared};
+use super::load::{Memory, Rings, Shared};
 use super::map::record;
 use super::segment::cut;
 use crate::Nanos;
@@ -97,16 +98,16 @@ impl Area {
 
     /// What another process makes it of: see [`Given::parts`](crate::keeper::Given). Nothing may have been read of it.
     pub(super) fn hand_over(&self) -> io::Result<(PartHead, Vec<OwnedFd>)> {
-        let Shared { slots4, slots6, books, control, .. } = &*self.shared;
-        let Rings { evicted, copies } = &self.rings;
-        let all = [slots4.as_fd(), slots6.as_fd(), books.as_fd(), control.as_fd(), evicted.as_fd(), copies.as_fd()];
-        let descriptors = all.iter().map(BorrowedFd::try_clone_to_owned).collect::<io::Result<Vec<_>>>()?;
+        let rings = [self.rings.copies.as_fd()];
+        let all = self.shared.memory.descriptors().into_iter().chain(rings);
+        let descriptors = all.map(|fd| fd.try_clone_to_owned()).collect::<io::Result<Vec<_>>>()?;
         let head = PartHead {
             probe: self.shared.state(),
             areas: self.shared.areas,
             area: self.index,
             slots4_shift: self.shared.slots4_shift,
             slots6_shift: self.shared.slots6_shift,
+            displaced_shift: self.shared.displaced_shift,
             instance: self.shared.instance,
             former: self.former.as_ref().map(|former| matches!(former, Former::Told(_))),
             ..PartHead::default()
@@ -166,33 +167,53 @@ impl Area {
         self.shared.time().of_nanos(stamp)
     }
 
-    /// Hands over the microflows that left early, at most `most` records. How many there were.
+    /// Hands over the microflows that left early, at most `most` of each IP version. How many there were.
     pub fn drain_evicted(&mut self, to: &mut dyn Handler, most: usize) -> usize {
-        let time = self.shared.time();
+        let shared = Arc::clone(&self.shared);
+        let (time, bases) = (shared.time(), shared.memory.control.read(0).base);
+        let Memory { displaced4, displaced6, .. } = &shared.memory;
+        let shift = shared.displaced_shift;
+        let v4 = self.drain_ring(to, most, (0, shift), |at| {
+            let Slot4 { addresses, key, counts } = displaced4.read(at);
+            let parity = parity_of(key);
+            (parity, counts, of_v4(addresses, key, &counts, bases[parity], time))
+        });
+        let v6 = self.drain_ring(to, most, (1, shift - 1), |at| {
+            let Slot6 { addresses, key, counts, reserved: _ } = displaced6.read(at);
+            let parity = parity_of(key);
+            (parity, counts, of_v6(addresses, key, &counts, bases[parity], time))
+        });
+        v4 + v6
+    }
+
+    fn drain_ring(
+        &mut self,
+        to: &mut dyn Handler,
+        most: usize,
+        (version, shift): (usize, u32),
+        entry: impl Fn(usize) -> (usize, Counts, Microflow),
+    ) -> usize {
+        let shared = Arc::clone(&self.shared);
+        let ring = 2 * self.index + version;
         let mut records = 0;
         while records < most {
-            let Some(item) = self.rings.evicted.next() else { break };
-            records += 1;
-            let (base, counts, microflow) = if item.len() == size_of::<Evicted4>() {
-                let Some(Evicted4 { base, addresses, key, counts }) = record(&item) else { continue };
-                (base, counts, of_v4(addresses, key, &counts, base, time))
-            } else if let Some(Evicted6 { base, addresses, key, counts }) = record(&item) {
-                (base, counts, of_v6(addresses, key, &counts, base, time))
-            } else {
-                self.strange += 1;
-                continue;
-            };
-            drop(item);
-            let ring = &mut self.counted[self.parity_of(base)].ring;
-            ring.packets += counts.packets();
-            ring.bytes += counts.wire_bytes();
-            self.microflows.push(microflow);
-            if self.microflows.len() == BATCH {
-                to.microflows(&self.microflows);
-                self.microflows.clear();
+            let (read, unread) = shared.memory.ends.unread(ring);
+            let count = unread.min(BATCH as u64).min((most - records) as u64);
+            if count == 0 {
+                break;
             }
+            for at in read..read + count {
+                let place = (at & ((1 << shift) - 1)) as usize;
+                let (parity, counts, microflow) = entry((self.index << shift) + place);
+                let ring = &mut self.counted[parity].ring;
+                ring.packets += counts.packets();
+                ring.bytes += counts.wire_bytes();
+                self.microflows.push(microflow);
+            }
+            shared.memory.ends.set_read(ring, read + count);
+            records += count as usize;
+            self.flush(to);
         }
-        self.flush(to);
         records
     }
 
@@ -229,13 +250,13 @@ impl Area {
         if let Some(swept) = self.shared.swept.get(self.index) {
             swept.store(self.swept, Ordering::Release);
         }
-        let now = self.shared.control.read(0).base[parity ^ 1];
+        let now = self.shared.memory.control.read(0).base[parity ^ 1];
         self.shared.time().at(now)
     }
 
     /// After the end: reads all that is left, the generation that was written last as the last one.
     pub fn sweep_rest(&mut self, to: &mut dyn Handler) {
-        let last = self.shared.control.read(0).generation as usize & 1;
+        let last = self.shared.memory.control.read(0).generation as usize & 1;
         if self.former.is_some() {
             self.conclude([last ^ 1, last], to);
         } else {
@@ -255,7 +276,7 @@ impl Area {
 
     /// What the kernel counted in a generation since it was read last.
     fn take_books(&mut self, parity: usize) -> Books {
-        let now = self.shared.books.read(parity * self.shared.areas + self.index);
+        let now = self.shared.memory.books.read(parity * self.shared.areas + self.index);
         let before = std::mem::replace(&mut self.read[parity], now);
         less(&now, &before)
     }
@@ -305,7 +326,7 @@ impl Area {
     /// Hands over the slots of a generation and leaves them vacant. What they had counted.
     fn take_slots(&mut self, parity: usize, to: &mut dyn Handler) -> Tally {
         let shared = Arc::clone(&self.shared);
-        let (time, base) = (shared.time(), shared.control.read(0).base[parity]);
+        let (time, base) = (shared.time(), shared.memory.control.read(0).base[parity]);
         let area = parity * shared.areas + self.index;
         let mut swept = Tally::default();
         let mut batch = std::mem::take(&mut self.microflows);
@@ -326,14 +347,18 @@ impl Area {
                 batch.clear();
             }
         };
-        shared.slots4.take(area << shared.slots4_shift..(area + 1) << shared.slots4_shift, is_used4, |slot| {
-            let counts = &slot.counts;
-            give(counts.packets(), counts.wire_bytes(), &|| of_v4(slot.addresses, slot.key, counts, base, time));
-        });
-        shared.slots6.take(area << shared.slots6_shift..(area + 1) << shared.slots6_shift, is_used6, |slot| {
-            let counts = &slot.counts;
-            give(counts.packets(), counts.wire_bytes(), &|| of_v6(slot.addresses, slot.key, counts, base, time));
-        });
+        for range in ranges(shared.areas, area, shared.slots4_shift) {
+            shared.memory.slots4.take(range, is_used4, |slot| {
+                let counts = &slot.counts;
+                give(counts.packets(), counts.wire_bytes(), &|| of_v4(slot.addresses, slot.key, counts, base, time));
+            });
+        }
+        for range in ranges(shared.areas, area, shared.slots6_shift) {
+            shared.memory.slots6.take(range, is_used6, |slot| {
+                let counts = &slot.counts;
+                give(counts.packets(), counts.wire_bytes(), &|| of_v6(slot.addresses, slot.key, counts, base, time));
+            });
+        }
         self.microflows = batch;
         self.flush(to);
         swept
@@ -366,12 +391,6 @@ impl Area {
         ];
         books
     }
-
-    /// Parity of the generation that began at this tick.
-    fn parity_of(&self, base: u64) -> usize {
-        let current = self.shared.control.read(0).base;
-        usize::from(base != current[0])
-    }
 }
 
 /// The books of a generation, by what the kernel and we counted of it.
@@ -401,6 +420,17 @@ fn interval(books: &Books, counted: Counted, swept: Tally) -> QueueBooks {
         redirect_failed: tally(redirect_failed),
         ..QueueBooks::default()
     }
+}
+
+/// The generation in which a slot left early.
+fn parity_of(key: u64) -> usize {
+    usize::from(key & Key::LATER_GENERATION != 0)
+}
+
+/// The slots of an area in a generation, and those of packets that wait there.
+fn ranges(areas: usize, area: usize, shift: u32) -> [Range<usize>; 2] {
+    let first = waiting_head(areas as u32, shift, area as u32) as usize + 1;
+    [area << shift..(area + 1) << shift, first..first + WAITING as usize]
 }
 
 /// What was counted between two readings.

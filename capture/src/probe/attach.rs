@@ -184,9 +184,10 @@ fn count(folder: &str, prefix: &str) -> io::Result<u32> {
     Ok(count)
 }
 
-/// Bytes of each area's ring for slots that leave early: some hundred milliseconds of a flood, 64 MiB over all areas, from 4 to 16 MiB each.
+/// Bytes of each area's rings for slots that leave early, one for each IP version: some hundred milliseconds of a flood, 64 MiB
+/// over all areas and both, from 2 to 16 MiB each.
 fn displaced(areas: u32) -> u32 {
-    ((64 << 20) / areas.max(1).next_power_of_two()).clamp(4 << 20, 16 << 20)
+    ((32 << 20) / areas.max(1).next_power_of_two()).clamp(2 << 20, 16 << 20)
 }
 
 /// Powers of two of slots: half the memory for IPv4, half for IPv6, over the areas and two generations.

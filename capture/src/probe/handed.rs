@@ -9,8 +9,7 @@ use aya::maps::{Map, MapData, RingBuf};
 
 use super::area::Area;
 use super::load::{Memory, Rings, Shape, Shared};
-use super::map::Mapped;
-use super::options::{MOST_AREAS, ProbeClock};
+use super::options::{MOST_AREAS, ProbeClock, ProbeError};
 use super::receiver::{AreaReceiver, Part, Seat};
 use crate::keeper::message::{PartHead, ProbeRead, ProbeState};
 use crate::keeper::{Given, Read, Reading};
@@ -43,16 +42,13 @@ impl Shared {
         self.concluded.store(read.concluded, Ordering::Release);
     }
 
-    fn of(head: &PartHead, [slots4, slots6, books, control]: [OwnedFd; 4]) -> io::Result<Self> {
-        let PartHead { probe, areas, slots4_shift, slots6_shift, instance, .. } = *head;
-        let memory = Memory {
-            slots4: Mapped::new(slots4, (2 * areas) << slots4_shift)?,
-            slots6: Mapped::new(slots6, (2 * areas) << slots6_shift)?,
-            books: Mapped::new(books, 2 * areas)?,
-            control: Mapped::new(control, 1)?,
-        };
+    fn of(head: &PartHead, maps: Vec<OwnedFd>) -> io::Result<Self> {
+        let PartHead { probe, areas, slots4_shift, slots6_shift, displaced_shift, instance, .. } = *head;
         let (number, clock) = (probe.number, ProbeClock::Monotonic);
-        let shared = Self::new(memory, Shape { number, areas, slots4_shift, slots6_shift, clock, instance });
+        let shape = Shape { number, areas, slots4_shift, slots6_shift, displaced_shift, clock, instance };
+        let mut maps = maps.into_iter();
+        let memory = Memory::of(&shape, |name| maps.next().ok_or(ProbeError::Missing(name)));
+        let shared = Self::new(memory.map_err(io::Error::other)?, shape);
         shared.take_state(&probe);
         Ok(shared)
     }
@@ -81,10 +77,13 @@ impl Areas {
     }
 
     fn part(&mut self, head: &PartHead, descriptors: &mut impl Iterator<Item = OwnedFd>) -> io::Result<Part> {
-        let sound =
-            (1..=MOST_AREAS as usize).contains(&head.areas) && head.slots4_shift <= 24 && head.slots6_shift <= 24;
-        let mut next = || descriptors.next().filter(|_| sound).ok_or(io::ErrorKind::InvalidData);
-        let maps = [next()?, next()?, next()?, next()?];
+        let sound = (1..=MOST_AREAS as usize).contains(&head.areas)
+            && head.slots4_shift.max(head.slots6_shift).max(head.displaced_shift) <= 24;
+        if !sound {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        // With every part, whether its probe is known or not.
+        let maps = descriptors.by_ref().take(Memory::MAPS).collect();
         let shared = match self.probes.iter().find(|known| known.number == head.probe.number) {
             Some(known) => Arc::clone(known),
             None => {
@@ -93,7 +92,8 @@ impl Areas {
                 shared
             }
         };
-        let rings = Rings { evicted: ring(next()?)?, copies: ring(next()?)? };
+        let mut next = || descriptors.next().ok_or(io::ErrorKind::InvalidData);
+        let rings = Rings { copies: ring(next()?)? };
         let socket = match &head.socket {
             Some(socket) => Some(Socket::handed(socket, next()?, next()?)?),
             None => None,

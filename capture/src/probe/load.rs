@@ -1,5 +1,6 @@
 //! The loaded program and its maps.
 
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::XdpLink;
 use aya::programs::{SchedClassifier, TcAttachType, TestRun, TestRunOptions, Xdp, XdpMode, tc};
 use aya::{Ebpf, EbpfLoader};
-use probe_common::layout::{Books, Control, MAX_RULES, PORTS, PROTOCOLS, Slot4, Slot6};
+use probe_common::layout::{Books, Control, MAX_RULES, PORTS, PROTOCOLS, RingEnds, Slot4, Slot6, slots_in_all};
 
 use super::clock;
 use super::filter::Rules;
@@ -23,15 +24,13 @@ use crate::live::Filter;
 /// What the interface's thread and the receivers share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) slots4: Mapped<Slot4>,
-    pub(super) slots6: Mapped<Slot6>,
-    pub(super) books: Mapped<Books>,
-    pub(super) control: Mapped<Control>,
+    pub(super) memory: Memory,
     /// Its number in this process; a reader's is that of its keeper.
     pub(super) number: u64,
     pub(super) areas: usize,
     pub(super) slots4_shift: u32,
     pub(super) slots6_shift: u32,
+    pub(super) displaced_shift: u32,
     pub(super) clock: ProbeClock,
     /// Generations that no program writes any more; the next to be written has this number.
     pub(super) closed: AtomicU64,
@@ -52,9 +51,14 @@ pub(super) struct Shared {
 }
 
 /// The memory of a probe.
+#[derive(Debug)]
 pub(super) struct Memory {
     pub(super) slots4: Mapped<Slot4>,
     pub(super) slots6: Mapped<Slot6>,
+    /// Rings of slots that left early, and their ends.
+    pub(super) displaced4: Mapped<Slot4>,
+    pub(super) displaced6: Mapped<Slot6>,
+    pub(super) ends: Mapped<RingEnds>,
     pub(super) books: Mapped<Books>,
     pub(super) control: Mapped<Control>,
 }
@@ -65,24 +69,58 @@ pub(super) struct Shape {
     pub(super) areas: usize,
     pub(super) slots4_shift: u32,
     pub(super) slots6_shift: u32,
+    pub(super) displaced_shift: u32,
     pub(super) clock: ProbeClock,
     pub(super) instance: Option<u64>,
+}
+
+impl Memory {
+    pub(super) const MAPS: usize = 7;
+
+    /// Maps it, from what makes a descriptor of a map's name in the object.
+    pub(super) fn of(
+        shape: &Shape,
+        mut array: impl FnMut(&'static str) -> Result<OwnedFd, ProbeError>,
+    ) -> Result<Self, ProbeError> {
+        let Shape { areas, slots4_shift, slots6_shift, displaced_shift, .. } = *shape;
+        let slots = |shift| slots_in_all(areas as u32, shift) as usize;
+        Ok(Self {
+            slots4: mapped(array("SLOTS4")?, slots(slots4_shift))?,
+            slots6: mapped(array("SLOTS6")?, slots(slots6_shift))?,
+            displaced4: mapped(array("DISPLACED4")?, areas << displaced_shift)?,
+            displaced6: mapped(array("DISPLACED6")?, areas << displaced_shift >> 1)?,
+            ends: mapped(array("RING_ENDS")?, 2 * areas)?,
+            books: mapped(array("BOOKS")?, 2 * areas)?,
+            control: mapped(array("CONTROL")?, 1)?,
+        })
+    }
+
+    /// Its maps, in the order in which [`of`](Self::of) asks for them.
+    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; Self::MAPS] {
+        let Self { slots4, slots6, displaced4, displaced6, ends, books, control } = self;
+        [
+            slots4.as_fd(),
+            slots6.as_fd(),
+            displaced4.as_fd(),
+            displaced6.as_fd(),
+            ends.as_fd(),
+            books.as_fd(),
+            control.as_fd(),
+        ]
+    }
 }
 
 impl Shared {
     /// Of which nothing was closed or read yet.
     pub(super) fn new(memory: Memory, shape: Shape) -> Self {
-        let Memory { slots4, slots6, books, control } = memory;
-        let Shape { number, areas, slots4_shift, slots6_shift, clock, instance } = shape;
+        let Shape { number, areas, slots4_shift, slots6_shift, displaced_shift, clock, instance } = shape;
         Self {
-            slots4,
-            slots6,
-            books,
-            control,
+            memory,
             number,
             areas,
             slots4_shift,
             slots6_shift,
+            displaced_shift,
             clock,
             closed: AtomicU64::new(0),
             swept: (0..areas).map(|_| AtomicU64::new(0)).collect(),
@@ -126,7 +164,6 @@ impl Shared {
 
 /// What a receiver of an area needs besides [`Shared`].
 pub(super) struct Rings {
-    pub(super) evicted: RingBuf<MapData>,
     pub(super) copies: RingBuf<MapData>,
 }
 
@@ -146,7 +183,7 @@ pub struct Probe {
     /// The pinned attachment: gone from there, and then closed, it ends.
     link: Option<(PathBuf, Option<PinnedLink>)>,
     // Kept: the outer maps hold references by themselves, but only while they are there.
-    _outer: [ArrayOfMaps<MapData, MapData>; 2],
+    _outer: ArrayOfMaps<MapData, MapData>,
 }
 
 impl Probe {
@@ -154,13 +191,17 @@ impl Probe {
     pub(super) fn load_parts(options: &ProbeOptions) -> Result<(Self, Vec<Rings>), ProbeError> {
         options.check()?;
         let settings = settings_bytes(&options.settings()?);
-        let areas = options.all_areas() as usize;
-        let (slots4, slots6) = ((2 * areas) << options.slots4_shift, (2 * areas) << options.slots6_shift);
+        let areas = options.all_areas();
+        let slots = |shift| slots_in_all(areas, shift) as u32;
         let mut ebpf = EbpfLoader::new()
             .override_global("SETTINGS", settings.as_slice(), true)
-            .map_max_entries("SLOTS4", slots4 as u32)
-            .map_max_entries("SLOTS6", slots6 as u32)
-            .map_max_entries("BOOKS", 2 * options.all_areas())
+            .map_max_entries("SLOTS4", slots(options.slots4_shift))
+            .map_max_entries("SLOTS6", slots(options.slots6_shift))
+            .map_max_entries("DISPLACED4", areas << options.displaced_shift())
+            .map_max_entries("DISPLACED6", areas << options.displaced_shift() >> 1)
+            .map_max_entries("RING_ENDS", 2 * areas)
+            .map_max_entries("BOOKS", 2 * areas)
+            .map_max_entries("QUOTAS", areas)
             .load(if options.bench.is_some() { xdp_probe::PEERS } else { xdp_probe::PROBE })?;
         let program = match options.bench {
             Some(bench) => bench.name(),
@@ -176,58 +217,43 @@ impl Probe {
             classifier(&mut ebpf)?.load()?;
         }
         let mut take = |name: &'static str| ebpf.take_map(name).ok_or(ProbeError::Missing(name));
-        let mut evicted = outer(take("EVICTED")?)?;
         let mut copies = outer(take("COPIES")?)?;
         let folder = options.pin.as_ref().map(|pin| pin.folder.as_path());
-        if let Some(PinTo { folder, instance, owner }) = &options.pin {
-            std::fs::create_dir(folder).map_err(|error| ProbeError::System("making the folder for pins", error))?;
-            let ProbeOptions { slots4_shift, slots6_shift, .. } = *options;
-            let areas = options.all_areas();
-            let meta = Meta { instance: *instance, owner: *owner, areas, slots4_shift, slots6_shift, reserved: 0 };
-            pin::write_meta(folder, meta)?;
-        }
-        let copy_bytes = if options.verdicts == Verdicts::TapRedirect { 4096 } else { options.copy_ring_bytes };
-        let rings = (0..options.all_areas())
-            .map(|area| {
-                let [evicted_name, copies_name] = pin::ring_names(area);
-                Ok(Rings {
-                    evicted: ring(&mut evicted, area, options.ring_bytes, folder, &evicted_name)?,
-                    copies: ring(&mut copies, area, copy_bytes, folder, &copies_name)?,
-                })
-            })
-            .collect::<Result<Vec<_>, ProbeError>>()?;
-        let mut kept = |name: &'static str, pin_name: &str| {
-            let map = take(name)?;
-            if let Map::Array(data) = &map {
-                pin(data, folder, pin_name)?;
-            }
-            Ok::<_, ProbeError>(map)
-        };
-        let memory = Memory {
-            slots4: mapped(kept("SLOTS4", "slots4")?, slots4)?,
-            slots6: mapped(kept("SLOTS6", "slots6")?, slots6)?,
-            books: mapped(kept("BOOKS", "books")?, 2 * areas)?,
-            control: mapped(kept("CONTROL", "control")?, 1)?,
-        };
         let shape = Shape {
             number: Shared::next_number(),
-            areas,
+            areas: areas as usize,
             slots4_shift: options.slots4_shift,
             slots6_shift: options.slots6_shift,
+            displaced_shift: options.displaced_shift(),
             clock: options.clock,
             instance: options.pin.as_ref().map(|pin| pin.instance),
         };
+        if let Some(PinTo { folder, instance, owner }) = &options.pin {
+            std::fs::create_dir(folder).map_err(|error| ProbeError::System("making the folder for pins", error))?;
+            let Shape { slots4_shift, slots6_shift, displaced_shift, .. } = shape;
+            let meta = Meta { instance: *instance, owner: *owner, areas, slots4_shift, slots6_shift, displaced_shift };
+            pin::write_meta(folder, meta)?;
+        }
+        let copy_bytes = if options.verdicts == Verdicts::TapRedirect { 4096 } else { options.copy_ring_bytes };
+        let rings = (0..areas)
+            .map(|area| Ok(Rings { copies: ring(&mut copies, area, copy_bytes, folder, &pin::ring_name(area))? }))
+            .collect::<Result<Vec<_>, ProbeError>>()?;
+        let memory = Memory::of(&shape, |name| {
+            let Map::Array(data) = take(name)? else { return Err(ProbeError::Missing(name)) };
+            pin(&data, folder, name)?;
+            data.fd().as_fd().try_clone_to_owned().map_err(|error| ProbeError::System("keeping a map", error))
+        })?;
         let shared = Shared::new(memory, shape);
         let rules = Rules {
-            sets: mapped(take("RULE_SETS")?, 1)?,
-            of_protocol: mapped(take("RULES_OF_PROTOCOL")?, PROTOCOLS)?,
-            of_port: mapped(take("RULES_OF_PORT")?, PORTS)?,
+            sets: mapped_array(take("RULE_SETS")?, 1)?,
+            of_protocol: mapped_array(take("RULES_OF_PROTOCOL")?, PROTOCOLS)?,
+            of_port: mapped_array(take("RULES_OF_PORT")?, PORTS)?,
             of_net: Mutex::new(LpmTrie::try_from(take("RULES_OF_NET")?)?),
         };
         let sockets = XskMap::try_from(take("SOCKETS")?)?;
         let grace = (ArrayOfMaps::try_from(take("GRACE")?)?, Array::try_from(take("GRACE_INNER")?)?);
         let flows = match options.bench {
-            Some(_) => Some(mapped(take("FLOWS")?, super::bench::FLOWS)?),
+            Some(_) => Some(mapped_array(take("FLOWS")?, super::bench::FLOWS)?),
             None => None,
         };
         let grace = options.grace.then(|| Mutex::new(grace));
@@ -241,10 +267,10 @@ impl Probe {
             flows,
             has_egress: false,
             link: None,
-            _outer: [evicted, copies],
+            _outer: copies,
         };
         let now = out.now();
-        out.shared.control.set_base(0, now);
+        out.shared.memory.control.set_base(0, now);
         out.shared.set_offset();
         Ok((out, rings))
     }
@@ -348,10 +374,10 @@ impl Probe {
     /// # Errors
     /// The kernel's: nothing is dropped then.
     pub fn set_filter(&self, filter: &Filter) -> Result<(), ProbeError> {
-        self.shared.control.set_rules(0);
+        self.shared.memory.control.set_rules(0);
         self.wait_for_programs();
         self.rules.write(filter.rules())?;
-        self.shared.control.set_rules(filter.rules().len().min(MAX_RULES) as u32);
+        self.shared.memory.control.set_rules(filter.rules().len().min(MAX_RULES) as u32);
         Ok(())
     }
 
@@ -371,9 +397,9 @@ impl Probe {
     pub fn flip(&self, now: u64) {
         let closing = self.shared.closed.load(Ordering::Acquire);
         let next = (closing + 1) as u32 & 1;
-        self.shared.control.set_base(next, now);
+        self.shared.memory.control.set_base(next, now);
         self.shared.set_offset();
-        self.shared.control.set_generation(next);
+        self.shared.memory.control.set_generation(next);
         self.wait_for_programs();
         self.shared.closed.store(closing + 1, Ordering::Release);
     }
@@ -428,7 +454,12 @@ fn ring(
     Ok(RingBuf::try_from(Map::RingBuf(map))?)
 }
 
-pub(super) fn mapped<T: super::map::Plain>(map: Map, entries: usize) -> Result<Mapped<T>, ProbeError> {
+fn mapped<T: super::map::Plain>(array: impl AsFd, entries: usize) -> Result<Mapped<T>, ProbeError> {
+    Mapped::new(array, entries).map_err(|error| ProbeError::System("mapping the probe's memory", error))
+}
+
+/// As [`mapped`], of a map of the object or of a pin.
+pub(super) fn mapped_array<T: super::map::Plain>(map: Map, entries: usize) -> Result<Mapped<T>, ProbeError> {
     let Map::Array(data) = map else { return Err(ProbeError::Missing("array")) };
-    Mapped::new(data.fd(), entries).map_err(|error| ProbeError::System("mapping the probe's memory", error))
+    mapped(data.fd(), entries)
 }

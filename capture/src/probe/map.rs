@@ -7,10 +7,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
-use probe_common::layout::{Books, Control, RuleSets, Slot4, Slot6};
+use probe_common::layout::{Books, Control, RingEnds, RuleSets, Slot4, Slot6};
 
 /// Values without padding of which every bit pattern is valid, as the kernel program has them.
 ///
@@ -23,6 +23,8 @@ unsafe impl Plain for Slot4 {}
 unsafe impl Plain for Slot6 {}
 // SAFETY: they are.
 unsafe impl Plain for Books {}
+// SAFETY: they are.
+unsafe impl Plain for RingEnds {}
 // SAFETY: they are.
 unsafe impl Plain for RuleSets {}
 // SAFETY: they are.
@@ -116,6 +118,26 @@ impl Mapped<Control> {
     }
 }
 
+impl Mapped<RingEnds> {
+    /// Entries of a ring that were written and not read yet: the first, and how many. What the program wrote before is seen.
+    pub(super) fn unread(&self, ring: usize) -> (u64, u64) {
+        // SAFETY: live, aligned words of the mapping, each with one writer.
+        let (written, read) = unsafe {
+            let ends = self.at(ring);
+            (AtomicU64::from_ptr(&raw mut (*ends).written), AtomicU64::from_ptr(&raw mut (*ends).read))
+        };
+        let read = read.load(Ordering::Relaxed);
+        (read, written.load(Ordering::Acquire).wrapping_sub(read))
+    }
+
+    /// All entries before this one were read, and may be written anew.
+    pub(super) fn set_read(&self, ring: usize, read: u64) {
+        // SAFETY: as above.
+        let word = unsafe { AtomicU64::from_ptr(&raw mut (*self.at(ring)).read) };
+        word.store(read, Ordering::Release);
+    }
+}
+
 /// A record of the ring as a value; `None` if it is shorter.
 pub(super) fn record<T: Record>(bytes: &[u8]) -> Option<T> {
     let bytes = bytes.get(..size_of::<T>())?;
@@ -128,10 +150,6 @@ pub(super) fn record<T: Record>(bytes: &[u8]) -> Option<T> {
 /// # Safety
 /// `#[repr(C)]`, integers only.
 pub(super) unsafe trait Record: Copy {}
-// SAFETY: they are.
-unsafe impl Record for probe_common::layout::Evicted4 {}
-// SAFETY: they are.
-unsafe impl Record for probe_common::layout::Evicted6 {}
 // SAFETY: they are.
 unsafe impl Record for probe_common::layout::CopyHead {}
 

@@ -8,7 +8,7 @@ use aya::maps::MapError;
 use aya::pin::PinError;
 use aya::programs::ProgramError;
 use aya::programs::links::LinkError;
-use probe_common::layout::{Key, Settings, policy};
+use probe_common::layout::{Key, Settings, Slot4, policy};
 
 use super::bench::BenchProgram;
 
@@ -109,7 +109,7 @@ pub struct ProbeOptions {
     pub slots4_shift: u32,
     /// The IPv6 slots, likewise; default 16 (8 MiB).
     pub slots6_shift: u32,
-    /// Bytes of each area's ring of slots that left early: a power of two of pages. Default 4 MiB.
+    /// Bytes of each area's rings of slots that left early, one for IPv4 and one for IPv6: a power of two of pages. Default 4 MiB.
     pub ring_bytes: u32,
     /// Bytes of each area's ring of copied frames, likewise. Default 16 MiB.
     pub copy_ring_bytes: u32,
@@ -125,6 +125,8 @@ pub struct ProbeOptions {
     pub bench: Option<BenchProgram>,
     /// Where its memory is pinned, so that it outlives the process; None: nowhere.
     pub pin: Option<PinTo>,
+    /// The processor makes stores visible in their order; else the program orders them. `false` is right everywhere.
+    pub stores_in_order: bool,
     /// Waits, after a flip, until no program runs that may write the old generation. Never `false` but in the test that
     /// shows why.
     pub grace: bool,
@@ -159,6 +161,7 @@ impl Default for ProbeOptions {
             frags: true,
             bench: None,
             pin: None,
+            stores_in_order: cfg!(target_arch = "x86_64"),
             grace: true,
         }
     }
@@ -167,6 +170,11 @@ impl Default for ProbeOptions {
 impl ProbeOptions {
     pub(super) const fn all_areas(&self) -> u32 {
         self.areas.saturating_add(self.egress_areas)
+    }
+
+    /// Entries of a ring of IPv4 slots that left early are 2 to this power.
+    pub(super) const fn displaced_shift(&self) -> u32 {
+        (self.ring_bytes / size_of::<Slot4>() as u32).ilog2()
     }
 
     pub(super) fn check(&self) -> Result<(), ProbeError> {
@@ -211,6 +219,8 @@ impl ProbeOptions {
             clock_is_metadata: u32::from(self.clock == ProbeClock::Metadata),
             first_egress: self.areas,
             enters_vxlan: u32::from(self.enters_vxlan),
+            displaced_shift: self.displaced_shift(),
+            stores_in_order: u32::from(self.stores_in_order),
             reserved: 0,
         })
     }
@@ -241,12 +251,14 @@ pub(super) fn settings_bytes(settings: &Settings) -> Vec<u8> {
         clock_is_metadata,
         first_egress,
         enters_vxlan,
+        displaced_shift,
+        stores_in_order,
         reserved,
         ..
     } = *settings;
     let words = [seeds[0], seeds[1], multipliers[0], multipliers[1], key_mask];
     let mut halves =
         vec![slots4_shift, slots6_shift, areas, area_is_cpu, policy, sample, clock_is_metadata, first_egress];
-    halves.extend([enters_vxlan, reserved]);
+    halves.extend([enters_vxlan, displaced_shift, stores_in_order, reserved]);
     words.iter().flat_map(|word| word.to_ne_bytes()).chain(halves.iter().flat_map(|half| half.to_ne_bytes())).collect()
 }

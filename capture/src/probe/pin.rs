@@ -1,10 +1,10 @@
 //! What outlives the process: the probe's link and maps, pinned in a BPF file system.
 //!
 //! ```text
-//! ROOT/v1/n<network namespace>_<interface>/          locked (flock) as long as a process captures there
+//! ROOT/v2/n<network namespace>_<interface>/          locked (flock) as long as a process captures there
 //!     xdp_<mode>_<ifindex>                           the attachment: packets are counted on while nobody reads
-//!     <instance>/{meta,control,books,slots4,slots6}  the memory of one loaded probe
-//!     <instance>/{evicted,copies}_<area>             its rings
+//!     <instance>/{meta,CONTROL,BOOKS,SLOTS4,…}       the memory of one loaded probe
+//!     <instance>/copies_<area>                       its rings of frames
 //! ```
 //!
 //! After a SIGKILL the program goes on counting. The next process puts its own program into the pinned link (one exchange:
@@ -12,11 +12,11 @@
 //! as if it were its own. The books of a probe's memory are never set back, so that what the former process had told can
 //! be told from what it had not. The memory is given up when what was in it has been published.
 //!
-//! `v1` is the layout of the memory; another version's is left alone. Names have no dots: the file system forbids them.
+//! `v2` is the layout of the memory; another version's is left alone. Names have no dots: the file system forbids them.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,11 +26,11 @@ use std::time::{Duration, Instant};
 use aya::maps::{Map, MapData, RingBuf};
 use aya::programs::links::{FdLink, PinnedLink};
 
-use super::load::{Memory, Rings, Shape, Shared, mapped};
+use super::load::{Memory, Rings, Shape, Shared, mapped_array};
 use super::map::Mapped;
 use super::options::{MOST_AREAS, ProbeClock, ProbeError};
 
-const LAYOUT: &str = "v1";
+const LAYOUT: &str = "v2";
 
 /// `BPF_FS_MAGIC` of linux/magic.h.
 const BPF_FS: u64 = 0xcafe_4a11;
@@ -49,7 +49,7 @@ pub(super) struct Meta {
     pub(super) areas: u32,
     pub(super) slots4_shift: u32,
     pub(super) slots6_shift: u32,
-    pub(super) reserved: u32,
+    pub(super) displaced_shift: u32,
 }
 
 /// The folder of one interface.
@@ -163,7 +163,7 @@ pub(crate) fn give_up_left(root: &Path, interface: &str) {
     let Ok(Some(pins)) = Pins::open(root, interface) else { return };
     pins.detach_others(None);
     for Left { meta, shared, .. } in pins.left(None) {
-        let books = (0..2 * shared.areas).map(|at| shared.books.read(at).seen.packets);
+        let books = (0..2 * shared.areas).map(|at| shared.memory.books.read(at).seen.packets);
         tracing::warn!(
             interface,
             "{} packets of a capture by XDP that was killed are given up: only XDP takes them over",
@@ -178,9 +178,9 @@ pub(super) fn pin(map: &MapData, folder: Option<&Path>, name: &str) -> Result<()
     folder.map_or(Ok(()), |folder| Ok(map.pin(folder.join(name))?))
 }
 
-/// The names of an area's rings.
-pub(super) fn ring_names(area: u32) -> [String; 2] {
-    [format!("evicted_{area}"), format!("copies_{area}")]
+/// The name of an area's ring of copied frames.
+pub(super) fn ring_name(area: u32) -> String {
+    format!("copies_{area}")
 }
 
 /// Makes the map that says how the others are laid out.
@@ -199,34 +199,28 @@ impl Left {
     fn open(folder: &Path) -> Result<Self, ProbeError> {
         let data = |name: &str| MapData::from_pin(folder.join(name));
         let array = |name: &str| Ok::<_, ProbeError>(Map::Array(data(name)?));
-        let meta: Meta = mapped::<Meta>(array("meta")?, 1)?.read(0);
-        let Meta { areas, slots4_shift, slots6_shift, .. } = meta;
-        let sound = (1..=MOST_AREAS).contains(&areas) && slots4_shift <= 24 && slots6_shift <= 24;
-        if !sound {
+        let meta: Meta = mapped_array::<Meta>(array("meta")?, 1)?.read(0);
+        let Meta { areas, slots4_shift, slots6_shift, displaced_shift, .. } = meta;
+        if !(1..=MOST_AREAS).contains(&areas) || slots4_shift.max(slots6_shift).max(displaced_shift) > 24 {
             return Err(ProbeError::OutOfRange("the layout of what a killed capture left", "areas and slots"));
         }
         let ring = |name: &str| Ok::<_, ProbeError>(RingBuf::try_from(Map::RingBuf(data(name)?))?);
         let rings = (0..areas)
-            .map(|area| {
-                let [evicted, copies] = ring_names(area);
-                Ok(Rings { evicted: ring(&evicted)?, copies: ring(&copies)? })
-            })
+            .map(|area| Ok(Rings { copies: ring(&ring_name(area))? }))
             .collect::<Result<Vec<_>, ProbeError>>()?;
-        let count = areas as usize;
-        let memory = Memory {
-            slots4: mapped(array("slots4")?, (2 * count) << slots4_shift)?,
-            slots6: mapped(array("slots6")?, (2 * count) << slots6_shift)?,
-            books: mapped(array("books")?, 2 * count)?,
-            control: mapped(array("control")?, 1)?,
-        };
         let shape = Shape {
             number: Shared::next_number(),
-            areas: count,
+            areas: areas as usize,
             slots4_shift,
             slots6_shift,
+            displaced_shift,
             clock: ProbeClock::Monotonic,
             instance: Some(meta.instance),
         };
+        let memory = Memory::of(&shape, |name| {
+            let fd = data(name)?.fd().as_fd().try_clone_to_owned();
+            fd.map_err(|error| ProbeError::System("keeping a pinned map", error))
+        })?;
         let shared = Shared::new(memory, shape);
         // Nobody writes it any more.
         shared.ended.store(true, Ordering::Release);

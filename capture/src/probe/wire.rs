@@ -11,7 +11,7 @@ use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use probe_common::generator::{BURST, Orders};
 
-use super::load::{mapped, xdp};
+use super::load::{mapped_array, xdp};
 use super::map::Mapped;
 use super::options::ProbeError;
 use crate::xsk::{Socket, SocketOptions};
@@ -58,7 +58,7 @@ impl Generator {
         for program in ["generate", "generate_vxlan"] {
             xdp(&mut ebpf, program)?.load()?;
         }
-        let orders = mapped(ebpf.take_map("ORDERS").ok_or(ProbeError::Missing("ORDERS"))?, 1)?;
+        let orders = mapped_array(ebpf.take_map("ORDERS").ok_or(ProbeError::Missing("ORDERS"))?, 1)?;
         orders.write(0, Orders { random: SEED, ..Orders::default() });
         Ok(Self { ebpf, orders, ifindex })
     }
@@ -151,7 +151,7 @@ impl Attached {
         let name = program.name();
         xdp(&mut ebpf, name)?.load()?;
         let mut take = |name: &'static str| ebpf.take_map(name).ok_or(ProbeError::Missing(name));
-        let seen = mapped(take("SEEN")?, 2)?;
+        let seen = mapped_array(take("SEEN")?, 2)?;
         let mut sockets = XskMap::try_from(take("SOCKETS")?)?;
         let socket = if program == WireProgram::ToSocket {
             let socket = open(ifindex).map_err(|error| ProbeError::System("opening an AF_XDP socket", error))?;

@@ -202,7 +202,7 @@ impl Xdp {
         probe.wait_for_programs();
         for Left { meta, shared, rings } in pins.left(probe.shared.instance) {
             let is_ours = meta.owner == self.options.owner;
-            let packets: u64 = (0..2 * shared.areas).map(|at| shared.books.read(at).seen.packets).sum();
+            let packets: u64 = (0..2 * shared.areas).map(|at| shared.memory.books.read(at).seen.packets).sum();
             tracing::info!(
                 interface = self.name,
                 packets,

@@ -2,7 +2,7 @@
 
 use capture::probe::{ProbeOptions, Verdicts};
 
-use crate::frames::{Way, tcp, udp};
+use crate::frames::{Way, tcp, udp, udp6};
 use crate::support::{Memory, by_hand, load, read_all};
 
 const DROP: u32 = 1;
@@ -110,4 +110,103 @@ fn inline_lets_everything_pass() {
     let books = areas[0].books();
     assert_eq!(books.imbalances(), []);
     assert_eq!((books.passed.packets, books.cached.packets, books.received.packets), (3, 1, 2));
+}
+
+/// A hundred times round rings of 64 and 32 entries, read in time: each flow has all its packets. Both ways of making entries
+/// visible.
+#[test]
+fn rings_that_go_round_lose_nothing() {
+    for stores_in_order in [true, false] {
+        let options = ProbeOptions { slots4_shift: 4, slots6_shift: 4, ring_bytes: 4096, stores_in_order, ..by_hand() };
+        let Some((probe, mut areas)) = load(&options) else { return };
+        let mut memory = Memory::default();
+        for round in 0..400 {
+            for host in 0..30 {
+                let way = Way::new(host, 5_000);
+                probe.test_run(round, &udp(way, &[0; 20]), 1).unwrap();
+                probe.test_run(round, &udp6(way, &[0; 20]), 1).unwrap();
+            }
+            // At most 45 records of each version since: what waited before, and what came.
+            areas[0].drain_evicted(&mut memory, usize::MAX);
+            if round % 100 == 99 {
+                read_all(&probe, &mut areas[0], round, &mut memory);
+            }
+        }
+        let books = areas[0].books();
+        assert_eq!(books.imbalances(), []);
+        assert_eq!(books.lost_ring_full.packets, 0);
+        assert!(books.received_from_ring.packets > 64 * 100, "{books:?}");
+        for host in 0..30 {
+            for v6 in [false, true] {
+                let is_of =
+                    |m: &&capture::live::Microflow| m.low.0[15] == host && (m.version == capture::IpVersion::V6) == v6;
+                let of_host = memory.microflows.iter().filter(is_of);
+                assert_eq!(of_host.map(|m| m.from_low.packets).sum::<u64>(), 400, "host {host}, IPv6 {v6}");
+            }
+        }
+    }
+}
+
+/// Sixty gigabytes of one flow, and of two that take turns: no count of 32 bits overflows, wherever the packets waited.
+#[test]
+fn many_gigabytes_of_a_flow_are_counted_exactly() {
+    const RUNS: u32 = 10_000_000;
+    let Some((probe, mut areas)) = load(&by_hand()) else { return };
+    let (long, other) = (udp(Way::new(1, 40_000), &[0; 3_000]), udp(Way::new(2, 40_000), &[0; 20]));
+    for _ in 0..20 {
+        probe.test_run(1, &long, RUNS / 20).unwrap();
+        probe.test_run(1, &other, 1).unwrap();
+    }
+    probe.test_run(1, &long, RUNS).unwrap();
+    let mut memory = Memory::default();
+    read_all(&probe, &mut areas[0], 2, &mut memory);
+    assert_eq!(areas[0].books().imbalances(), []);
+    let of_host = |host: u8| memory.microflows.iter().filter(move |m| m.low.0[15] == host).map(|m| m.from_low);
+    let bytes: u64 = of_host(1).map(|low| low.ip_bytes).sum();
+    let packets: u64 = of_host(1).map(|low| low.packets).sum();
+    assert_eq!((packets, bytes), (2 * u64::from(RUNS), 2 * u64::from(RUNS) * 3_028));
+    assert!(of_host(1).all(|low| low.ip_bytes == low.packets * 3_028));
+    assert_eq!(of_host(2).map(|low| low.packets).sum::<u64>(), 20);
+}
+
+/// A flood of SYNs has room for what it begins, and takes nobody else's packets to user space with it; nor does it take the
+/// first packets of a connection that begins in the middle of it.
+#[test]
+fn a_flood_of_syns_does_not_send_other_flows_whole() {
+    let Some((probe, mut areas)) = load(&ProbeOptions { slots4_shift: 16, ..by_hand() }) else { return };
+    let mut memory = Memory::default();
+    let mut state = 1_u32;
+    let mut flood = |count: u32, memory: &mut Memory, area: &mut capture::probe::Area| {
+        for n in 0..count {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let [a, b, c, d] = state.to_be_bytes();
+            let way = Way { src: [100, a, b, c], ..Way::new(1, 1_024 + u16::from(d)) };
+            probe.test_run(1, &tcp(way, SYN, b""), 1).unwrap();
+            if n % 1_000 == 0 {
+                area.drain_copies(memory, usize::MAX);
+            }
+        }
+        area.drain_copies(memory, usize::MAX);
+    };
+    flood(200_000, &mut memory, &mut areas[0]);
+    memory.frames.clear();
+    // Of these no SYN was seen.
+    for host in 0..200 {
+        for port in 0..20 {
+            probe.test_run(2, &tcp(Way::new(host, 30_000 + port), ACK, &[0xaa; 100]), 1).unwrap();
+        }
+    }
+    areas[0].drain_copies(&mut memory, usize::MAX);
+    assert!(memory.frames.len() < 40, "{} of 4,000 packets went whole", memory.frames.len());
+    memory.frames.clear();
+    let way = Way::new(250, 40_001);
+    probe.test_run(3, &tcp(way, SYN, b""), 1).unwrap();
+    flood(500, &mut memory, &mut areas[0]);
+    memory.frames.clear();
+    for _ in 0..30 {
+        probe.test_run(4, &tcp(way, ACK, &[0xaa; 100]), 1).unwrap();
+    }
+    read_all(&probe, &mut areas[0], 10, &mut memory);
+    assert_eq!(memory.frames.len(), 20);
+    assert_eq!(areas[0].books().imbalances(), []);
 }

@@ -34,6 +34,21 @@ pub(crate) fn udp(way: Way, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// As [`udp`], over IPv6.
+pub(crate) fn udp6(way: Way, payload: &[u8]) -> Vec<u8> {
+    let (src, dst) = way.macs();
+    let ip = |v4: [u8; 4]| {
+        let mut ip = [0; 16];
+        ip[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
+        ip[12..].copy_from_slice(&v4);
+        ip
+    };
+    let builder = PacketBuilder::ethernet2(src, dst).ipv6(ip(way.src), ip(way.dst), 64).udp(way.src_port, way.dst_port);
+    let mut frame = Vec::new();
+    builder.write(&mut frame, payload).unwrap();
+    frame
+}
+
 /// A TCP segment with these flags.
 pub(crate) fn tcp(way: Way, flags: u8, payload: &[u8]) -> Vec<u8> {
     let (src, dst) = way.macs();

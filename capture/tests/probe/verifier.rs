@@ -23,6 +23,7 @@ fn the_verifier_takes_the_program_in_every_setting() {
                 vlan_in_key: has(4),
                 // Half of them, each other setting in both.
                 enters_vxlan: bits.count_ones() % 2 == 0,
+                stores_in_order: bits.count_ones() % 2 == 1,
                 egress_areas: u32::from(verdicts == Verdicts::Inline),
                 slots4_shift: 4,
                 slots6_shift: 4,

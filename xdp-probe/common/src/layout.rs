@@ -3,6 +3,8 @@
 //!
 //! The flow cache is an array of slots per *area*, twice: the program writes in one generation while user space reads
 //! the other. An area has one writer at a time: it belongs to a receive queue (driver mode), or to a CPU.
+//!
+//! Behind all slots stand, per area and generation, those of packets that wait to be counted in theirs ([`WAITING`]).
 
 /// Settings of a loaded program, constants for it: what is switched off costs nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +34,10 @@ pub struct Settings {
     pub first_egress: u32,
     /// 1: of a packet in VXLAN the inner one is counted.
     pub enters_vxlan: u32,
+    /// Entries of a ring of IPv4 slots that left early are 2 to this power; one of IPv6 slots has half as many.
+    pub displaced_shift: u32,
+    /// 1: the processor makes stores visible in their order (x86).
+    pub stores_in_order: u32,
     /// Unused.
     pub reserved: u32,
 }
@@ -77,10 +83,8 @@ impl Key {
     pub const HIGH_SENT: u64 = 1 << 17;
     /// State: it came in VXLAN.
     pub const IN_VXLAN: u64 = 1 << 18;
-    /// State: packets that still go to user space whole, from this bit on (5 bits).
-    pub const QUOTA_SHIFT: u32 = 19;
-    /// Bits of the quota.
-    pub const QUOTA_MASK: u64 = 0x1f << Self::QUOTA_SHIFT;
+    /// State, of a slot that left early: it left in generation 1.
+    pub const LATER_GENERATION: u64 = 1 << 19;
     /// The key without the VLAN.
     pub const MASK: u64 = 0xffff_ffff_ff00_0000 | Self::HIGH_SENT;
     /// The key with the VLAN id.
@@ -108,9 +112,44 @@ impl Key {
     }
 }
 
+/// Flows of an IP version whose packets wait, in an area and generation, to be counted in their slots, all together: so the
+/// memory of many slots is waited for once. In user space's reading order they come after the slots.
+pub const WAITING: u32 = 15;
+
+/// The slots of one IP version's array: `1 << shift` for each of `areas` in each generation, and behind them the waiting.
+pub const fn slots_in_all(areas: u32, shift: u32) -> u64 {
+    let areas = 2 * areas as u64;
+    (areas << shift) + areas * (WAITING as u64 + 1)
+}
+
+/// In that array the first slot of what waits, where `area` is generation × `areas` + number of the area: [`WaitingHead`],
+/// and [`WAITING`] slots after it.
+pub const fn waiting_head(areas: u32, shift: u32, area: u32) -> u32 {
+    ((2 * areas) << shift) + area * (WAITING + 1)
+}
+
+/// What stands in the first slot of those that wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct WaitingHead {
+    /// How many wait, at most. User space leaves it as it is: slots that it has read are vacant.
+    pub count: u32,
+    /// Where each belongs, as an index of the array.
+    pub slots: [u32; WAITING as usize],
+}
+
 /// Packets of a connection that go to user space whole after its SYN was seen: requests and answers begin there, and the
 /// handshake is completed.
-pub const QUOTA: u64 = 20;
+pub const QUOTA: u16 = 20;
+
+/// Entries of [`Quotas`].
+pub const QUOTAS_BITS: u32 = 16;
+
+/// How many packets connections of an area may still send whole, by the upper bits of the slot hash. An entry is the hash's next
+/// 11 bits, and 5 bits of packets left: another connection in its place takes it over.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+pub struct Quotas(pub [u16; 1 << QUOTAS_BITS]);
 
 /// What one direction carried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -182,32 +221,23 @@ pub struct Slot6 {
     pub reserved: [u64; 5],
 }
 
-/// An IPv4 slot that left early, as it stands in the ring.
+/// Ends of a ring of slots that left early: the program writes, user space reads, and neither waits for the other. The ring
+/// has a power of two of entries, and entry `n` stands at `n` modulo that.
+///
+/// An area has two, of IPv4 and of IPv6 slots; in the array they are at twice its number and after it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[repr(C)]
-pub struct Evicted4 {
-    /// Tick its times count from.
-    pub base: u64,
-    /// See [`Slot4::addresses`].
-    pub addresses: u64,
-    /// See [`Key`].
-    pub key: u64,
-    /// What was counted.
-    pub counts: Counts,
-}
-
-/// An IPv6 slot that left early, as it stands in the ring.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[repr(C)]
-pub struct Evicted6 {
-    /// Tick its times count from.
-    pub base: u64,
-    /// See [`Slot6::addresses`].
-    pub addresses: [u64; 4],
-    /// See [`Key`].
-    pub key: u64,
-    /// What was counted.
-    pub counts: Counts,
+#[repr(C, align(64))]
+pub struct RingEnds {
+    /// Entries written, ever.
+    pub written: u64,
+    /// Of `read`, what the program saw last: while there is room by it, it does not look again.
+    pub read_seen: u64,
+    /// Unused: each side writes a cache line of its own.
+    pub reserved: [u64; 6],
+    /// Entries read, ever.
+    pub read: u64,
+    /// Unused.
+    pub reserved_read: [u64; 7],
 }
 
 /// Packets and bytes.
@@ -303,5 +333,5 @@ pub const PORTS: usize = 1 << 16;
 pub const PROTOCOLS: usize = 256;
 
 const _: () = assert!(size_of::<Counts>() == 48 && size_of::<Slot4>() == 64 && size_of::<Slot6>() == 128);
-const _: () = assert!(size_of::<Evicted4>() == 72 && size_of::<Evicted6>() == 96 && size_of::<Books>() == 256);
-const _: () = assert!(size_of::<CopyHead>() == 24);
+const _: () = assert!(size_of::<RingEnds>() == 128 && size_of::<Books>() == 256);
+const _: () = assert!(size_of::<CopyHead>() == 24 && size_of::<WaitingHead>() == size_of::<Slot4>());

@@ -1,37 +1,34 @@
 //! The flow cache: direct-mapped, one or two cache lines a flow, both directions in one slot. A flow that finds its
 //! slot taken sends the other's counts to user space and takes it: a collision costs a record, never a count.
+//!
+//! ```text
+//! packet ─► same flow as the last that waits? ─ yes ─► counted there
+//!                     │ no
+//!                     ▼
+//!           its connection has just begun? ─ yes ─► whole to user space
+//!                     │ no
+//!                     ▼
+//!           waits; when all places are taken, all that wait are counted in their slots
+//! ```
+//!
+//! A slot of a hundred thousands is not in the processor's caches, and waiting for memory is most of a packet's cost. Those of
+//! many flows are asked for together, and come in the time of one.
 
 use aya_ebpf::helpers::generated::bpf_jiffies64;
-use probe_common::layout::{Carried, Counts, Evicted4, Evicted6, Key, QUOTA, Slot4, Slot6};
-use probe_common::protocol::{ICMP, ICMPV6};
-use probe_common::{HeaderBytes, Shape};
+use probe_common::Shape;
+use probe_common::layout::{QUOTA, QUOTAS_BITS, Slot4, Slot6, WAITING, WaitingHead, waiting_head};
+use probe_common::protocol::TCP;
 
-use crate::maps::{Area, EVICTED, SLOTS4, SLOTS6, settings};
+use crate::maps::{Area, QUOTAS, settings};
 use crate::packet::{Bytes, Packet, Size};
 use crate::run::Table;
+use crate::slot::{Slot, add, add_all, word};
 
 const SYN: u8 = 0x02;
-const ACK: u8 = 0x10;
 
-/// A slot whose bytes have passed this leaves: IP packets have at most 65,575, so the sum stays below 2^32.
+/// A slot whose bytes have passed this leaves, and one that waits takes no more at half of it: so no sum, with another
+/// IP packet of at most 65,575 bytes, comes to 2^32.
 const MANY_BYTES: u32 = 1 << 31;
-
-/// Which end sent: index of [`Counts::carried`].
-pub type Side = usize;
-
-/// The addresses of a key, and how a slot has them.
-pub trait Slot: Copy {
-    type Addresses: Copy;
-    fn equal(a: &Self::Addresses, b: &Self::Addresses) -> bool;
-    /// The addresses in order, and which end sent.
-    fn ends(frame: &Bytes, shape: &Shape) -> Option<(Self::Addresses, Side)>;
-    fn hash(addresses: &Self::Addresses, word: u64) -> u64;
-    /// The slot of a hash.
-    fn find(area: &Area, hash: u64) -> Option<*mut Self>;
-    fn parts(&mut self) -> (&mut Self::Addresses, &mut u64, &mut Counts);
-    /// Writes the slot to the ring.
-    fn send(&self, area: &Area) -> bool;
-}
 
 /// The probe's table.
 pub struct FlowCache;
@@ -46,9 +43,8 @@ impl Table for FlowCache {
         }
     }
 
-    /// What was counted of the key so far leaves first, so that user space gets things in their order. After SYN+ACK the
-    /// slot waits for the first requests and answers; a SYN alone waits only where nobody is displaced, so that a scan
-    /// cannot empty the cache.
+    /// What was counted of the key so far leaves first, so that user space gets things in their order. After a SYN the first
+    /// requests and answers go there, too.
     #[inline(always)]
     fn turn(area: &Area, frame: &Bytes, shape: &Shape) {
         if shape.version == 4 { turn_in::<Slot4>(area, frame, shape) } else { turn_in::<Slot6>(area, frame, shape) }
@@ -59,79 +55,166 @@ impl Table for FlowCache {
 fn count_in<S: Slot, P: Packet>(packet: &P, area: &Area, frame: &Bytes, shape: &Shape, size: Size) -> bool {
     let Some((addresses, side)) = S::ends(frame, shape) else { return false };
     let word = word(shape, side);
-    let Some(place) = S::find(area, S::hash(&addresses, word & settings().key_mask())) else { return false };
-    // SAFETY: an entry of the array; one program at a time runs in an area, and user space reads only generations
-    // in which none runs.
-    let slot = unsafe { &mut *place };
-    let (slot_addresses, slot_word, counts) = slot.parts();
-    let same = (*slot_word ^ word) & settings().key_mask() == 0 && S::equal(slot_addresses, &addresses);
+    let first = first_waiting::<S>(area);
+    let Some(mut head) = head::<S>(first) else { return false };
     let now = ticks(packet, area);
-    if !same {
-        if *slot_word != 0 {
-            leave(slot, area);
+    if head.count != 0
+        && let Some(last) = S::at(first + head.count)
+    {
+        // SAFETY: an entry of the array, not the head; see `head`.
+        let last = unsafe { &mut *last };
+        let is_of = last.is_of(&addresses, word);
+        let (_, _, counts) = last.parts();
+        if is_of && counts.carried[0].bytes.max(counts.carried[1].bytes) <= MANY_BYTES / 2 {
+            add(counts, side, now, shape, size);
+            return true;
         }
-        open(slot, addresses, word, frame, side);
-    } else if *slot_word & Key::QUOTA_MASK != 0 {
-        *slot_word -= 1 << Key::QUOTA_SHIFT;
+    }
+    let hash = S::hash(&addresses, word & settings().key_mask());
+    if shape.proto == TCP && use_quota(area, hash) {
         return false;
-    } else if counts.carried[0].bytes.max(counts.carried[1].bytes) > MANY_BYTES {
-        leave(slot, area);
-        open(slot, addresses, word, frame, side);
     }
-    let (_, _, counts) = slot.parts();
-    add(counts, side, now, shape, size);
+    if head.count >= WAITING {
+        S::settle(area);
+        // Read anew: it was changed.
+        let Some(settled) = self::head::<S>(first) else { return false };
+        head = settled;
+    }
+    let place = head.count;
+    let Some(slot) = head.slots.get_mut(place as usize) else { return false };
+    *slot = area.slot(hash, S::shift());
+    let Some(waiting) = S::at(first + 1 + place) else { return false };
+    // SAFETY: as in `head`.
+    unsafe { &mut *waiting }.begin((addresses, word, side), now, frame, shape, size);
+    head.count = place + 1;
     true
-}
-
-#[inline(always)]
-pub fn add(counts: &mut Counts, side: Side, now: u32, shape: &Shape, size: Size) {
-    counts.last = now;
-    counts.link_bytes += size.wire - size.ip;
-    // Two branches, not an index: the verifier follows constants more quickly.
-    if side == 0 {
-        direction(&mut counts.carried[0], now, shape, size, &mut counts.tcp_flags[0], &mut counts.tos[0]);
-    } else {
-        direction(&mut counts.carried[1], now, shape, size, &mut counts.tcp_flags[1], &mut counts.tos[1]);
-    }
-}
-
-#[inline(always)]
-fn direction(carried: &mut Carried, now: u32, shape: &Shape, size: Size, tcp_flags: &mut u8, tos: &mut u8) {
-    if carried.packets == 0 {
-        carried.first = now;
-        *tos = shape.tos;
-    }
-    carried.packets += size.packets;
-    carried.bytes += size.ip;
-    *tcp_flags |= shape.tcp_flags;
 }
 
 #[inline(always)]
 fn turn_in<S: Slot>(area: &Area, frame: &Bytes, shape: &Shape) {
     let Some((addresses, side)) = S::ends(frame, shape) else { return };
     let word = word(shape, side);
-    let Some(place) = S::find(area, S::hash(&addresses, word & settings().key_mask())) else { return };
-    // SAFETY: as in `count_in`.
+    let hash = S::hash(&addresses, word & settings().key_mask());
+    S::settle(area);
+    let Some(place) = S::at(area.slot(hash, S::shift())) else { return };
+    // SAFETY: as in `head`.
     let slot = unsafe { &mut *place };
-    let (slot_addresses, slot_word, _) = slot.parts();
-    let vacant = *slot_word == 0;
-    let same = (*slot_word ^ word) & settings().key_mask() == 0 && S::equal(slot_addresses, &addresses);
-    let opens = shape.tcp_flags & SYN != 0 && (same || vacant || shape.tcp_flags & ACK != 0);
-    if !vacant && (same || opens) {
+    if slot.is_of(&addresses, word) {
         leave(slot, area);
+        let (_, slot_word, _) = slot.parts();
+        *slot_word = 0;
     }
-    if opens {
-        open(slot, addresses, word | QUOTA << Key::QUOTA_SHIFT, frame, side);
-    } else if same {
-        // Its quota goes on.
-        let (_, slot_word, counts) = slot.parts();
-        let macs = counts.macs;
-        clear(counts);
-        counts.macs = macs;
-        if shape.tcp_flags & SYN != 0 {
-            *slot_word |= QUOTA << Key::QUOTA_SHIFT;
+    if shape.tcp_flags & SYN != 0 {
+        give_quota(area, hash);
+    }
+}
+
+/// The first entry of what waits.
+#[inline(always)]
+fn first_waiting<S: Slot>(area: &Area) -> u32 {
+    waiting_head(settings().areas(), S::shift(), area.generation * settings().areas() + area.index)
+}
+
+#[inline(always)]
+fn head<S: Slot>(first: u32) -> Option<&'static mut WaitingHead> {
+    // SAFETY: an entry of the array, at least as large as a head; one program at a time runs in an area, and user space reads
+    // only generations in which none runs.
+    S::at(first).map(|head| unsafe { &mut *head.cast::<WaitingHead>() })
+}
+
+/// Counts what waits in its slots. Functions of their own that take numbers alone: the verifier follows each once, and not on
+/// every way on which a packet comes to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn settle4(generation: u32, index: u32) -> u32 {
+    settle::<Slot4>(generation, index)
+}
+
+/// As [`settle4`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn settle6(generation: u32, index: u32) -> u32 {
+    settle::<Slot6>(generation, index)
+}
+
+#[inline(always)]
+fn settle<S: Slot>(generation: u32, index: u32) -> u32 {
+    let Some(area) = Area::numbered(generation, index) else { return 0 };
+    let area = &area;
+    let first = first_waiting::<S>(area);
+    let Some(head) = head::<S>(first) else { return 0 };
+    for at in 0..WAITING {
+        if at >= head.count {
+            break;
         }
+        // Asked for together: nothing waits for what is read here.
+        let Some(place) = S::at(head.slots[at as usize]) else { break };
+        // SAFETY: as in `head`.
+        let (_, word, counts) = unsafe { &mut *place }.parts();
+        // SAFETY: live values.
+        unsafe { ((&raw const *word).read_volatile(), (&raw const counts.last).read_volatile()) };
     }
+    for at in 0..WAITING {
+        if at >= head.count {
+            break;
+        }
+        let (Some(waiting), Some(place)) = (S::at(first + 1 + at), S::at(head.slots[at as usize])) else { break };
+        // SAFETY: as in `head`; two entries.
+        settle_one(unsafe { &mut *place }, unsafe { &mut *waiting }, area);
+    }
+    head.count = 0;
+    1
+}
+
+#[inline(always)]
+fn settle_one<S: Slot>(slot: &mut S, waiting: &mut S, area: &Area) {
+    let (addresses, word, later) = waiting.parts();
+    // User space has read it.
+    if *word == 0 {
+        return;
+    }
+    let is_of = slot.is_of(addresses, *word);
+    let (_, slot_word, counts) = slot.parts();
+    if is_of && counts.carried[0].bytes.max(counts.carried[1].bytes) <= MANY_BYTES {
+        add_all(counts, later);
+    } else {
+        if *slot_word != 0 {
+            leave(slot, area);
+        }
+        slot.take(waiting);
+    }
+    let (_, word, _) = waiting.parts();
+    *word = 0;
+}
+
+/// Place and mark of a connection among the quotas.
+#[inline(always)]
+fn quota(area: &Area, hash: u64) -> Option<(&'static mut u16, u16)> {
+    let quotas = QUOTAS.get_ptr_mut(area.index)?;
+    // SAFETY: an entry of the array; one program at a time runs in an area, and nobody else looks at it.
+    let entry = unsafe { &mut (*quotas).0[(hash >> (64 - QUOTAS_BITS)) as usize] };
+    Some((entry, (hash >> 32) as u16 & MARK))
+}
+
+/// Bits of an entry that say whose it is.
+const MARK: u16 = 0xffe0;
+
+#[inline(always)]
+fn give_quota(area: &Area, hash: u64) {
+    if let Some((entry, mark)) = quota(area, hash) {
+        *entry = mark | QUOTA;
+    }
+}
+
+/// Whether the packet is one of the first of its connection.
+#[inline(always)]
+fn use_quota(area: &Area, hash: u64) -> bool {
+    let Some((entry, mark)) = quota(area, hash) else { return false };
+    let is_one = *entry & MARK == mark && *entry & !MARK != 0;
+    if is_one {
+        *entry -= 1;
+    }
+    is_one
 }
 
 /// The counts go to user space, if there are any.
@@ -151,44 +234,6 @@ fn leave<S: Slot>(slot: &mut S, area: &Area) {
     }
 }
 
-#[inline(always)]
-fn open<S: Slot>(slot: &mut S, addresses: S::Addresses, word: u64, frame: &Bytes, side: Side) {
-    let (slot_addresses, slot_word, counts) = slot.parts();
-    *slot_addresses = addresses;
-    *slot_word = word;
-    // In the frame the destination stands first.
-    let [a, b, c, d, e, f, g, h, i, j, k, l] = frame.read(0).unwrap_or_default();
-    let macs = if side == 0 { [g, h, i, j, k, l, a, b, c, d, e, f] } else { [a, b, c, d, e, f, g, h, i, j, k, l] };
-    clear(counts);
-    counts.macs = macs;
-}
-
-/// Zeros all counts and the MAC addresses, word by word: the compiler would call a loop over bytes.
-#[inline(always)]
-fn clear(counts: &mut Counts) {
-    let words = (&raw mut *counts).cast::<[u64; 6]>();
-    for word in 0..6 {
-        // SAFETY: the counts are 48 bytes and stand at a multiple of 8 in every slot.
-        unsafe { (&raw mut (*words)[word]).write_volatile(0) };
-    }
-}
-
-/// The word of the key; see [`Key`].
-#[inline(always)]
-pub fn word(shape: &Shape, side: Side) -> u64 {
-    let tagged = if shape.tags > 0 { Key::TAGGED } else { 0 };
-    let tagged = if shape.is_tunnelled == 1 { tagged | Key::IN_VXLAN } else { tagged };
-    let (low_port, high_port, sent) = if matches!(shape.proto, ICMP | ICMPV6) {
-        let kind = shape.src_port << 8 | shape.dst_port & 0xff;
-        (kind, kind, if side == 1 { Key::HIGH_SENT } else { 0 })
-    } else if side == 0 {
-        (shape.src_port, shape.dst_port, 0)
-    } else {
-        (shape.dst_port, shape.src_port, 0)
-    };
-    Key::word(low_port, high_port, shape.proto, tagged | sent, shape.tci)
-}
-
 /// Ticks since the generation began.
 #[inline(always)]
 pub fn ticks(packet: &impl Packet, area: &Area) -> u32 {
@@ -202,103 +247,4 @@ pub fn ticks(packet: &impl Packet, area: &Area) -> u32 {
     // A generation is a second or so; user space that stands still for an hour gets late times, not lost counts.
     let since = now.saturating_sub(area.base);
     if since > u64::from(u32::MAX) { u32::MAX } else { since as u32 }
-}
-
-#[inline(always)]
-fn mix(hash: u64, word: u64, round: usize) -> u64 {
-    let hash = (hash ^ word ^ settings().seeds(round)).wrapping_mul(settings().multipliers(round));
-    hash ^ hash >> 32
-}
-
-/// Whether the sender is the end with the lower (address, port).
-#[inline(always)]
-fn sender(src_is_less: bool, equal: bool, shape: &Shape) -> Side {
-    let low = src_is_less || equal && shape.src_port <= shape.dst_port;
-    usize::from(!low)
-}
-
-impl Slot for Slot4 {
-    type Addresses = u64;
-
-    #[inline(always)]
-    fn equal(a: &u64, b: &u64) -> bool {
-        a == b
-    }
-
-    #[inline(always)]
-    fn ends(frame: &Bytes, shape: &Shape) -> Option<(u64, Side)> {
-        let (src, dst) = frame.addresses4(shape)?;
-        let side = sender(src < dst, src == dst, shape);
-        Some((if side == 0 { src << 32 | dst } else { dst << 32 | src }, side))
-    }
-
-    #[inline(always)]
-    fn hash(addresses: &u64, word: u64) -> u64 {
-        mix(mix(0, *addresses, 0), word, 1).wrapping_mul(settings().multipliers(0))
-    }
-
-    #[inline(always)]
-    fn find(area: &Area, hash: u64) -> Option<*mut Self> {
-        SLOTS4.get_ptr_mut(area.slot(hash, settings().slots4_shift()))
-    }
-
-    #[inline(always)]
-    fn parts(&mut self) -> (&mut u64, &mut u64, &mut Counts) {
-        (&mut self.addresses, &mut self.key, &mut self.counts)
-    }
-
-    #[inline(always)]
-    fn send(&self, area: &Area) -> bool {
-        let Some(ring) = EVICTED.get(area.index) else { return false };
-        let Some(mut entry) = ring.reserve_untyped::<Evicted4>(0) else { return false };
-        let Self { addresses, key, counts } = *self;
-        entry.write(Evicted4 { base: area.base, addresses, key, counts });
-        entry.submit(crate::slow::NO_WAKEUP);
-        true
-    }
-}
-
-impl Slot for Slot6 {
-    type Addresses = [u64; 4];
-
-    #[inline(always)]
-    fn equal(a: &[u64; 4], b: &[u64; 4]) -> bool {
-        // Not `==`, which would call memcmp.
-        a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3]
-    }
-
-    #[inline(always)]
-    fn ends(frame: &Bytes, shape: &Shape) -> Option<([u64; 4], Side)> {
-        let [a, b, c, d] = frame.addresses6(shape)?;
-        let equal = a == c && b == d;
-        let side = sender(a < c || a == c && b < d, equal, shape);
-        Some((if side == 0 { [a, b, c, d] } else { [c, d, a, b] }, side))
-    }
-
-    #[inline(always)]
-    fn hash(addresses: &[u64; 4], word: u64) -> u64 {
-        let [a, b, c, d] = *addresses;
-        let hash = mix(mix(mix(0, a, 0), b, 1), c, 0);
-        mix(mix(hash, d, 1), word, 0).wrapping_mul(settings().multipliers(1))
-    }
-
-    #[inline(always)]
-    fn find(area: &Area, hash: u64) -> Option<*mut Self> {
-        SLOTS6.get_ptr_mut(area.slot(hash, settings().slots6_shift()))
-    }
-
-    #[inline(always)]
-    fn parts(&mut self) -> (&mut [u64; 4], &mut u64, &mut Counts) {
-        (&mut self.addresses, &mut self.key, &mut self.counts)
-    }
-
-    #[inline(always)]
-    fn send(&self, area: &Area) -> bool {
-        let Some(ring) = EVICTED.get(area.index) else { return false };
-        let Some(mut entry) = ring.reserve_untyped::<Evicted6>(0) else { return false };
-        let Self { addresses, key, counts, reserved: _ } = *self;
-        entry.write(Evicted6 { base: area.base, addresses, key, counts });
-        entry.submit(crate::slow::NO_WAKEUP);
-        true
-    }
 }

@@ -11,6 +11,8 @@
 
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![expect(internal_features, reason = "an atomic exchange; see `slot.rs`")]
 
 mod cache;
 mod clocks;
@@ -19,6 +21,7 @@ mod judge;
 mod maps;
 mod packet;
 mod run;
+mod slot;
 mod slow;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_REDIRECT};

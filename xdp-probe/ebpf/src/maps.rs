@@ -3,7 +3,9 @@
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LpmTrie, RingBuf, XskMap};
 use aya_ebpf::macros::btf_map;
-use probe_common::layout::{Books, Control, MAX_RULES, PORTS, PROTOCOLS, RuleSets, Settings, Slot4, Slot6};
+use probe_common::layout::{
+    Books, Control, MAX_RULES, PORTS, PROTOCOLS, Quotas, RingEnds, RuleSets, Settings, Slot4, Slot6,
+};
 
 use crate::packet::Packet;
 
@@ -25,6 +27,8 @@ static SETTINGS: Settings = Settings {
     clock_is_metadata: 0,
     first_egress: 0,
     enters_vxlan: 0,
+    displaced_shift: 6,
+    stores_in_order: 0,
     reserved: 0,
 };
 
@@ -63,6 +67,8 @@ fields! {
     clock_is_metadata: u32,
     first_egress: u32,
     enters_vxlan: u32,
+    displaced_shift: u32,
+    stores_in_order: u32,
 }
 
 impl Fixed {
@@ -79,13 +85,23 @@ impl Fixed {
     }
 }
 
-// The loader sets the number of entries of the first three: areas × 2, times the slots of an area.
+// The loader sets the number of entries of these: by `slots_in_all`, areas × those of a ring, areas × 2, areas.
 #[btf_map]
 pub static SLOTS4: Array<Slot4, 32, MMAPABLE> = Array::new();
 #[btf_map]
 pub static SLOTS6: Array<Slot6, 32, MMAPABLE> = Array::new();
+/// Slots that left early, a ring of each IP version for each area.
+#[btf_map]
+pub static DISPLACED4: Array<Slot4, 32, MMAPABLE> = Array::new();
+#[btf_map]
+pub static DISPLACED6: Array<Slot6, 32, MMAPABLE> = Array::new();
+#[btf_map]
+pub static RING_ENDS: Array<RingEnds, 2, MMAPABLE> = Array::new();
 #[btf_map]
 static BOOKS: Array<Books, 2, MMAPABLE> = Array::new();
+/// Of connections that have just begun.
+#[btf_map]
+pub static QUOTAS: Array<Quotas, 1> = Array::new();
 #[btf_map]
 static CONTROL: Array<Control, 1, MMAPABLE> = Array::new();
 /// The filter; see `filter.rs`.
@@ -98,9 +114,6 @@ pub static RULES_OF_PORT: Array<u64, PORTS, MMAPABLE> = Array::new();
 /// By the longest prefix, IPv4 as `::ffff:`: the rules of it and of all that contain it.
 #[btf_map]
 pub static RULES_OF_NET: LpmTrie<[u32; 4], u64, MAX_RULES> = LpmTrie::new();
-/// Slots that left early, a ring for each area.
-#[btf_map]
-pub static EVICTED: ArrayOfMaps<RingBuf<u64, 4096>, MAX_AREAS> = ArrayOfMaps::new();
 /// Frames of the slow path, a ring for each area.
 #[btf_map]
 pub static COPIES: ArrayOfMaps<RingBuf<u64, 4096>, MAX_AREAS> = ArrayOfMaps::new();
@@ -143,6 +156,16 @@ impl Area {
         }
         let books = BOOKS.get_ptr_mut(generation * settings().areas() + index)?;
         Some(Self { index, generation, rules, base, books })
+    }
+
+    /// An area, without its filter and clock: for what is counted in it by and by.
+    #[inline(always)]
+    pub fn numbered(generation: u32, index: u32) -> Option<Self> {
+        if generation > 1 || index >= settings().areas() {
+            return None;
+        }
+        let books = BOOKS.get_ptr_mut(generation * settings().areas() + index)?;
+        Some(Self { index, generation, rules: 0, base: 0, books })
     }
 
     /// The area's books. One program at a time runs in an area.

@@ -6,6 +6,8 @@
 
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![expect(internal_features, reason = "an atomic exchange; see `slot.rs`")]
 
 mod cache;
 mod clocks;
@@ -14,6 +16,7 @@ mod judge;
 mod maps;
 mod packet;
 mod run;
+mod slot;
 mod slow;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
@@ -24,7 +27,8 @@ use aya_ebpf::programs::XdpContext;
 use probe_common::layout::{Counts, Slot4, Slot6};
 use probe_common::{HeaderBytes, Shape, shape_ethernet};
 
-use crate::cache::{FlowCache, Slot, add, ticks, word};
+use crate::cache::{FlowCache, ticks};
+use crate::slot::{Slot, add, word};
 use crate::maps::{Area, settings};
 use crate::packet::{Bytes, Packet, Size};
 use crate::run::{Table, Verdict, run};
