@@ -97,6 +97,8 @@ pub(crate) struct PartHead {
     /// The receiver it is for.
     pub(crate) seat: usize,
     pub(crate) probe: ProbeState,
+    /// The descriptors of the probe's maps come first: with the first part of a probe in a message.
+    pub(crate) with_maps: bool,
     /// All areas of the probe, and which this is.
     pub(crate) areas: usize,
     pub(crate) area: usize,

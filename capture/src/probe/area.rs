@@ -97,12 +97,13 @@ impl Area {
     }
 
     /// What another process makes it of: see [`Given::parts`](crate::keeper::Given). Nothing may have been read of it.
-    pub(super) fn hand_over(&self) -> io::Result<(PartHead, Vec<OwnedFd>)> {
-        let rings = [self.rings.copies.as_fd()];
-        let all = self.shared.memory.descriptors().into_iter().chain(rings);
+    pub(super) fn hand_over(&self, with_maps: bool) -> io::Result<(PartHead, Vec<OwnedFd>)> {
+        let maps = self.shared.memory.descriptors().into_iter().filter(|_| with_maps);
+        let all = maps.chain([self.rings.copies.as_fd()]);
         let descriptors = all.map(|fd| fd.try_clone_to_owned()).collect::<io::Result<Vec<_>>>()?;
         let head = PartHead {
             probe: self.shared.state(),
+            with_maps,
             areas: self.shared.areas,
             area: self.index,
             slots4_shift: self.shared.slots4_shift,
@@ -113,6 +114,10 @@ impl Area {
             ..PartHead::default()
         };
         Ok((head, descriptors))
+    }
+
+    pub(super) fn probe_number(&self) -> u64 {
+        self.shared.number
     }
 
     /// Learns what was told of it.

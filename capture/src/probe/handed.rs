@@ -82,8 +82,7 @@ impl Areas {
         if !sound {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        // With every part, whether its probe is known or not.
-        let maps = descriptors.by_ref().take(Memory::MAPS).collect();
+        let maps = descriptors.by_ref().take(if head.with_maps { Memory::MAPS } else { 0 }).collect();
         let shared = match self.probes.iter().find(|known| known.number == head.probe.number) {
             Some(known) => Arc::clone(known),
             None => {

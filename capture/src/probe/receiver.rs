@@ -46,9 +46,14 @@ impl Part {
         Self { area, socket, swept_to: Nanos(i64::MIN), kept: Kept::default() }
     }
 
-    /// What another process makes it of. Nothing may have been read of it.
-    pub(super) fn hand_over(&self, seat: usize) -> io::Result<(PartHead, Vec<OwnedFd>)> {
-        let (head, mut descriptors) = self.area.hand_over()?;
+    /// Number of its probe in this process.
+    pub(super) fn probe_number(&self) -> u64 {
+        self.area.probe_number()
+    }
+
+    /// What another process makes it of, with the maps of its probe or without. Nothing may have been read of it.
+    pub(super) fn hand_over(&self, seat: usize, with_maps: bool) -> io::Result<(PartHead, Vec<OwnedFd>)> {
+        let (head, mut descriptors) = self.area.hand_over(with_maps)?;
         let mut socket = None;
         if let Some(here) = &self.socket {
             let (head, own) = here.hand_over()?;

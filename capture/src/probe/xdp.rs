@@ -472,7 +472,9 @@ impl Kept for Xdp {
             .collect();
         let (mut given, mut descriptors) = (Given::default(), Vec::new());
         for (seat, part) in parts {
-            let (head, own) = part.hand_over(seat)?;
+            // The maps of a probe once: of a hundred queues they would be more descriptors than a process may have.
+            let is_first = given.parts.iter().all(|before| before.probe.number != part.probe_number());
+            let (head, own) = part.hand_over(seat, is_first)?;
             given.parts.push(head);
             descriptors.extend(own);
         }
