@@ -151,6 +151,27 @@ fn a_killed_capture_that_has_not_ended_yet_is_waited_for() {
     assert!(dying.wait().expect("it ends").success());
 }
 
+/// Its program, pinned, would have taken the packets of the next capture for ever, and `ip link` cannot take it off.
+#[test]
+fn a_killed_capture_of_another_version_does_not_stand_in_the_way_of_the_next() {
+    let Some(wires) = Wires::new("upgrade", 1) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(pins) = Pins::new("upgrade", folder.path()) else { return };
+    let root = pins.0.join("spotter");
+    for mode in ["xdp", "auto", "af_packet"] {
+        let lake = folder.path().join(mode);
+        let arguments = ["-i", "tap0", "--mode", mode, "--pins", root.to_str().expect("UTF-8")];
+        wires.capture(&lake, &[&arguments[..3], &["xdp"], &arguments[4..]].concat()).kill();
+        std::fs::rename(root.join("v2"), root.join("v1")).expect("renamed");
+        assert!(!pins.pinned().is_empty());
+        let capture = wires.capture(&lake, &arguments);
+        wires.injector(0).send(&[&[0xff; 60]; 40]).expect("sent");
+        let report = capture.stop_well();
+        assert_eq!(ledger(&lake, "seen"), 40, "{mode}: {report:#}");
+        assert_eq!(pins.pinned(), Vec::<PathBuf>::new(), "{mode}: nothing is left of it");
+    }
+}
+
 /// The folder of an interface: what is locked.
 fn is_interface(path: &Path) -> bool {
     path.parent().and_then(Path::file_name).is_some_and(|name| name == "v2")

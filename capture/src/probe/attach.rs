@@ -63,7 +63,8 @@ fn says_busy(error: &io::Error) -> bool {
 fn busy(name: &str) -> SourceError {
     SourceError::Refused(format!(
         "'{name}' has an XDP program already (`ip -details link show {name}`): take it off (`ip link set dev {name} xdp off; \
-         ip link set dev {name} xdpgeneric off`, or `xdp-loader unload {name} --all`), or use --mode af_packet, which sees what that program lets pass"
+         ip link set dev {name} xdpgeneric off`, or `xdp-loader unload {name} --all`; one that a link holds: \
+         `bpftool link`, `bpftool link detach id ID`), or use --mode af_packet, which sees what that program lets pass"
     ))
 }
 

@@ -12,7 +12,7 @@
 //! as if it were its own. The books of a probe's memory are never set back, so that what the former process had told can
 //! be told from what it had not. The memory is given up when what was in it has been published.
 //!
-//! `v2` is the layout of the memory; another version's is left alone. Names have no dots: the file system forbids them.
+//! `v2` is the layout of the memory; what a killed capture of another layout left is taken off and given up. Names have no dots: the file system forbids them.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -78,13 +78,19 @@ impl Pins {
             return Ok(None);
         }
         let namespace = fs::metadata("/proc/self/ns/net")?.ino();
-        let dir = root.join(LAYOUT).join(format!("n{namespace}_{}", interface.replace('.', "-")));
+        let folder = format!("n{namespace}_{}", interface.replace('.', "-"));
+        give_up_other_layouts(root, &folder, interface)?;
+        let dir = root.join(LAYOUT).join(folder);
         fs::create_dir_all(&dir)?;
+        Self::locked(dir).map(Some)
+    }
+
+    fn locked(dir: PathBuf) -> io::Result<Self> {
         let lock = File::open(&dir)?;
         let end = Instant::now() + DYING;
         loop {
             match lock.try_lock() {
-                Ok(()) => return Ok(Some(Self { dir, lock })),
+                Ok(()) => return Ok(Self { dir, lock }),
                 Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
                 Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::ResourceBusy.into()),
                 Err(TryLockError::Error(error)) => return Err(error),
@@ -156,6 +162,33 @@ pub(super) fn detach(path: &Path) -> io::Result<()> {
 
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+/// Takes off and gives up what a killed capture by another version of Spotter left on an interface. Its program would go on
+/// taking the packets, and nothing here can read what it counts.
+///
+/// # Errors
+/// `ResourceBusy`: a living process has it.
+fn give_up_other_layouts(root: &Path, folder: &str, interface: &str) -> io::Result<()> {
+    for layout in entries(root).filter(|path| path.file_name().is_some_and(|name| name != LAYOUT)) {
+        let dir = layout.join(folder);
+        if !dir.is_dir() {
+            continue;
+        }
+        let pins = Pins::locked(dir)?;
+        if entries(&pins.dir).next().is_some() {
+            tracing::warn!(
+                interface,
+                "what a killed capture by another version of Spotter ({}) had counted and not yet written is given up",
+                layout.display()
+            );
+        }
+        pins.detach_others(None);
+        entries(&pins.dir).filter(|path| path.is_dir()).for_each(|instance| forget(&instance));
+        // Kept where something of it could not be taken off, which was told.
+        let _ = fs::remove_dir(&pins.dir).and_then(|()| fs::remove_dir(&layout));
+    }
+    Ok(())
 }
 
 /// Takes off and gives up what a capture that was killed left on an interface that is now captured another way.

@@ -19,6 +19,7 @@ use probe_common::Shape;
 use probe_common::layout::{QUOTA, QUOTAS_BITS, Slot4, Slot6, WAITING, WaitingHead, waiting_head};
 use probe_common::protocol::TCP;
 
+use crate::displaced::send;
 use crate::maps::{Area, QUOTAS, settings};
 use crate::packet::{Bytes, Packet, Size};
 use crate::run::Table;
@@ -227,7 +228,7 @@ fn leave<S: Slot>(slot: &mut S, area: &Area) {
     }
     let books = area.books();
     books.evicted += 1;
-    if !slot.send(area) {
+    if !send(slot, area) {
         books.evicted_lost += 1;
         books.lost_ring_full.packets += packets;
         books.lost_ring_full.bytes += bytes;

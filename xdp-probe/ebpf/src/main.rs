@@ -12,10 +12,11 @@
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
-#![expect(internal_features, reason = "an atomic exchange; see `slot.rs`")]
+#![expect(internal_features, reason = "an atomic exchange; see `displaced.rs`")]
 
 mod cache;
 mod clocks;
+mod displaced;
 mod filter;
 mod judge;
 mod maps;

@@ -7,10 +7,11 @@
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
-#![expect(internal_features, reason = "an atomic exchange; see `slot.rs`")]
+#![expect(internal_features, reason = "an atomic exchange; see `displaced.rs`")]
 
 mod cache;
 mod clocks;
+mod displaced;
 mod filter;
 mod judge;
 mod maps;
@@ -28,6 +29,7 @@ use probe_common::layout::{Counts, Slot4, Slot6};
 use probe_common::{HeaderBytes, Shape, shape_ethernet};
 
 use crate::cache::{FlowCache, ticks};
+use crate::displaced::send;
 use crate::slot::{Slot, add, word};
 use crate::maps::{Area, settings};
 use crate::packet::{Bytes, Packet, Size};
@@ -155,7 +157,7 @@ impl Table for Digest {
         let slot = Slot4 { addresses, key: word(shape, side), counts };
         let books = area.books();
         books.evicted += 1;
-        if !slot.send(area) {
+        if !send(&slot, area) {
             books.evicted_lost += 1;
             books.lost_ring_full.packets += u64::from(size.packets);
             books.lost_ring_full.bytes += u64::from(size.wire);

@@ -1,14 +1,11 @@
 //! A slot of the flow cache: whose it is, where it is, what it counts.
 
-// `AtomicU64` has no exchange for this target, though its instruction set does (version 3).
-use core::intrinsics::{AtomicOrdering, atomic_xchg};
-
 use probe_common::layout::{Carried, Counts, Key, Slot4, Slot6};
 use probe_common::protocol::{ICMP, ICMPV6};
 use probe_common::{HeaderBytes, Shape};
 
 use crate::cache::{settle4, settle6};
-use crate::maps::{Area, DISPLACED4, DISPLACED6, RING_ENDS, SLOTS4, SLOTS6, settings};
+use crate::maps::{Area, DISPLACED4, DISPLACED6, SLOTS4, SLOTS6, settings};
 use crate::packet::{Bytes, Size};
 
 /// Which end sent: index of [`Counts::carried`].
@@ -53,45 +50,6 @@ pub trait Slot: Copy {
             // SAFETY: a slot is more than so many words.
             unsafe { to.add(at).write_volatile(from.add(at).read_volatile()) };
         }
-    }
-
-    /// Writes the slot to its ring. `false`: the ring is full.
-    #[inline(always)]
-    fn send(&self, area: &Area) -> bool {
-        let Some(ends) = RING_ENDS.get_ptr_mut(2 * area.index + Self::RING) else { return false };
-        // SAFETY: an entry of the array, this half of which only this program writes.
-        let (written, seen) = unsafe { ((*ends).written, (*ends).read_seen) };
-        let shift = Self::displaced_shift();
-        if written.wrapping_sub(seen) >= 1 << shift {
-            // SAFETY: as above; volatile, because user space writes it.
-            let read = unsafe { (&raw const (*ends).read).read_volatile() };
-            // SAFETY: as above.
-            unsafe { (*ends).read_seen = read };
-            if written.wrapping_sub(read) >= 1 << shift {
-                return false;
-            }
-        }
-        let at = written as u32 & ((1 << shift) - 1);
-        let Some(entry) = Self::displaced_at((area.index << shift) + at) else { return false };
-        // SAFETY: an entry of the array, which user space has read.
-        let entry = unsafe { &mut *entry };
-        entry.take(self);
-        if area.generation == 1 {
-            let (_, word, _) = entry.parts();
-            // SAFETY: a live word; volatile as in `take`.
-            unsafe { (&raw mut *word).write_volatile(*word | Key::LATER_GENERATION) };
-        }
-        // SAFETY: as above. The entry is there before it is counted: by the processor's order of stores, or by an exchange, which
-        // orders them everywhere.
-        unsafe {
-            let count = &raw mut (*ends).written;
-            if settings().stores_in_order() == 1 {
-                count.write_volatile(written + 1);
-            } else {
-                atomic_xchg::<u64, { AtomicOrdering::SeqCst }>(count, written + 1);
-            }
-        }
-        true
     }
 
     /// Becomes the slot of a flow of which one packet was seen.
