@@ -162,10 +162,10 @@ fn a_killed_capture_of_another_version_does_not_stand_in_the_way_of_the_next() {
         let lake = folder.path().join(mode);
         let arguments = ["-i", "tap0", "--mode", mode, "--pins", root.to_str().expect("UTF-8")];
         wires.capture(&lake, &[&arguments[..3], &["xdp"], &arguments[4..]].concat()).kill();
-        std::fs::rename(root.join("v2"), root.join("v1")).expect("renamed");
+        std::fs::rename(root.join("v3"), root.join("v2")).expect("renamed");
         assert!(!pins.pinned().is_empty());
         let capture = wires.capture(&lake, &arguments);
-        wires.injector(0).send(&[&[0xff; 60]; 40]).expect("sent");
+        wires.injector(0).send(&[&[0xff_u8; 60][..]; 40]).expect("sent");
         let report = capture.stop_well();
         assert_eq!(ledger(&lake, "seen"), 40, "{mode}: {report:#}");
         assert_eq!(pins.pinned(), Vec::<PathBuf>::new(), "{mode}: nothing is left of it");
@@ -174,5 +174,5 @@ fn a_killed_capture_of_another_version_does_not_stand_in_the_way_of_the_next() {
 
 /// The folder of an interface: what is locked.
 fn is_interface(path: &Path) -> bool {
-    path.parent().and_then(Path::file_name).is_some_and(|name| name == "v2")
+    path.parent().and_then(Path::file_name).is_some_and(|name| name == "v3")
 }

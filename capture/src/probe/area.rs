@@ -352,13 +352,14 @@ impl Area {
                 batch.clear();
             }
         };
-        for range in ranges(shared.areas, area, shared.slots4_shift) {
+        let unused = shared.memory.control.read(0).unused_shift[parity];
+        for range in ranges(shared.areas, area, shared.slots4_shift, unused) {
             shared.memory.slots4.take(range, is_used4, |slot| {
                 let counts = &slot.counts;
                 give(counts.packets(), counts.wire_bytes(), &|| of_v4(slot.addresses, slot.key, counts, base, time));
             });
         }
-        for range in ranges(shared.areas, area, shared.slots6_shift) {
+        for range in ranges(shared.areas, area, shared.slots6_shift, unused) {
             shared.memory.slots6.take(range, is_used6, |slot| {
                 let counts = &slot.counts;
                 give(counts.packets(), counts.wire_bytes(), &|| of_v6(slot.addresses, slot.key, counts, base, time));
@@ -432,10 +433,11 @@ fn parity_of(key: u64) -> usize {
     usize::from(key & Key::LATER_GENERATION != 0)
 }
 
-/// The slots of an area in a generation, and those of packets that wait there.
-fn ranges(areas: usize, area: usize, shift: u32) -> [Range<usize>; 2] {
+/// The slots of an area that a generation uses, and those of packets that wait there.
+fn ranges(areas: usize, area: usize, shift: u32, unused_shift: u32) -> [Range<usize>; 2] {
     let first = waiting_head(areas as u32, shift, area as u32) as usize + 1;
-    [area << shift..(area + 1) << shift, first..first + WAITING as usize]
+    let used = 1 << shift.saturating_sub(unused_shift);
+    [area << shift..(area << shift) + used, first..first + WAITING as usize]
 }
 
 /// What was counted between two readings.

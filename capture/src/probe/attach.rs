@@ -7,6 +7,8 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use probe_common::layout::FEWEST_SHIFT;
+
 use super::load::Probe;
 use super::options::{PinTo, ProbeClock, ProbeError, ProbeOptions, Verdicts, random_word};
 use super::pin::{Pins, forget};
@@ -137,6 +139,7 @@ fn attach_as(
         clock: ProbeClock::Monotonic,
         slots4_shift,
         slots6_shift,
+        unused_shift: unused(options.cache_bytes, slots4_shift.min(slots6_shift)),
         ring_bytes: displaced(areas + egress_areas),
         sample: options.sample,
         vlan_in_key: options.vlan_in_key,
@@ -189,6 +192,11 @@ fn count(folder: &str, prefix: &str) -> io::Result<u32> {
 /// over all areas and both, from 2 to 16 MiB each.
 fn displaced(areas: u32) -> u32 {
     ((32 << 20) / areas.max(1).next_power_of_two()).clamp(2 << 20, 16 << 20)
+}
+
+/// What is used of the slots at first: 64 MiB, if there is more.
+fn unused(bytes: u64, shift: u32) -> u32 {
+    (bytes >> 26).max(1).ilog2().min(shift.saturating_sub(FEWEST_SHIFT))
 }
 
 /// Powers of two of slots: half the memory for IPv4, half for IPv6, over the areas and two generations.

@@ -19,6 +19,7 @@ use super::flow::Time;
 use super::map::Mapped;
 use super::options::{PinTo, ProbeClock, ProbeError, ProbeOptions, Verdicts, settings_bytes};
 use super::pin::{self, Meta, pin};
+use super::size::Size;
 use crate::live::Filter;
 
 /// What the interface's thread and the receivers share.
@@ -179,6 +180,7 @@ pub struct Probe {
     pub(super) sockets: XskMap<MapData>,
     grace: Option<Mutex<Grace>>,
     pub(super) flows: Option<Mapped<u64>>,
+    size: Size,
     has_egress: bool,
     /// The pinned attachment: gone from there, and then closed, it ends.
     link: Option<(PathBuf, Option<PinnedLink>)>,
@@ -265,12 +267,14 @@ impl Probe {
             sockets,
             grace,
             flows,
+            size: Size::new(options.unused_shift),
             has_egress: false,
             link: None,
             _outer: copies,
         };
         let now = out.now();
         out.shared.memory.control.set_base(0, now);
+        (0..2).for_each(|generation| out.shared.memory.control.set_unused_shift(generation, options.unused_shift));
         out.shared.set_offset();
         Ok((out, rings))
     }
@@ -398,6 +402,8 @@ impl Probe {
         let closing = self.shared.closed.load(Ordering::Acquire);
         let next = (closing + 1) as u32 & 1;
         self.shared.memory.control.set_base(next, now);
+        let unused = self.size.next(&self.shared, next as usize ^ 1);
+        self.shared.memory.control.set_unused_shift(next, unused);
         self.shared.set_offset();
         self.shared.memory.control.set_generation(next);
         self.wait_for_programs();

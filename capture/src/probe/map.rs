@@ -110,6 +110,12 @@ impl Mapped<Control> {
         unsafe { (&raw mut (*self.at(0)).base[generation as usize & 1]).write_volatile(tick) };
     }
 
+    /// How many slots a generation uses that no program writes and that was read.
+    pub(super) fn set_unused_shift(&self, generation: u32, shift: u32) {
+        // SAFETY: a live, aligned word of the mapping.
+        unsafe { (&raw mut (*self.at(0)).unused_shift[generation as usize & 1]).write_volatile(shift) };
+    }
+
     /// How many filter rules are in use.
     pub(super) fn set_rules(&self, rules: u32) {
         // SAFETY: as above.

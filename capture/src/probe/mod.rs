@@ -26,6 +26,7 @@ mod options;
 mod pin;
 mod receiver;
 mod segment;
+mod size;
 pub mod stage;
 mod sweeping;
 mod wire;

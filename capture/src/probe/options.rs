@@ -8,7 +8,7 @@ use aya::maps::MapError;
 use aya::pin::PinError;
 use aya::programs::ProgramError;
 use aya::programs::links::LinkError;
-use probe_common::layout::{Key, Settings, Slot4, policy};
+use probe_common::layout::{FEWEST_SHIFT, Key, Settings, Slot4, policy};
 
 use super::bench::BenchProgram;
 
@@ -109,6 +109,8 @@ pub struct ProbeOptions {
     pub slots4_shift: u32,
     /// The IPv6 slots, likewise; default 16 (8 MiB).
     pub slots6_shift: u32,
+    /// At first 2 to the power of the slots' shift less this are used, and more while flows displace each other. Default 0: all.
+    pub unused_shift: u32,
     /// Bytes of each area's rings of slots that left early, one for IPv4 and one for IPv6: a power of two of pages. Default 4 MiB.
     pub ring_bytes: u32,
     /// Bytes of each area's ring of copied frames, likewise. Default 16 MiB.
@@ -153,6 +155,7 @@ impl Default for ProbeOptions {
             clock: ProbeClock::Monotonic,
             slots4_shift: 17,
             slots6_shift: 16,
+            unused_shift: 0,
             ring_bytes: 4 << 20,
             copy_ring_bytes: 16 << 20,
             sample: 1,
@@ -188,6 +191,11 @@ impl ProbeOptions {
             }
             Self { slots4_shift, slots6_shift, .. } if !shift(*slots4_shift) || !shift(*slots6_shift) => {
                 Err(ProbeError::OutOfRange("slots", "16 to 16777216, a power of two"))
+            }
+            Self { slots4_shift, slots6_shift, unused_shift, .. }
+                if slots4_shift.min(slots6_shift).saturating_sub(*unused_shift) < FEWEST_SHIFT =>
+            {
+                Err(ProbeError::OutOfRange("slots used at first", "at least 16"))
             }
             Self { ring_bytes, copy_ring_bytes, .. } if !ring(*ring_bytes) || !ring(*copy_ring_bytes) => {
                 Err(ProbeError::OutOfRange("ring bytes", "4096 to 1 GiB, a power of two"))

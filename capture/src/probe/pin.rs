@@ -1,7 +1,7 @@
 //! What outlives the process: the probe's link and maps, pinned in a BPF file system.
 //!
 //! ```text
-//! ROOT/v2/n<network namespace>_<interface>/          locked (flock) as long as a process captures there
+//! ROOT/v3/n<network namespace>_<interface>/          locked (flock) as long as a process captures there
 //!     xdp_<mode>_<ifindex>                           the attachment: packets are counted on while nobody reads
 //!     <instance>/{meta,CONTROL,BOOKS,SLOTS4,…}       the memory of one loaded probe
 //!     <instance>/copies_<area>                       its rings of frames
@@ -12,7 +12,7 @@
 //! as if it were its own. The books of a probe's memory are never set back, so that what the former process had told can
 //! be told from what it had not. The memory is given up when what was in it has been published.
 //!
-//! `v2` is the layout of the memory; what a killed capture of another layout left is taken off and given up. Names have no dots: the file system forbids them.
+//! `v3` is the layout of the memory; what a killed capture of another layout left is taken off and given up. Names have no dots: the file system forbids them.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -30,7 +30,7 @@ use super::load::{Memory, Rings, Shape, Shared, mapped_array};
 use super::map::Mapped;
 use super::options::{MOST_AREAS, ProbeClock, ProbeError};
 
-const LAYOUT: &str = "v2";
+const LAYOUT: &str = "v3";
 
 /// `BPF_FS_MAGIC` of linux/magic.h.
 const BPF_FS: u64 = 0xcafe_4a11;

@@ -31,7 +31,8 @@ pub struct XdpOptions {
     pub filter: Filter,
     /// How often the cache is read. Default 500 ms: shorter than any timeout of the flow table, and records are that late.
     pub sweep: Duration,
-    /// Bytes of the flow cache, over all areas and both generations. Default 64 MiB.
+    /// Bytes of the flow cache, over all areas and both generations; 64 MiB of them are used while those are enough. Default
+    /// a 64th of the machine's memory, from 64 to 256 MiB.
     pub cache_bytes: u64,
     /// Flows in different VLANs are different flows.
     pub vlan_in_key: bool,
@@ -56,7 +57,7 @@ impl XdpOptions {
             sample: 1,
             filter: Filter::default(),
             sweep: Duration::from_millis(500),
-            cache_bytes: 64 << 20,
+            cache_bytes: default_cache_bytes(),
             vlan_in_key: false,
             enters_tunnels: true,
             socket: SocketOptions::default(),
@@ -65,6 +66,14 @@ impl XdpOptions {
             owner: 0,
         }
     }
+}
+
+/// See [`XdpOptions::cache_bytes`].
+fn default_cache_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = total.and_then(|rest| rest.split_whitespace().next()).and_then(|word| word.parse::<u64>().ok());
+    (kib.unwrap_or(0) * 1_024 / 64).clamp(64 << 20, 256 << 20)
 }
 
 /// See the [module](self).

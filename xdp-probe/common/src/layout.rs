@@ -62,7 +62,13 @@ pub struct Control {
     pub rules: u32,
     /// Tick at which each generation began.
     pub base: [u64; 2],
+    /// Of an area's slots each generation uses the first 2 to the power of their shift less this. Changed only of a generation
+    /// that nobody writes and that was read.
+    pub unused_shift: [u32; 2],
 }
+
+/// At least 2 to this power of an area's slots are used.
+pub const FEWEST_SHIFT: u32 = 4;
 
 /// Where two flows meet: ends ordered, then the rest in one word.
 ///

@@ -137,6 +137,8 @@ pub struct Area {
     pub rules: u32,
     /// Tick at which the generation began.
     pub base: u64,
+    /// See [`Control::unused_shift`].
+    unused_shift: u32,
     books: *mut Books,
 }
 
@@ -150,22 +152,24 @@ impl Area {
         };
         // SAFETY: as above.
         let base = unsafe { (&raw const (*control).base[generation as usize]).read_volatile() };
+        // SAFETY: as above.
+        let unused_shift = unsafe { (&raw const (*control).unused_shift[generation as usize]).read_volatile() };
         let index = packet.area();
         if index >= settings().areas() {
             return None;
         }
         let books = BOOKS.get_ptr_mut(generation * settings().areas() + index)?;
-        Some(Self { index, generation, rules, base, books })
+        Some(Self { index, generation, rules, base, unused_shift, books })
     }
 
-    /// An area, without its filter and clock: for what is counted in it by and by.
+    /// An area, without its filter, its clock and its slots' places: for what is counted in it by and by.
     #[inline(always)]
     pub fn numbered(generation: u32, index: u32) -> Option<Self> {
         if generation > 1 || index >= settings().areas() {
             return None;
         }
         let books = BOOKS.get_ptr_mut(generation * settings().areas() + index)?;
-        Some(Self { index, generation, rules: 0, base: 0, books })
+        Some(Self { index, generation, rules: 0, base: 0, unused_shift: 0, books })
     }
 
     /// The area's books. One program at a time runs in an area.
@@ -179,6 +183,7 @@ impl Area {
     /// Index of one of the area's `1 << shift` slots, in an array of slots.
     #[inline(always)]
     pub fn slot(&self, hash: u64, shift: u32) -> u32 {
-        ((self.generation * settings().areas() + self.index) << shift) + (hash >> (64 - shift)) as u32
+        let place = (hash >> ((64 - shift + self.unused_shift) & 63)) as u32 & ((1 << shift) - 1);
+        ((self.generation * settings().areas() + self.index) << shift) + place
     }
 }
