@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { api, BASE, drawn, inScheme, launch, open, scoredDays, serious, signIn, skip, watch } from "./support.mjs";
+import { api, BASE, drawn, goKeys, inScheme, launch, open, scoredDays, serious, signIn, skip, watch } from "./support.mjs";
 
 describe("keyboard", { skip }, () => {
   let browser, context, page, watcher;
@@ -94,8 +94,7 @@ describe("keyboard", { skip }, () => {
     const [date] = await scoredDays("flow");
     for (const key of ["t", "i"]) {
       await open(page, `#/suspicious/flow?date=${date}`);
-      await page.keyboard.press("g");
-      await page.keyboard.press(key);
+      await goKeys(page, key);
       await page.waitForURL((url) => url.hash.startsWith("#/investigate"));
     }
     watcher.clean();

@@ -93,6 +93,11 @@ export async function open(page, hash) {
   await page.waitForSelector(".main-table .grid-row");
 }
 
+/** `g` and a letter, sent together: the second must come within a second, however busy the machine is. */
+export async function goKeys(page, key) {
+  await Promise.all([page.keyboard.press("g"), page.keyboard.press(key)]);
+}
+
 /** record_ids of the rows that are drawn, in order. */
 export async function drawn(page) {
   const rows = await page.$$eval(".main-table .grid-row", (rows) =>

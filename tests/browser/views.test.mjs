@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { DAY, LOGS, noCommand, serve } from "./own.mjs";
-import { inScheme, launch, serious, skip, watchAt } from "./support.mjs";
+import { goKeys, inScheme, launch, serious, skip, watchAt } from "./support.mjs";
 
 const BEFORE = "2026-03-10";
 const [flow] = LOGS.conn;
@@ -35,6 +35,8 @@ describe("views and zones", { skip: skip || noCommand }, () => {
   const openMenu = async () => {
     await page.click("button:text-is('Views')");
     await page.waitForSelector(".views form");
+    // The form is there before the list is.
+    await page.waitForFunction(() => !document.querySelector(".views").textContent.includes("Loading"));
   };
   const saveAs = async (name, time) => {
     await openMenu();
@@ -92,13 +94,11 @@ describe("views and zones", { skip: skip || noCommand }, () => {
     await page.goto(`${server.base}/`);
     await page.waitForURL((url) => url.hash.includes("groups=off"));
     await page.waitForSelector(".main-table .grid-row");
-    await page.keyboard.press("g");
-    await page.keyboard.press("d");
+    await goKeys(page, "d");
     await page.waitForURL((url) => url.hash.startsWith("#/suspicious/dns"));
     assert.ok(!page.url().includes("ago="), "DNS begins with no view");
     await page.waitForSelector(".main-table .grid-row");
-    await page.keyboard.press("g");
-    await page.keyboard.press("f");
+    await goKeys(page, "f");
     await page.waitForURL((url) => url.hash.startsWith("#/suspicious/flow"));
     assert.deepEqual(params(), { v: "1", groups: "off", date: DAY });
     await page.goto("about:blank");
