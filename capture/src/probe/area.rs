@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use probe_common::layout::{Books, CopyHead, Counts, Key, Slot4, Slot6, Sum, WAITING, waiting_head};
 
 use super::flow::{is_used4, is_used6, of_v4, of_v6};
+use super::kept::{Displaced, Patience};
 use super::load::{Memory, Rings, Shared};
 use super::map::record;
 use super::segment::cut;
@@ -20,13 +20,6 @@ use crate::live::source::{Handler, LiveFrame, QueueBooks, Survivor, Tally, VlanT
 
 /// Microflows and frames handed over in one call.
 const BATCH: usize = 64;
-
-/// How long a sweep waits for room where it is handed over: its slots are counted and safe. After that it goes on all the
-/// same, and what finds no room is lost and counted.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Between two looks whether there is room.
-const NAP: Duration = Duration::from_micros(500);
 
 /// What user space counted of one generation.
 #[derive(Clone, Copy, Default)]
@@ -172,7 +165,13 @@ impl Area {
         self.shared.time().of_nanos(stamp)
     }
 
-    /// Hands over the microflows that left early, at most `most` of each IP version. How many there were.
+    /// Its rings of slots that left early.
+    pub(super) fn displaced(&self) -> Displaced {
+        Displaced::new(Arc::clone(&self.shared), self.index)
+    }
+
+    /// Hands over the microflows that have left early by now, at most `most` of each IP version, and waits for room where
+    /// they go, though not for ever. How many there were.
     pub fn drain_evicted(&mut self, to: &mut dyn Handler, most: usize) -> usize {
         let shared = Arc::clone(&self.shared);
         let (time, bases) = (shared.time(), shared.memory.control.read(0).base);
@@ -200,13 +199,11 @@ impl Area {
     ) -> usize {
         let shared = Arc::clone(&self.shared);
         let ring = 2 * self.index + version;
-        let mut records = 0;
-        while records < most {
-            let (read, unread) = shared.memory.ends.unread(ring);
-            let count = unread.min(BATCH as u64).min((most - records) as u64);
-            if count == 0 {
-                break;
-            }
+        let (begin, unread) = shared.memory.ends.unread(ring);
+        let end = begin + unread.min(most as u64);
+        let (mut read, mut patience) = (begin, Patience::new());
+        while read < end {
+            let count = (end - read).min(BATCH as u64);
             for at in read..read + count {
                 let place = (at & ((1 << shift) - 1)) as usize;
                 let (parity, counts, microflow) = entry((self.index << shift) + place);
@@ -215,11 +212,12 @@ impl Area {
                 ring.bytes += counts.wire_bytes();
                 self.microflows.push(microflow);
             }
-            shared.memory.ends.set_read(ring, read + count);
-            records += count as usize;
+            read += count;
+            shared.memory.ends.set_read(ring, read);
+            patience.wait(to, BATCH);
             self.flush(to);
         }
-        records
+        (end - begin) as usize
     }
 
     /// Hands over copied frames, at most `most`. How many there were.
@@ -335,7 +333,7 @@ impl Area {
         let area = parity * shared.areas + self.index;
         let mut swept = Tally::default();
         let mut batch = std::mem::take(&mut self.microflows);
-        let give_up = Instant::now() + PATIENCE;
+        let mut patience = Patience::new();
         let mut give = |packets: u64, bytes: u64, microflow: &dyn Fn() -> Microflow| {
             // A slot that only waits for the first payloads of its connection.
             if packets == 0 {
@@ -345,9 +343,7 @@ impl Area {
             swept.bytes += bytes;
             batch.push(microflow());
             if batch.len() == BATCH {
-                while to.room() < BATCH && Instant::now() < give_up {
-                    std::thread::sleep(NAP);
-                }
+                patience.wait(to, BATCH);
                 to.microflows(&batch);
                 batch.clear();
             }

@@ -274,7 +274,6 @@ impl Probe {
         };
         let now = out.now();
         out.shared.memory.control.set_base(0, now);
-        (0..2).for_each(|generation| out.shared.memory.control.set_unused_shift(generation, options.unused_shift));
         out.shared.set_offset();
         Ok((out, rings))
     }

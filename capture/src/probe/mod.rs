@@ -20,6 +20,7 @@ mod clock;
 mod filter;
 mod flow;
 mod handed;
+mod kept;
 mod load;
 mod map;
 mod options;
@@ -28,7 +29,6 @@ mod receiver;
 mod segment;
 mod size;
 pub mod stage;
-mod sweeping;
 mod wire;
 mod xdp;
 

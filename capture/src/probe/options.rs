@@ -109,7 +109,7 @@ pub struct ProbeOptions {
     pub slots4_shift: u32,
     /// The IPv6 slots, likewise; default 16 (8 MiB).
     pub slots6_shift: u32,
-    /// At first 2 to the power of the slots' shift less this are used, and more while flows displace each other. Default 0: all.
+    /// At least 2 to the power of the slots' shift less this are used, and all while flows displace each other. Default 0: all.
     pub unused_shift: u32,
     /// Bytes of each area's rings of slots that left early, one for IPv4 and one for IPv6: a power of two of pages. Default 4 MiB.
     pub ring_bytes: u32,
@@ -195,7 +195,7 @@ impl ProbeOptions {
             Self { slots4_shift, slots6_shift, unused_shift, .. }
                 if slots4_shift.min(slots6_shift).saturating_sub(*unused_shift) < FEWEST_SHIFT =>
             {
-                Err(ProbeError::OutOfRange("slots used at first", "at least 16"))
+                Err(ProbeError::OutOfRange("slots used at least", "at least 16"))
             }
             Self { ring_bytes, copy_ring_bytes, .. } if !ring(*ring_bytes) || !ring(*copy_ring_bytes) => {
                 Err(ProbeError::OutOfRange("ring bytes", "4096 to 1 GiB, a power of two"))

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::area::Area;
-use super::sweeping::{Kept, Sweeping};
+use super::kept::{self, Keeping, Kept, Patience};
 use crate::Nanos;
 use crate::keeper::message::PartHead;
 use crate::live::source::{Handler, LiveFrame, QueueBooks, QueueName, Received, Receiver, SourceError, Survivor};
@@ -37,7 +37,7 @@ pub(super) struct Part {
     socket: Option<Socket>,
     /// When the generation read last was closed.
     swept_to: Nanos,
-    /// Frames that came while one was read; none between two calls.
+    /// Frames that came while slots were handed over.
     kept: Kept,
 }
 
@@ -66,14 +66,30 @@ impl Part {
     /// Hands over up to `most` of what is there of each kind. How much that was.
     ///
     /// First it is seen how many frames wait, then the ring is emptied: so slots that left the cache before a frame came
-    /// are handed over before that frame.
+    /// are handed over before that frame. Where that takes more than one call, frames are kept.
     fn drain(&mut self, most: usize, to: &mut dyn Handler) -> usize {
-        let Self { area, socket, .. } = self;
+        let Self { area, socket, kept, .. } = self;
+        let displaced = area.displaced();
         let waiting = socket.as_ref().map_or(0, Socket::waiting);
-        let microflows = area.drain_evicted(to, most);
-        let copies = area.drain_copies(to, most);
-        let received = match socket {
-            Some(socket) => socket.receive(waiting.min(most as u32), |frames| {
+        let left = displaced.written();
+        let keeping = &mut Keeping { to, socket: socket.as_mut(), kept, displaced: &displaced };
+        let mut found = area.drain_evicted(keeping, most);
+        let read = displaced.read();
+        while kept.len() > 0
+            && to.room() > 0
+            && let Some(frames) = kept.hand_over(read, |frame| to.frames(&[live(area, frame)]))
+        {
+            found += frames;
+        }
+        if kept.len() > 0 || !kept::is_read(read, left) {
+            if let Some(socket) = socket {
+                kept.take_in_time(socket, &displaced);
+            }
+            return found;
+        }
+        found += area.drain_copies(to, most);
+        if let Some(socket) = socket {
+            found += socket.receive(waiting.min(most as u32), |frames| {
                 let mut out = [LiveFrame { ts: Nanos(0), data: &[], wire_len: 0, vlan: None }; BATCH];
                 let mut filled = 0;
                 for (frame, out) in frames.iter().zip(&mut out) {
@@ -81,10 +97,26 @@ impl Part {
                     filled += 1;
                 }
                 to.frames(out.get(..filled).unwrap_or_default());
-            }),
-            None => 0,
-        };
-        microflows + copies + received as usize
+            }) as usize;
+        }
+        found
+    }
+
+    /// Hands over all that is there now, in its order.
+    fn drain_all(&mut self, to: &mut dyn Handler) {
+        let Self { area, socket, kept, .. } = self;
+        let displaced = area.displaced();
+        if let Some(socket) = socket {
+            kept.take(socket, &displaced);
+        }
+        let taken = kept.len();
+        area.drain_evicted(&mut Keeping { to, socket: socket.as_mut(), kept, displaced: &displaced }, usize::MAX);
+        area.drain_copies(to, usize::MAX);
+        let mut patience = Patience::new();
+        for _ in 0..taken {
+            patience.wait(&mut Keeping { to, socket: socket.as_mut(), kept, displaced: &displaced }, 1);
+            kept.hand_over([u64::MAX; 2], |frame| to.frames(&[live(area, frame)]));
+        }
     }
 
     /// Reads what was closed, if anything was. Whether the area has ended, and all of it has been read.
@@ -94,30 +126,18 @@ impl Part {
         if !is_due && !has_ended {
             return Closed::Nothing;
         }
-        // Bounded by what the rings can hold; new records are few beside that.
-        self.drain(usize::MAX >> 32, to);
+        self.drain_all(to);
         if is_due {
-            self.sweep(to);
+            let Self { area, socket, swept_to, kept } = self;
+            let displaced = area.displaced();
+            *swept_to = area.sweep(&mut Keeping { to, socket: socket.as_mut(), kept, displaced: &displaced });
         }
         if has_ended && !self.area.is_due() {
+            self.drain_all(to);
             self.area.sweep_rest(to);
             return Closed::All;
         }
         Closed::Generation
-    }
-
-    /// Reads the generation that was closed; then what came meanwhile.
-    fn sweep(&mut self, to: &mut dyn Handler) {
-        let Self { area, socket, swept_to, kept } = self;
-        let Some(socket) = socket else {
-            *swept_to = area.sweep(to);
-            return;
-        };
-        *swept_to = area.sweep(&mut Sweeping { to, socket, kept });
-        if !kept.is_empty() {
-            area.drain_evicted(to, usize::MAX);
-            kept.hand_over(|frame| to.frames(&[live(area, frame)]));
-        }
     }
 
     /// See [`Area::settle`].

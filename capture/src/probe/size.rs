@@ -1,5 +1,6 @@
-//! How many of its slots a probe uses: few while they are enough, since those stay in the processor's caches; more when flows
-//! displace each other, since each that is displaced is a record for user space.
+//! How many of its slots a probe uses: few while they are enough, since those stay in the processor's caches and are read more
+//! quickly; more when flows displace each other, since each that is displaced is a record for user space. It begins with all:
+//! where it takes its place beside half a million connections, each of them is new at once.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -17,7 +18,7 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// Of a probe that may leave so many unused, and begins so.
+    /// Of a probe that may leave so many unused.
     pub(super) fn new(most_unused: u32) -> Self {
         Self { most_unused, before: Mutex::new([(0, 0); 2]) }
     }
@@ -43,11 +44,11 @@ impl Size {
 }
 
 /// More where every eighth packet displaces a slot, and so many that they are a part of all slots worth mentioning; fewer where
-/// not one in 64 does: twice as many slots make half as many displaced, so neither leads to the other.
+/// not one in 64 does: half as many slots make at most four times as many displaced, so neither leads to the other.
 fn next((counted, displaced): Activity, slots: u64, unused: u32, most_unused: u32) -> u32 {
     if displaced > slots / 16 && displaced > counted / 8 {
         unused.saturating_sub(1)
-    } else if displaced < counted / 64 {
+    } else if displaced <= counted / 64 {
         (unused + 1).min(most_unused)
     } else {
         unused
@@ -66,9 +67,9 @@ mod tests {
         assert_eq!(next((1_000_000, 500_000), slots, 0, 2), 0);
         // Half, of a few packets.
         assert_eq!(next((1_000, 500), slots, 2, 2), 2);
-        // Between the bounds, and without traffic: as it is.
+        // Between the bounds: as it is. Without traffic none are needed.
         assert_eq!(next((1_000_000, 60_000), slots, 1, 2), 1);
-        assert_eq!(next((0, 0), slots, 1, 2), 1);
+        assert_eq!(next((0, 0), slots, 1, 2), 2);
         assert_eq!(next((1_000_000, 1_000), slots, 0, 2), 1);
         assert_eq!(next((1_000_000, 1_000), slots, 2, 2), 2);
     }

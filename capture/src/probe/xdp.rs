@@ -31,7 +31,7 @@ pub struct XdpOptions {
     pub filter: Filter,
     /// How often the cache is read. Default 500 ms: shorter than any timeout of the flow table, and records are that late.
     pub sweep: Duration,
-    /// Bytes of the flow cache, over all areas and both generations; 64 MiB of them are used while those are enough. Default
+    /// Bytes of the flow cache, over all areas and both generations; 64 MiB of them are used where those are enough. Default
     /// a 64th of the machine's memory, from 64 to 256 MiB.
     pub cache_bytes: u64,
     /// Flows in different VLANs are different flows.

@@ -256,6 +256,33 @@ fn frames_that_come_while_a_generation_is_read_are_kept() {
     assert_eq!(slow.slots_before, [150; 200]);
 }
 
+/// The same of slots that left early, which nobody had room for: they wait, and the frames that came after them do.
+#[test]
+fn slots_that_left_early_are_not_lost_where_a_shard_is_behind() {
+    let Some(veth) = Veth::new("l") else { return };
+    let socket = SocketOptions { chunks: 64, ..SocketOptions::default() };
+    // 64 slots.
+    let options =
+        XdpOptions { sweep: Duration::from_secs(60), socket, cache_bytes: 16 << 10, ..XdpOptions::new(Policy::Tap) };
+    let Some((mut xdp, mut receivers)) = veth.open(options) else { return };
+    let injector = Injector::open(&veth.a).unwrap();
+    let flows: Vec<Vec<u8>> = (0..600).map(|n| udp(Way::new(1, 20_000 + n), &[7; 100])).collect();
+    injector.send(&flows.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    let whole = (0..200_u16).map(|n| udp(Way { dst_port: 53, ..Way::new(1, 10_000 + n) }, &[n as u8; 40])).collect();
+    let mut slow = Slow { memory: Memory::default(), injector, whole, slots_before: Vec::new() };
+    let until = Instant::now() + Duration::from_secs(5);
+    while slow.memory.frames.len() < 200 && Instant::now() < until {
+        xdp.maintain().unwrap();
+        receivers[0].receive(Duration::from_millis(5), &mut slow).unwrap();
+    }
+    let displaced = slow.memory.microflows.len();
+    assert!((500..600).contains(&displaced), "{displaced}");
+    assert_eq!(slow.slots_before, vec![displaced; 200]);
+    let books = end(xdp, &mut receivers, &mut slow.memory);
+    assert_eq!((books.received.packets, books.lost_xsk.packets, books.lost_ring_full.packets), (200, 0, 0));
+    assert_eq!(slow.memory.packets(), 600);
+}
+
 /// Has no room for slots until it has sent frames.
 struct Slow {
     memory: Memory,

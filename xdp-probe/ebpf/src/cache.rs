@@ -1,5 +1,6 @@
-//! The flow cache: direct-mapped, one or two cache lines a flow, both directions in one slot. A flow that finds its
-//! slot taken sends the other's counts to user space and takes it: a collision costs a record, never a count.
+//! The flow cache: one or two cache lines a flow, both directions in one slot. A flow may have either of two slots that
+//! stand side by side. One that finds both taken sends the counts of the one that was longer unused to user space and takes
+//! its slot: a collision costs a record, never a count.
 //!
 //! ```text
 //! packet ─► same flow as the last that waits? ─ yes ─► counted there
@@ -97,7 +98,7 @@ fn turn_in<S: Slot>(area: &Area, frame: &Bytes, shape: &Shape) {
     let word = word(shape, side);
     let hash = S::hash(&addresses, word & settings().key_mask());
     S::settle(area);
-    let Some(place) = S::at(area.slot(hash, S::shift())) else { return };
+    let Some(place) = S::at(choose::<S>(area.slot(hash, S::shift()), &addresses, word)) else { return };
     // SAFETY: as in `head`.
     let slot = unsafe { &mut *place };
     if slot.is_of(&addresses, word) {
@@ -149,31 +150,68 @@ fn settle<S: Slot>(generation: u32, index: u32) -> u32 {
             break;
         }
         // Asked for together: nothing waits for what is read here.
-        let Some(place) = S::at(head.slots[at as usize]) else { break };
-        // SAFETY: as in `head`.
-        let (_, word, counts) = unsafe { &mut *place }.parts();
-        // SAFETY: live values.
-        unsafe { ((&raw const *word).read_volatile(), (&raw const counts.last).read_volatile()) };
+        let place = head.slots[at as usize];
+        touch::<S>(place);
+        touch::<S>(beside(place));
     }
     for at in 0..WAITING {
         if at >= head.count {
             break;
         }
-        let (Some(waiting), Some(place)) = (S::at(first + 1 + at), S::at(head.slots[at as usize])) else { break };
-        // SAFETY: as in `head`; two entries.
-        settle_one(unsafe { &mut *place }, unsafe { &mut *waiting }, area);
+        let Some(waiting) = S::at(first + 1 + at) else { break };
+        // SAFETY: as in `head`.
+        settle_one(head.slots[at as usize], unsafe { &mut *waiting }, area);
     }
     head.count = 0;
     1
 }
 
+/// The other of the two slots that a flow may have.
 #[inline(always)]
-fn settle_one<S: Slot>(slot: &mut S, waiting: &mut S, area: &Area) {
+fn beside(place: u32) -> u32 {
+    place ^ 1
+}
+
+/// Asks for the memory of a slot.
+#[inline(always)]
+fn touch<S: Slot>(place: u32) {
+    let Some(slot) = S::at(place) else { return };
+    // SAFETY: as in `head`.
+    let (_, word, counts) = unsafe { &mut *slot }.parts();
+    // SAFETY: live values.
+    unsafe { ((&raw const *word).read_volatile(), (&raw const counts.last).read_volatile()) };
+}
+
+/// The slot of a key, which may have this one and the one beside it: where it is, else the one that is vacant or was longer
+/// unused.
+#[inline(always)]
+fn choose<S: Slot>(place: u32, addresses: &S::Addresses, key: u64) -> u32 {
+    let (Some(here), Some(there)) = (S::at(place), S::at(beside(place))) else { return place };
+    // SAFETY: as in `head`; two entries.
+    let (here, there) = unsafe { (&mut *here, &mut *there) };
+    if here.is_of(addresses, key) {
+        return place;
+    }
+    if there.is_of(addresses, key) || used(there) < used(here) { beside(place) } else { place }
+}
+
+/// When a slot was used last, 0 for a vacant one.
+#[inline(always)]
+fn used<S: Slot>(slot: &mut S) -> u64 {
+    let (_, word, counts) = slot.parts();
+    if *word == 0 { 0 } else { u64::from(counts.last) + 1 }
+}
+
+#[inline(always)]
+fn settle_one<S: Slot>(place: u32, waiting: &mut S, area: &Area) {
     let (addresses, word, later) = waiting.parts();
     // User space has read it.
     if *word == 0 {
         return;
     }
+    let Some(slot) = S::at(choose::<S>(place, addresses, *word)) else { return };
+    // SAFETY: as in `head`; not the one that waits.
+    let slot = unsafe { &mut *slot };
     let is_of = slot.is_of(addresses, *word);
     let (_, slot_word, counts) = slot.parts();
     if is_of && counts.carried[0].bytes.max(counts.carried[1].bytes) <= MANY_BYTES {
