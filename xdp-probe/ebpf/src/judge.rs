@@ -3,8 +3,8 @@
 //! User space must see what begins and ends a connection and what carries a message; the bulk in between is only
 //! counted. The ports and first bytes here are those by which user space recognises a protocol.
 
-use probe_common::protocol::{TCP, UDP};
 use probe_common::Shape;
+use probe_common::protocol::{TCP, UDP};
 
 use crate::packet::{Bytes, Packet};
 
@@ -53,17 +53,8 @@ fn tcp(packet: &impl Packet, frame: &Bytes, shape: &Shape) -> bool {
 
 #[inline(always)]
 fn udp(packet: &impl Packet, frame: &Bytes, shape: &Shape) -> bool {
-    if is_dns(shape) {
+    if is_known(shape.src_port) | is_known(shape.dst_port) {
         return false;
-    }
-    for port in [shape.src_port, shape.dst_port] {
-        // DHCP, NTP, SNMP, DHCPv6, L2TP, GTP-U, Teredo, VXLAN, LISP, SIP, CAPWAP, Geneve, MPLS, VXLAN of Linux.
-        if matches!(
-            port,
-            67 | 68 | 123 | 161 | 162 | 546 | 547 | 1701 | 2152 | 3544 | 4341 | 4789 | 4790 | 5060 | 5061 | 5247 | 6081 | 6635 | 8472
-        ) {
-            return false;
-        }
     }
     let Some(first) = packet.peek::<8>(frame, usize::from(shape.payload_offset)) else { return true };
     if shape.payload_bytes < 8 {
@@ -77,6 +68,29 @@ fn udp(packet: &impl Packet, frame: &Bytes, shape: &Shape) -> bool {
         return !(known || v0 == b'Q' && v1 == b'0');
     }
     !is_sip(first)
+}
+
+/// UDP ports, a bit each: DNS, DHCP, NTP, SNMP, DHCPv6, L2TP, GTP-U, Teredo, VXLAN, LISP, SIP, CAPWAP, Geneve, MPLS, VXLAN of Linux.
+static KNOWN_PORTS: [u8; 1 << 13] = {
+    let ports = [
+        53, 5353, 5355, 67, 68, 123, 161, 162, 546, 547, 1701, 2152, 3544, 4341, 4789, 4790, 5060, 5061, 5247, 6081,
+        6635, 8472,
+    ];
+    let mut bits = [0; 1 << 13];
+    let mut at = 0;
+    while at < ports.len() {
+        bits[ports[at] >> 3] |= 1 << (ports[at] & 7);
+        at += 1;
+    }
+    bits
+};
+
+/// Read and not compared: the verifier follows each comparison both ways, to the end of the program.
+#[inline(always)]
+fn is_known(port: u16) -> bool {
+    // SAFETY: a valid static, in its bounds; volatile, so that it is read.
+    let bits = unsafe { (&raw const KNOWN_PORTS).cast::<u8>().add(usize::from(port >> 3)).read_volatile() };
+    bits >> (port & 7) & 1 != 0
 }
 
 /// Port 53, 5353 or 5355.
@@ -109,7 +123,9 @@ fn begins_message(packet: &impl Packet, frame: &Bytes, offset: usize, payload: u
         0x16 => b == 3,
         0x03 => b == 0,
         // A NetBIOS session message, if "SMB" follows.
-        0x00 => packet.peek::<8>(frame, offset).is_none_or(|bytes| matches!(bytes[4..], [0xfd..=0xff, b'S', b'M', b'B'])),
+        0x00 => {
+            packet.peek::<8>(frame, offset).is_none_or(|bytes| matches!(bytes[4..], [0xfd..=0xff, b'S', b'M', b'B']))
+        }
         b'2' => b == b'2' && c == b'0',
         // The signature of the PROXY protocol, version 2. (A line of version 1 looks like a method.)
         b'\r' => b == b'\n' && c == b'\r' && d == b'\n',

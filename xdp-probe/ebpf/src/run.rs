@@ -38,51 +38,62 @@ pub fn run<T: Table>(packet: &impl Packet, frags: bool) -> Verdict {
     let offloaded = packet.offloaded();
     // The device's tag is part of the frame on the wire.
     let len = if offloaded.tag.0 == 0 { len } else { len + 4 };
-    let books = area.books();
-    let shape = shape_ethernet(&frame);
-    let size = match &shape {
-        Ok(shape) => Size::of(shape, len, offloaded),
-        Err(_) => Size::of_frame(len),
+    // Apart from what follows: so no field of a shape has to stand somewhere before it is known.
+    let mut shape = match shape_ethernet(&frame) {
+        Ok(shape) => shape,
+        Err(declined) => {
+            let size = Size::of_frame(len);
+            let books = area.books();
+            add(&mut books.seen, size);
+            if is_left_out() {
+                return end(books, size, |books| &mut books.sampled_out);
+            }
+            if declined == Declined::Link && frame.is_arp() {
+                return end(books, size, |books| &mut books.not_ip);
+            }
+            return slow::hand_over(packet, &area, size, offloaded);
+        }
     };
+    let mut size = Size::of(&shape, len, offloaded);
+    let books = area.books();
     add(&mut books.seen, size);
-    // SAFETY: no precondition.
-    if settings().sample() > 1
-        && (u64::from(unsafe { bpf_get_prandom_u32() }) * u64::from(settings().sample())) >> 32 != 0
-    {
+    if is_left_out() {
         return end(books, size, |books| &mut books.sampled_out);
     }
-    match shape {
-        Ok(mut shape) => {
-            if offloaded.tag.0 != 0 {
-                if shape.tags == 0 {
-                    shape.tci = offloaded.tag.1;
-                }
-                shape.tags += 1;
-            }
-            if area.rules != 0 && filter::drops(&frame, &shape) {
-                return end(books, size, |books| &mut books.filtered);
-            }
-            let mut size = size;
-            if packet.enters_tunnels() && judge::is_vxlan(&shape) {
-                match shape_in_vxlan(&frame, &shape) {
-                    // The record has the outer frame's EtherType, and a slot its own IP version's.
-                    Ok(inner) if inner.version == shape.version => shape = inner,
-                    _ => return slow::hand_over(packet, &area, size, offloaded),
-                }
-                size.ip = shape.ip_bytes;
-            }
-            if judge::is_plain(packet, &frame, &shape, len) {
-                if T::count(packet, &area, &frame, &shape, size) {
-                    return end(books, size, |books| &mut books.cached);
-                }
-            } else if judge::is_turn(&shape) {
-                T::turn(&area, &frame, &shape);
-            }
+    if offloaded.tag.0 != 0 {
+        if shape.tags == 0 {
+            shape.tci = offloaded.tag.1;
         }
-        Err(Declined::Link) if frame.is_arp() => return end(books, size, |books| &mut books.not_ip),
-        Err(_) => {}
+        shape.tags += 1;
     }
-    slow::hand_over(packet, &area, size, offloaded)
+    if area.rules != 0 && filter::drops(&frame, &shape) {
+        return end(books, size, |books| &mut books.filtered);
+    }
+    let whole = size;
+    if packet.enters_tunnels() && judge::is_vxlan(&shape) {
+        match shape_in_vxlan(&frame, &shape) {
+            // The record has the outer frame's EtherType, and a slot its own IP version's.
+            Ok(inner) if inner.version == shape.version => shape = inner,
+            _ => return slow::hand_over(packet, &area, size, offloaded),
+        }
+        size.ip = shape.ip_bytes;
+    }
+    if judge::is_plain(packet, &frame, &shape, len) {
+        if T::count(packet, &area, &frame, &shape, size) {
+            return end(books, size, |books| &mut books.cached);
+        }
+    } else if judge::is_turn(&shape) {
+        T::turn(&area, &frame, &shape);
+    }
+    slow::hand_over(packet, &area, whole, offloaded)
+}
+
+/// Whether the packet is one of those that are not looked at.
+#[inline(always)]
+fn is_left_out() -> bool {
+    let sample = settings().sample();
+    // SAFETY: no precondition.
+    sample > 1 && (u64::from(unsafe { bpf_get_prandom_u32() }) * u64::from(sample)) >> 32 != 0
 }
 
 /// The fate, and the verdict of what does not go to user space.
