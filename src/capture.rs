@@ -16,7 +16,7 @@ use bytesize::ByteSize;
 use capture::confine::Keep;
 use capture::duplicate::Duplicates;
 use capture::keeper::{Parted, part};
-use capture::live::{ModeChoice, OpenOptions, PolicyChoice};
+use capture::live::{ModeChoice, OpenOptions, PolicyChoice, SlowPath};
 use ui::Hub;
 
 use crate::appliance::capture::{CaptureShell, confine, filter, open_all, owner, whole_packets};
@@ -50,6 +50,10 @@ pub(crate) struct Args {
     /// Way of capture: auto, xdp (in the driver where it can, else in the stack), xdp_generic (in the stack) or af_packet.
     #[arg(long, default_value = "auto", value_parser = parse::<ModeChoice>)]
     mode: ModeChoice,
+    /// How packets that are not only counted come out of the kernel with XDP in the driver: af_xdp, ring, or auto: AF_XDP where the driver
+    /// does it without a copy.
+    #[arg(long, default_value = "auto", value_parser = parse::<SlowPath>)]
+    slow_path: SlowPath,
     /// What the interfaces are for: auto, tap or inline.
     #[arg(long, default_value = "auto", value_parser = parse::<PolicyChoice>)]
     policy: PolicyChoice,
@@ -161,6 +165,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     options.feed = feed(args, &hub)?;
     let opening = OpenOptions {
         mode: whole_packets(args.mode, args.deduplicate || args.packets.is_some())?,
+        slow_path: args.slow_path,
         policy: args.policy,
         force: args.force,
         receivers: args.receivers,

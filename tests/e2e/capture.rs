@@ -148,12 +148,17 @@ fn by_xdp_the_same_packets_make_the_same_sums_dns_rows_and_requests_as_an_import
     assert!(expected.len() > 500, "{}", expected.len());
     let has_quic = expected.keys().any(|row| row.contains("\"ja4\":\"q"));
     assert!(has_quic || files.len() == 1, "QUIC is among the real captures");
-    let lake = folder.path().join("captured");
-    let capture = wires.capture(&lake, &["-i", "tap0", "--mode", "xdp", "--flush", "500ms", "--pins", "none"]);
-    frames.send(&wires.injector(0));
-    let report = capture.stop_well();
-    assert_eq!(counter(&report, "packets.seen"), frames.0.len() as u64, "{report:#}");
-    assert_same(&ends_and_messages(&lake), &expected, "by XDP");
+    for slow_path in ["af_xdp", "ring"] {
+        let lake = folder.path().join(slow_path);
+        let arguments = ["-i", "tap0", "--mode", "xdp", "--slow-path", slow_path, "--flush", "500ms", "--pins", "none"];
+        let capture = wires.capture(&lake, &arguments);
+        frames.send(&wires.injector(0));
+        let report = capture.stop_well();
+        assert_eq!(counter(&report, "packets.seen"), frames.0.len() as u64, "{report:#}");
+        let redirected = counter(&report, "packets.redirected");
+        assert_eq!(redirected > 0, slow_path == "af_xdp", "{report:#}");
+        assert_same(&ends_and_messages(&lake), &expected, slow_path);
+    }
 }
 
 #[test]

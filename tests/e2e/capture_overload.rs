@@ -63,7 +63,12 @@ fn overloaded(test: &str, mode: &[&str], names_sent: usize, lost: &str) {
 
 #[test]
 fn a_full_af_xdp_socket_loses_packets_in_the_ledger() {
-    overloaded("over_xsk", &["--mode", "xdp", "--policy", "tap"], 20_000, "lost_xsk");
+    overloaded("over_xsk", &["--mode", "xdp", "--slow-path", "af_xdp", "--policy", "tap"], 20_000, "lost_xsk");
+}
+
+#[test]
+fn a_full_copy_ring_of_a_tap_loses_packets_in_the_ledger() {
+    overloaded("over_tap", &["--mode", "xdp", "--policy", "tap"], 300_000, "lost_copy_ring");
 }
 
 #[test]
@@ -73,7 +78,7 @@ fn a_full_copy_ring_loses_packets_in_the_ledger() {
 
 #[test]
 fn a_full_copy_ring_of_generic_xdp_loses_packets_in_the_ledger() {
-    overloaded("over_generic", &["--mode", "xdp_generic", "--policy", "tap"], 80_000, "lost_copy_ring");
+    overloaded("over_generic", &["--mode", "xdp_generic", "--policy", "tap"], 200_000, "lost_copy_ring");
 }
 
 #[test]

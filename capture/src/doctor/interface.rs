@@ -162,8 +162,9 @@ impl Looked<'_> {
             return Check::new("driver", State::Warning, found, why)
                 .mend("use a card with ice, i40e, ixgbe, mlx5 or igc");
         }
-        let copy = if ZERO_COPY_DRIVERS.contains(&driver) { "AF_XDP without copy" } else { "AF_XDP with a copy" };
-        Check::new("driver", State::Good, format!("{driver}: XDP in the driver, {copy}"), why)
+        let zero_copy = ZERO_COPY_DRIVERS.contains(&driver);
+        let slow_path = if zero_copy { "AF_XDP without copy" } else { "packets read whole are copied" };
+        Check::new("driver", State::Good, format!("{driver}: XDP in the driver, {slow_path}"), why)
     }
 
     fn queues(&self) -> Check {

@@ -11,6 +11,6 @@ mod stacked;
 pub use filter::{Filter, FilterError, MAX_RULES, Net, Rule};
 pub use microflow::{MicroDirection, Microflow};
 pub(crate) use open::open_kept;
-pub use open::{ModeChoice, OpenOptions, PINS, open};
+pub use open::{ModeChoice, OpenOptions, PINS, SlowPath, open};
 pub use policy::{HostUse, Policy, PolicyChoice};
 pub use stacked::{Stacked, check_together};

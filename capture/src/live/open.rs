@@ -38,11 +38,39 @@ impl FromStr for ModeChoice {
     }
 }
 
+/// How packets that are not only counted come to user space from XDP in a driver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum SlowPath {
+    /// By AF_XDP where the driver hands its own memory over (zero copy); else by the ring: one copy is made either way, and that
+    /// of the socket costs about five times as much.
+    #[default]
+    Auto,
+    /// By AF_XDP sockets.
+    AfXdp,
+    /// By a ring that they are copied into.
+    Ring,
+}
+
+impl FromStr for SlowPath {
+    type Err = SourceError;
+
+    fn from_str(text: &str) -> Result<Self, SourceError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "af_xdp" => Ok(Self::AfXdp),
+            "ring" => Ok(Self::Ring),
+            _ => Err(SourceError::OutOfRange { name: "slow path", range: "auto, af_xdp or ring".to_owned() }),
+        }
+    }
+}
+
 /// Settings of [`open`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OpenOptions {
     /// Way of capture.
     pub mode: ModeChoice,
+    /// XDP in a driver: how whole packets come to user space.
+    pub slow_path: SlowPath,
     /// What the interface is for.
     pub policy: PolicyChoice,
     /// A tap on an interface the host uses is wanted all the same.
@@ -74,6 +102,7 @@ impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             mode: ModeChoice::Auto,
+            slow_path: SlowPath::Auto,
             policy: PolicyChoice::Auto,
             force: false,
             receivers: 1,
@@ -137,6 +166,7 @@ fn open_xdp(name: &str, policy: Policy, options: &OpenOptions) -> Result<Box<dyn
         pins: options.pins.clone(),
         owner: options.owner,
         generic: options.mode == ModeChoice::XdpGeneric,
+        slow_path: options.slow_path,
         ..XdpOptions::new(policy)
     };
     Ok(Box::new(Xdp::open(name, xdp)?))

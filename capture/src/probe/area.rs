@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use probe_common::layout::{Books, CopyHead, Counts, Key, Slot4, Slot6, Sum, WAITING, waiting_head};
 
 use super::flow::{is_used4, is_used6, of_v4, of_v6};
-use super::kept::{Displaced, Patience};
+use super::kept::{Displaced, Kept, Patience, Taken};
 use super::load::{Memory, Rings, Shared};
 use super::map::record;
 use super::segment::cut;
@@ -222,26 +222,58 @@ impl Area {
 
     /// Hands over copied frames, at most `most`. How many there were.
     pub fn drain_copies(&mut self, to: &mut dyn Handler, most: usize) -> usize {
-        let time = self.shared.time();
-        let mut records = 0;
-        while records < most {
+        let mut taken = Taken::default();
+        self.copies(&mut taken, most);
+        self.hand_over_frames(&taken, to);
+        taken.len()
+    }
+
+    /// Takes copied frames, at most `most`.
+    pub(super) fn take_copies(&mut self, kept: &mut Kept, displaced: &Displaced, most: usize) {
+        kept.take(displaced, |taken| self.copies(taken, most));
+    }
+
+    fn copies(&mut self, taken: &mut Taken, most: usize) {
+        for _ in 0..most {
             let Some(item) = self.rings.copies.next() else { break };
-            records += 1;
             let (head, bytes) = item.split_at_checked(size_of::<CopyHead>()).unwrap_or_default();
-            let Some(CopyHead { ts, wire_len, len, tpid, tci, segment, reserved: _ }) = record(head) else {
-                self.strange += 1;
-                continue;
-            };
-            let data = bytes.get(..len as usize).unwrap_or(bytes);
+            match record::<CopyHead>(head) {
+                Some(head) => taken.add(head, bytes.get(..head.len as usize).unwrap_or(bytes)),
+                None => self.strange += 1,
+            }
+        }
+    }
+
+    /// Hands over frames that were taken, and counts them; superframes as their segments.
+    pub(super) fn hand_over_frames(&mut self, taken: &Taken, to: &mut dyn Handler) {
+        let time = self.shared.time();
+        let mut out = [LiveFrame { ts: Nanos(0), data: &[], wire_len: 0, vlan: None }; BATCH];
+        let mut filled = 0;
+        for (head, data) in taken.frames() {
+            let CopyHead { ts, wire_len, tpid, tci, segment, .. } = head;
             let received = &mut self.counted[ts as usize & 1].received;
             let vlan = (tpid != 0).then_some(VlanTag { tpid, tci });
-            cut(data, wire_len, segment, &mut self.segment, |(data, wire_len)| {
-                let frame = LiveFrame { ts: time.of_nanos(ts & !1), data, wire_len, vlan };
+            let frame = LiveFrame { ts: time.of_nanos(ts & !1), data, wire_len, vlan };
+            if segment == 0 {
                 received.add(frame.full_len());
-                to.frames(&[frame]);
-            });
+                out[filled] = frame;
+                filled += 1;
+            }
+            if filled == BATCH || segment != 0 {
+                to.frames(&out[..filled]);
+                filled = 0;
+            }
+            if segment != 0 {
+                cut(data, wire_len, segment, &mut self.segment, |(data, wire_len)| {
+                    let frame = LiveFrame { data, wire_len, ..frame };
+                    received.add(frame.full_len());
+                    to.frames(&[frame]);
+                });
+            }
         }
-        records
+        if filled > 0 {
+            to.frames(&out[..filled]);
+        }
     }
 
     /// Reads the generation that was closed last: its slots become microflows, its books are added. The rings and

@@ -14,8 +14,8 @@ use super::options::{PinTo, ProbeClock, ProbeError, ProbeOptions, Verdicts, rand
 use super::pin::{Pins, forget};
 use super::receiver::Part;
 use super::xdp::XdpOptions;
-use crate::live::Policy;
 use crate::live::source::{Mode, SourceError};
+use crate::live::{Policy, SlowPath};
 use crate::xsk::{Socket, SocketOptions};
 
 /// A probe that is attached, and its areas.
@@ -110,6 +110,25 @@ fn open_socket(ifindex: u32, queue: u32, options: &SocketOptions) -> io::Result<
     }
 }
 
+/// A socket for each queue, or none where copies in a ring are to be had for less; see [`SlowPath`].
+fn open_sockets(ifindex: u32, queues: u32, options: &XdpOptions, frags: bool) -> Result<Vec<Socket>, ProbeError> {
+    if options.slow_path == SlowPath::Ring {
+        return Ok(Vec::new());
+    }
+    let of = SocketOptions { multi_buffer: frags, ..options.socket.clone() };
+    let sockets: io::Result<Vec<_>> = (0..queues).map(|queue| open_socket(ifindex, queue, &of)).collect();
+    match (sockets, options.slow_path) {
+        (Ok(sockets), SlowPath::AfXdp) => Ok(sockets),
+        (Ok(sockets), _) if sockets.iter().all(Socket::is_zero_copy) => Ok(sockets),
+        (Ok(_), _) => Ok(Vec::new()),
+        (Err(error), SlowPath::AfXdp) => Err(ProbeError::System("opening an AF_XDP socket", error)),
+        (Err(error), _) => {
+            tracing::debug!(%error, "no AF_XDP socket: packets are copied");
+            Ok(Vec::new())
+        }
+    }
+}
+
 fn attach_as(
     name: &str,
     ifindex: u32,
@@ -125,10 +144,14 @@ fn attach_as(
     let areas = if driver { queues } else { cpus }.clamp(1, 256);
     // What the host sends is counted by the CPU that sends it.
     let egress_areas = if options.policy == Policy::Inline { cpus.clamp(1, 256) } else { 0 };
-    let verdicts = match (options.policy, driver) {
-        (Policy::Inline, _) => Verdicts::Inline,
-        (Policy::Tap, true) => Verdicts::TapRedirect,
-        (Policy::Tap, false) => Verdicts::TapCopy,
+    let sockets = match options.policy {
+        Policy::Tap if driver => open_sockets(ifindex, queues.clamp(1, 256), options, frags)?,
+        Policy::Tap | Policy::Inline => Vec::new(),
+    };
+    let verdicts = match options.policy {
+        Policy::Inline => Verdicts::Inline,
+        Policy::Tap if sockets.is_empty() => Verdicts::TapCopy,
+        Policy::Tap => Verdicts::TapRedirect,
     };
     let (slots4_shift, slots6_shift) = slots(options.cache_bytes, areas + egress_areas);
     let (mut probe, areas) = Probe::load(&ProbeOptions {
@@ -141,6 +164,7 @@ fn attach_as(
         slots6_shift,
         unused_shift: unused(options.cache_bytes, slots4_shift.min(slots6_shift)),
         ring_bytes: displaced(areas + egress_areas),
+        copy_ring_bytes: copies(areas + egress_areas),
         sample: options.sample,
         vlan_in_key: options.vlan_in_key,
         enters_vxlan: options.enters_tunnels,
@@ -149,17 +173,12 @@ fn attach_as(
         ..ProbeOptions::default()
     })?;
     probe.set_filter(&options.filter)?;
-    let mut parts = Vec::new();
+    let (mut parts, mut sockets) = (Vec::new(), sockets.into_iter());
     for (queue, area) in (0..).zip(areas) {
-        let socket = match verdicts {
-            Verdicts::TapRedirect => {
-                let sockets = SocketOptions { multi_buffer: frags, ..options.socket.clone() };
-                let socket = open_socket(ifindex, queue, &sockets).map_err(system("opening an AF_XDP socket"))?;
-                probe.sockets.set(queue, socket.as_raw_fd(), 0)?;
-                Some(socket)
-            }
-            Verdicts::TapCopy | Verdicts::Inline => None,
-        };
+        let socket = sockets.next();
+        if let Some(socket) = &socket {
+            probe.sockets.set(queue, socket.as_raw_fd(), 0)?;
+        }
         parts.push(Part::new(area, socket));
     }
     match link {
@@ -192,6 +211,12 @@ fn count(folder: &str, prefix: &str) -> io::Result<u32> {
 /// over all areas and both, from 2 to 16 MiB each.
 fn displaced(areas: u32) -> u32 {
     ((32 << 20) / areas.max(1).next_power_of_two()).clamp(2 << 20, 16 << 20)
+}
+
+/// Bytes of each area's ring of copied frames: a second of 200,000 small ones, which must wait while half a million slots are
+/// handed over, if there is one area; 64 MiB over all, from 16 MiB each.
+fn copies(areas: u32) -> u32 {
+    ((64 << 20) / areas.max(1).next_power_of_two()).max(16 << 20)
 }
 
 /// What is used of the slots at first: 64 MiB, if there is more.

@@ -1,4 +1,4 @@
-//! While slots are handed over: frames are taken out of the socket in time, and kept until their turn comes.
+//! Frames that wait for slots: they are taken out of the socket or the ring of copies, and kept until their turn comes.
 //!
 //! A sweep of a quarter of a million slots takes tens of milliseconds, more where its thread shares a CPU or a shard is
 //! behind, and a socket has room for a few thousand frames. A frame has its turn when the slots that left the cache before
@@ -8,11 +8,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use probe_common::layout::CopyHead;
+
 use super::load::Shared;
 use crate::Nanos;
 use crate::live::Microflow;
 use crate::live::source::{Handler, LiveFrame};
-use crate::xsk::{Received, Socket};
+use crate::xsk::Socket;
 
 /// Bytes kept at most, but for what stands in a socket when a generation is closed; what is more stays in the socket, which
 /// counts what it loses.
@@ -76,21 +78,45 @@ pub(super) fn is_read(read: Place, written: Place) -> bool {
     read[0] >= written[0] && read[1] >= written[1]
 }
 
-/// Frames taken out of the socket at once.
+/// Frames taken at once.
 #[derive(Default)]
-struct Taken {
+pub(super) struct Taken {
     bytes: Vec<u8>,
-    /// Stamp and length of each.
-    frames: Vec<(u64, u32)>,
+    /// What is told of each. Those of a socket have no tag and are no superframes.
+    heads: Vec<CopyHead>,
     /// What had left the cache by then.
     after: Place,
 }
 
-/// Frames out of the socket, in their order.
+impl Taken {
+    pub(super) fn add(&mut self, head: CopyHead, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.heads.push(CopyHead { len: bytes.len() as u32, ..head });
+    }
+
+    /// The frames, in their order.
+    pub(super) fn frames(&self) -> impl Iterator<Item = (CopyHead, &[u8])> {
+        let mut rest = self.bytes.as_slice();
+        self.heads.iter().map(move |head| {
+            let (data, after) = rest.split_at_checked(head.len as usize).unwrap_or_default();
+            rest = after;
+            (*head, data)
+        })
+    }
+
+    /// How many frames.
+    pub(super) fn len(&self) -> usize {
+        self.heads.len()
+    }
+}
+
+/// Frames out of the socket or the ring, in their order.
 #[derive(Default)]
 pub(super) struct Kept {
     taken: VecDeque<Taken>,
     bytes: usize,
+    /// Empty, to be filled again.
+    spare: Vec<Taken>,
 }
 
 impl Kept {
@@ -99,29 +125,33 @@ impl Kept {
         self.taken.len()
     }
 
-    /// Hands over the oldest, if its turn has come with what was `read`. How many frames these were.
-    pub(super) fn hand_over(&mut self, read: Place, mut to: impl FnMut(&Received<'_>)) -> Option<usize> {
-        let Taken { bytes, frames, .. } = self.taken.pop_front_if(|taken| is_read(read, taken.after))?;
-        self.bytes -= bytes.len();
-        let mut rest = bytes.as_slice();
-        for &(stamp, len) in &frames {
-            let (data, after) = rest.split_at_checked(len as usize).unwrap_or_default();
-            rest = after;
-            to(&Received { stamp, data });
-        }
-        Some(frames.len())
+    /// Whether no more should be taken.
+    pub(super) const fn is_full(&self) -> bool {
+        self.bytes >= MOST
     }
 
-    /// Takes what stands in the socket.
-    pub(super) fn take(&mut self, socket: &mut Socket, displaced: &Displaced) {
-        let mut taken = Taken::default();
-        socket.receive(socket.waiting(), |batch| {
-            for frame in batch {
-                taken.bytes.extend_from_slice(frame.data);
-                taken.frames.push((frame.stamp, frame.data.len() as u32));
-            }
-        });
-        if taken.frames.is_empty() {
+    /// The oldest, if its turn has come with what was `read`. It is given back.
+    pub(super) fn next(&mut self, read: Place) -> Option<Taken> {
+        let taken = self.taken.pop_front_if(|taken| is_read(read, taken.after))?;
+        self.bytes -= taken.bytes.len();
+        Some(taken)
+    }
+
+    /// Its memory is used again.
+    pub(super) fn give_back(&mut self, mut taken: Taken) {
+        taken.bytes.clear();
+        taken.heads.clear();
+        if self.spare.is_empty() {
+            self.spare.push(taken);
+        }
+    }
+
+    /// Takes what `fill` adds.
+    pub(super) fn take(&mut self, displaced: &Displaced, fill: impl FnOnce(&mut Taken)) {
+        let mut taken = self.spare.pop().unwrap_or_default();
+        fill(&mut taken);
+        if taken.heads.is_empty() {
+            self.spare.push(taken);
             return;
         }
         // Looked at after the frames: what left before them is there.
@@ -130,10 +160,22 @@ impl Kept {
         self.taken.push_back(taken);
     }
 
+    /// Takes what stands in the socket.
+    pub(super) fn take_received(&mut self, socket: &mut Socket, displaced: &Displaced) {
+        self.take(displaced, |taken| {
+            socket.receive(socket.waiting(), |batch| {
+                for frame in batch {
+                    let head = CopyHead { ts: frame.stamp, wire_len: frame.data.len() as u32, ..CopyHead::default() };
+                    taken.add(head, frame.data);
+                }
+            });
+        });
+    }
+
     /// Takes it before the socket is full.
     pub(super) fn take_in_time(&mut self, socket: &mut Socket, displaced: &Displaced) {
-        if socket.waiting() > socket.chunks() / 8 && self.bytes < MOST {
-            self.take(socket, displaced);
+        if socket.waiting() > socket.chunks() / 8 && !self.is_full() {
+            self.take_received(socket, displaced);
         }
     }
 }

@@ -6,8 +6,8 @@
 //!  │ flow cache, generation 0 │──┐ closed by flip, read after the grace period
 //!  │            generation 1  │  └──► Area::sweep ────────► microflows
 //!  │ ring: slots that left    │─────► Area::drain_evicted ► microflows
-//!  │ ring: copied frames      │─────► Area::drain_copies ─► frames
-//!  │ AF_XDP sockets           │─────► crate::xsk ─────────► frames
+//!  │ ring: copied frames      │─────► Area::take_copies ──► frames
+//!  │   or AF_XDP sockets      │─────► crate::xsk ─────────► frames
 //!  └──────────────────────────┘
 //! ```
 //!

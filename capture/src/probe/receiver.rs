@@ -65,21 +65,26 @@ impl Part {
 
     /// Hands over up to `most` of what is there of each kind. How much that was.
     ///
-    /// First it is seen how many frames wait, then the ring is emptied: so slots that left the cache before a frame came
-    /// are handed over before that frame. Where that takes more than one call, frames are kept.
+    /// First it is seen how many frames wait, or they are taken; then the ring of slots is emptied: so slots that left the cache
+    /// before a frame came are handed over before that frame. Where that takes more than one call, frames are kept.
     fn drain(&mut self, most: usize, to: &mut dyn Handler) -> usize {
         let Self { area, socket, kept, .. } = self;
         let displaced = area.displaced();
         let waiting = socket.as_ref().map_or(0, Socket::waiting);
+        if !kept.is_full() {
+            area.take_copies(kept, &displaced, most);
+        }
         let left = displaced.written();
         let keeping = &mut Keeping { to, socket: socket.as_mut(), kept, displaced: &displaced };
         let mut found = area.drain_evicted(keeping, most);
         let read = displaced.read();
         while kept.len() > 0
             && to.room() > 0
-            && let Some(frames) = kept.hand_over(read, |frame| to.frames(&[live(area, frame)]))
+            && let Some(taken) = kept.next(read)
         {
-            found += frames;
+            area.hand_over_frames(&taken, to);
+            found += taken.len();
+            kept.give_back(taken);
         }
         if kept.len() > 0 || !kept::is_read(read, left) {
             if let Some(socket) = socket {
@@ -87,7 +92,6 @@ impl Part {
             }
             return found;
         }
-        found += area.drain_copies(to, most);
         if let Some(socket) = socket {
             found += socket.receive(waiting.min(most as u32), |frames| {
                 let mut out = [LiveFrame { ts: Nanos(0), data: &[], wire_len: 0, vlan: None }; BATCH];
@@ -106,16 +110,19 @@ impl Part {
     fn drain_all(&mut self, to: &mut dyn Handler) {
         let Self { area, socket, kept, .. } = self;
         let displaced = area.displaced();
+        area.take_copies(kept, &displaced, usize::MAX);
         if let Some(socket) = socket {
-            kept.take(socket, &displaced);
+            kept.take_received(socket, &displaced);
         }
         let taken = kept.len();
         area.drain_evicted(&mut Keeping { to, socket: socket.as_mut(), kept, displaced: &displaced }, usize::MAX);
-        area.drain_copies(to, usize::MAX);
         let mut patience = Patience::new();
         for _ in 0..taken {
             patience.wait(&mut Keeping { to, socket: socket.as_mut(), kept, displaced: &displaced }, 1);
-            kept.hand_over([u64::MAX; 2], |frame| to.frames(&[live(area, frame)]));
+            if let Some(taken) = kept.next([u64::MAX; 2]) {
+                area.hand_over_frames(&taken, to);
+                kept.give_back(taken);
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use crate::af_packet::{Control, Offloads};
 use crate::keeper::message::Way;
 use crate::keeper::{Given, Kept, Read};
 use crate::live::source::{Interface, LinkEvent, Mode, QueueName, Receiver, SourceError, Survivor};
-use crate::live::{Filter, Policy};
+use crate::live::{Filter, Policy, SlowPath};
 use crate::xsk::{Promiscuous, SocketOptions};
 
 /// Settings of [`Xdp::open`].
@@ -38,6 +38,8 @@ pub struct XdpOptions {
     pub vlan_in_key: bool,
     /// Of packets in tunnels the inner ones make records.
     pub enters_tunnels: bool,
+    /// How packets that are not only counted come here, of a tap in the driver.
+    pub slow_path: SlowPath,
     /// Of the AF_XDP sockets.
     pub socket: SocketOptions,
     /// The stack's XDP, though the driver has its own.
@@ -60,6 +62,7 @@ impl XdpOptions {
             cache_bytes: default_cache_bytes(),
             vlan_in_key: false,
             enters_tunnels: true,
+            slow_path: SlowPath::Auto,
             socket: SocketOptions::default(),
             generic: false,
             pins: None,

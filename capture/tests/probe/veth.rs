@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use capture::Nanos;
 use capture::af_packet::Injector;
 use capture::live::source::{Handler, Interface, LiveFrame, Mode, QueueBooks, Received, Receiver};
-use capture::live::{Microflow, Policy};
+use capture::live::{Microflow, Policy, SlowPath};
 use capture::probe::{Xdp, XdpOptions, stage};
 use capture::xsk::SocketOptions;
 
@@ -154,9 +154,17 @@ fn now() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as i64
 }
 
+/// Of veth no driver hands its memory over.
+#[test]
+fn tap_in_the_driver_copies_what_user_space_wants() {
+    let options = XdpOptions::new(Policy::Tap);
+    let Some(books) = goes_both_ways(options, Mode::XdpDriver, "d") else { return };
+    assert_eq!((books.redirected.packets, books.dropped.packets), (0, 400));
+}
+
 #[test]
 fn tap_in_the_driver_redirects_what_user_space_wants() {
-    let options = XdpOptions::new(Policy::Tap);
+    let options = XdpOptions { slow_path: SlowPath::AfXdp, ..XdpOptions::new(Policy::Tap) };
     let Some(books) = goes_both_ways(options, Mode::XdpDriver, "t") else { return };
     assert_eq!((books.redirected.packets, books.dropped.packets), (100, 300));
 }
@@ -180,8 +188,8 @@ fn generic_xdp_counts_the_same() {
 #[test]
 fn a_full_socket_loses_frames_in_the_books() {
     let Some(veth) = Veth::new("o") else { return };
-    let options =
-        XdpOptions { socket: SocketOptions { chunks: 64, ..SocketOptions::default() }, ..XdpOptions::new(Policy::Tap) };
+    let socket = SocketOptions { chunks: 64, ..SocketOptions::default() };
+    let options = XdpOptions { slow_path: SlowPath::AfXdp, socket, ..XdpOptions::new(Policy::Tap) };
     let Some((xdp, mut receivers)) = veth.open(options) else { return };
     let injector = Injector::open(&veth.a).unwrap();
     let frame = tcp(Way::new(1, 2_000), 2, b"");
@@ -197,7 +205,7 @@ fn a_full_socket_loses_frames_in_the_books() {
     assert_eq!(books.lost_xsk.packets, explained("xsk_dropped") + explained("xsk_ring_full"));
 }
 
-/// Nobody reads while more comes than the ring of copies takes (16 MiB of entries of 288 bytes), between packets of flows
+/// Nobody reads while more comes than the ring of copies takes (16 or 32 MiB of entries of 288 bytes), between packets of flows
 /// that are only counted: each is in one term, and the sum is what was sent.
 fn a_full_copy_ring(options: XdpOptions, test: &str, verdict: fn(&QueueBooks) -> u64) {
     // Where areas are CPUs, each has a ring: two would take it all.
@@ -208,7 +216,7 @@ fn a_full_copy_ring(options: XdpOptions, test: &str, verdict: fn(&QueueBooks) ->
     let whole = udp(Way { dst_port: 53, ..Way::new(1, 10_000) }, &[7; 40]);
     let plain = udp(Way::new(2, 4_000), &[7; 100]);
     let mut sent = 0;
-    for round in 0..700 {
+    for round in 0..2_000 {
         let frames: Vec<&[u8]> = (0..100).map(|n| if n % 10 == round % 10 { &*plain } else { &*whole }).collect();
         injector.send(&frames).unwrap();
         sent += frames.len() as u64;
@@ -238,7 +246,8 @@ fn a_full_copy_ring_loses_frames_in_the_books_inline() {
 fn frames_that_come_while_a_generation_is_read_are_kept() {
     let Some(veth) = Veth::new("w") else { return };
     let socket = SocketOptions { chunks: 64, ..SocketOptions::default() };
-    let options = XdpOptions { sweep: Duration::from_millis(200), socket, ..XdpOptions::new(Policy::Tap) };
+    let slow_path = SlowPath::AfXdp;
+    let options = XdpOptions { sweep: Duration::from_millis(200), slow_path, socket, ..XdpOptions::new(Policy::Tap) };
     let Some((mut xdp, mut receivers)) = veth.open(options) else { return };
     let injector = Injector::open(&veth.a).unwrap();
     let flows: Vec<Vec<u8>> = (0..150).map(|n| udp(Way::new(1, 4_000 + n), &[7; 100])).collect();
@@ -259,11 +268,20 @@ fn frames_that_come_while_a_generation_is_read_are_kept() {
 /// The same of slots that left early, which nobody had room for: they wait, and the frames that came after them do.
 #[test]
 fn slots_that_left_early_are_not_lost_where_a_shard_is_behind() {
-    let Some(veth) = Veth::new("l") else { return };
+    behind("l", SlowPath::AfXdp);
+}
+
+#[test]
+fn slots_that_left_early_come_before_frames_that_are_copied() {
+    behind("m", SlowPath::Ring);
+}
+
+fn behind(test: &str, slow_path: SlowPath) {
+    let Some(veth) = Veth::new(test) else { return };
     let socket = SocketOptions { chunks: 64, ..SocketOptions::default() };
     // 64 slots.
-    let options =
-        XdpOptions { sweep: Duration::from_secs(60), socket, cache_bytes: 16 << 10, ..XdpOptions::new(Policy::Tap) };
+    let tap = XdpOptions::new(Policy::Tap);
+    let options = XdpOptions { sweep: Duration::from_secs(60), slow_path, socket, cache_bytes: 16 << 10, ..tap };
     let Some((mut xdp, mut receivers)) = veth.open(options) else { return };
     let injector = Injector::open(&veth.a).unwrap();
     let flows: Vec<Vec<u8>> = (0..600).map(|n| udp(Way::new(1, 20_000 + n), &[7; 100])).collect();

@@ -316,7 +316,7 @@ pub struct CopyHead {
 }
 
 /// Sizes of entries of the copy ring, powers of two; a frame is shorter than its entry.
-pub const COPY_CLASSES: [usize; 3] = [256, 2048, 16384];
+pub const COPY_CLASSES: [usize; 4] = [256, 2048, 16384, 65536];
 
 /// Sets of filter rules: bit `r` is rule `r`. A packet is dropped by the rules that are in all of: the set of its protocol, that of its IP version, those
 /// of its ports together, and those of the networks that its addresses are in together.

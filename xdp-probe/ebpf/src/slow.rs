@@ -62,13 +62,15 @@ fn copy(packet: &impl Packet, area: &Area, size: Size, offloaded: Offloaded) {
     let whole = packet.len();
     let segment = if size.packets > 1 { offloaded.segment as u16 } else { 0 };
     let head = CopyHead { ts: stamp(packet, area), wire_len: whole, len: 0, tpid, tci, segment, reserved: 0 };
-    let [small, middle, _] = COPY_CLASSES;
+    let [small, middle, large, _] = COPY_CLASSES;
     let done = if (whole as usize) < small {
         copy_class::<{ COPY_CLASSES[0] }>(packet, area, head)
     } else if (whole as usize) < middle {
         copy_class::<{ COPY_CLASSES[1] }>(packet, area, head)
-    } else {
+    } else if (whole as usize) < large {
         copy_class::<{ COPY_CLASSES[2] }>(packet, area, head)
+    } else {
+        copy_class::<{ COPY_CLASSES[3] }>(packet, area, head)
     };
     if !done {
         add(&mut area.books().lost_copy_ring, size);

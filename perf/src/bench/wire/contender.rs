@@ -164,8 +164,15 @@ fn end_spotter(process: Process) -> Result<Outcome, BenchError> {
             message: report["imbalances"].to_string(),
         });
     }
-    let losses =
-        ["lost_ring_full", "lost_xsk", "missed_before_probe", "lost_shard_ring", "lost_onward_ring", "lost_on_write"];
+    let losses = [
+        "lost_ring_full",
+        "lost_copy_ring",
+        "lost_xsk",
+        "missed_before_probe",
+        "lost_shard_ring",
+        "lost_onward_ring",
+        "lost_on_write",
+    ];
     let says: Vec<String> = losses
         .iter()
         .map(|name| (name, counter(&format!("packets.{name}"))))
