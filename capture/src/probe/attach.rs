@@ -219,7 +219,7 @@ fn copies(areas: u32) -> u32 {
     ((64 << 20) / areas.max(1).next_power_of_two()).max(16 << 20)
 }
 
-/// What is used of the slots at first: 64 MiB, if there is more.
+/// By how much fewer slots may be used: of 64 MiB at least, if there is more.
 fn unused(bytes: u64, shift: u32) -> u32 {
     (bytes >> 26).max(1).ilog2().min(shift.saturating_sub(FEWEST_SHIFT))
 }

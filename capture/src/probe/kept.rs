@@ -16,8 +16,8 @@ use crate::live::Microflow;
 use crate::live::source::{Handler, LiveFrame};
 use crate::xsk::Socket;
 
-/// Bytes kept at most, but for what stands in a socket when a generation is closed; what is more stays in the socket, which
-/// counts what it loses.
+/// Bytes kept at most, but for what stands in a socket or ring when a generation is closed; what is more stays there, where what
+/// is lost is counted.
 const MOST: usize = 32 << 20;
 
 /// How long is waited for room where slots and kept frames are handed over: they are counted and safe. After that it goes on
@@ -116,7 +116,7 @@ pub(super) struct Kept {
     taken: VecDeque<Taken>,
     bytes: usize,
     /// Empty, to be filled again.
-    spare: Vec<Taken>,
+    spare: Taken,
 }
 
 impl Kept {
@@ -141,17 +141,15 @@ impl Kept {
     pub(super) fn give_back(&mut self, mut taken: Taken) {
         taken.bytes.clear();
         taken.heads.clear();
-        if self.spare.is_empty() {
-            self.spare.push(taken);
-        }
+        self.spare = taken;
     }
 
     /// Takes what `fill` adds.
     pub(super) fn take(&mut self, displaced: &Displaced, fill: impl FnOnce(&mut Taken)) {
-        let mut taken = self.spare.pop().unwrap_or_default();
+        let mut taken = std::mem::take(&mut self.spare);
         fill(&mut taken);
         if taken.heads.is_empty() {
-            self.spare.push(taken);
+            self.spare = taken;
             return;
         }
         // Looked at after the frames: what left before them is there.

@@ -252,13 +252,8 @@ fn frames_that_come_while_a_generation_is_read_are_kept() {
     let injector = Injector::open(&veth.a).unwrap();
     let flows: Vec<Vec<u8>> = (0..150).map(|n| udp(Way::new(1, 4_000 + n), &[7; 100])).collect();
     injector.send(&flows.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
-    let whole = (0..200_u16).map(|n| udp(Way { dst_port: 53, ..Way::new(1, 10_000 + n) }, &[n as u8; 40])).collect();
-    let mut slow = Slow { memory: Memory::default(), injector, whole, slots_before: Vec::new() };
-    let until = Instant::now() + Duration::from_secs(5);
-    while slow.memory.frames.len() < 200 && Instant::now() < until {
-        xdp.maintain().unwrap();
-        receivers[0].receive(Duration::from_millis(5), &mut slow).unwrap();
-    }
+    let mut slow = Slow::new(injector);
+    slow.receive(&mut xdp, &mut receivers);
     let books = end(xdp, &mut receivers, &mut slow.memory);
     assert_eq!((books.received.packets, books.lost_xsk.packets), (200, 0));
     assert_eq!(slow.memory.packets(), 150);
@@ -286,13 +281,8 @@ fn behind(test: &str, slow_path: SlowPath) {
     let injector = Injector::open(&veth.a).unwrap();
     let flows: Vec<Vec<u8>> = (0..600).map(|n| udp(Way::new(1, 20_000 + n), &[7; 100])).collect();
     injector.send(&flows.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
-    let whole = (0..200_u16).map(|n| udp(Way { dst_port: 53, ..Way::new(1, 10_000 + n) }, &[n as u8; 40])).collect();
-    let mut slow = Slow { memory: Memory::default(), injector, whole, slots_before: Vec::new() };
-    let until = Instant::now() + Duration::from_secs(5);
-    while slow.memory.frames.len() < 200 && Instant::now() < until {
-        xdp.maintain().unwrap();
-        receivers[0].receive(Duration::from_millis(5), &mut slow).unwrap();
-    }
+    let mut slow = Slow::new(injector);
+    slow.receive(&mut xdp, &mut receivers);
     let displaced = slow.memory.microflows.len();
     assert!((500..600).contains(&displaced), "{displaced}");
     assert_eq!(slow.slots_before, vec![displaced; 200]);
@@ -308,6 +298,23 @@ struct Slow {
     whole: Vec<Vec<u8>>,
     /// For each frame, how many slots came before it.
     slots_before: Vec<usize>,
+}
+
+impl Slow {
+    fn new(injector: Injector) -> Self {
+        let whole =
+            (0..200_u16).map(|n| udp(Way { dst_port: 53, ..Way::new(1, 10_000 + n) }, &[n as u8; 40])).collect();
+        Self { memory: Memory::default(), injector, whole, slots_before: Vec::new() }
+    }
+
+    /// Until its 200 frames have come.
+    fn receive(&mut self, xdp: &mut Xdp, receivers: &mut [Box<dyn Receiver>]) {
+        let until = Instant::now() + Duration::from_secs(5);
+        while self.memory.frames.len() < 200 && Instant::now() < until {
+            xdp.maintain().unwrap();
+            receivers[0].receive(Duration::from_millis(5), self).unwrap();
+        }
+    }
 }
 
 impl Handler for Slow {
